@@ -1,0 +1,2 @@
+//! The sonde command: up, agent, collector, query, check.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The server: ingest, store, query, rules, notifications.

@@ -1,0 +1,1 @@
+//! Rule files, the rule state machine, templates, webhook payloads.

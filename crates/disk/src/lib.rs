@@ -1,0 +1,1 @@
+//! The file-system seam and the write-ahead log.

@@ -1,0 +1,1 @@
+//! PromQL: lexer, AST, parser, printer, engine.

@@ -1,0 +1,1 @@
+//! Config loading, clock, staged start and shutdown, self-telemetry, health.

@@ -1,0 +1,1 @@
+//! OTLP to Prometheus: names, labels, units, temporality.

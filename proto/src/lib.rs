@@ -1,0 +1,1 @@
+//! Wire formats: OTLP, remote write, text exposition, agent link.
