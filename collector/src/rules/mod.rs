@@ -1,0 +1,1 @@
+//! The tasks that evaluate rule groups on time.
