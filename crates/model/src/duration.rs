@@ -64,7 +64,7 @@ impl fmt::Display for DurationMs {
         for (name, unit) in UNITS {
             let unit = unit.unsigned_abs();
             let only_if_even = matches!(name, "y" | "w");
-            if only_if_even && rest % unit != 0 {
+            if only_if_even && !rest.is_multiple_of(unit) {
                 continue;
             }
             let n = rest / unit;
