@@ -1,1 +1,26 @@
-//! Black box: real binaries, conformance, tidy.
+//! What black-box tests share: where the binaries and peers are, starting and stopping them, asking over HTTP.
+//!
+//! This crate must not reach into the agent or the collector: it sees what users see.
+
+mod http;
+mod peers;
+mod process;
+mod wait;
+
+use std::path::{Path, PathBuf};
+
+pub use http::{Reply, encode, get, post, post_form, request};
+pub use peers::{Tool, not_run, python, tool};
+pub use process::{Server, Spawn, free_port, sonde_binary};
+pub use wait::{eventually, wait_for};
+
+/// The root of the workspace.
+pub fn workspace_root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace")
+}
+
+/// Where cargo put the test that is running, two folders up: `target/debug`.
+pub fn target_profile_dir() -> PathBuf {
+    let exe = std::env::current_exe().expect("the path of this test");
+    exe.ancestors().nth(2).expect("target/PROFILE/deps/TEST").to_path_buf()
+}

@@ -1,2 +1,53 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands, one door for everything: `cargo xtask run`, `cargo xtask test`, `cargo xtask bench`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to the person who typed it")]
+
+mod bench;
+mod command;
+mod run;
+mod steps;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, runs and checks Sonde.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds Sonde in release mode and starts `sonde up` with data in ./sonde-data.
+    Run {
+        /// Flags handed on to `sonde up`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Runs every check and test there is, and installs what they need.
+    Test(test::Options),
+    /// Runs the benchmarks; they are kept out of `test` because they take long.
+    Bench {
+        /// Only benchmarks whose name holds this text.
+        filter: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run { args } => run::run(&args),
+        Command::Test(options) => test::test(&options),
+        Command::Bench { filter } => bench::bench(filter.as_deref()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Real peers: Debian's servers and a stock SDK of another language. `cargo xtask test` unpacks them.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::workspace_root;
+
+/// A program that tests start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// Debian's `prometheus`.
+    Prometheus,
+    /// Debian's `promtool`.
+    Promtool,
+}
+
+/// The path of a program, or `None` after saying that `test` did not run for want of it.
+pub fn tool(tool: Tool, test: &str) -> Option<PathBuf> {
+    let (path, name) = match tool {
+        Tool::Prometheus => ("prometheus/usr/bin/prometheus", "Debian's prometheus"),
+        Tool::Promtool => ("prometheus/usr/bin/promtool", "Debian's promtool"),
+    };
+    found(tools_dir().join(path), test, name)
+}
+
+/// The interpreter of the virtual environment with the stock OTLP SDK.
+pub fn python(test: &str) -> Option<PathBuf> {
+    let python = tools_dir().join("python");
+    found(python.join("complete"), test, "Python's opentelemetry-sdk").map(|_| python.join("bin/python"))
+}
+
+/// Records that `test` did not run and why. Where everything is required it is a failure.
+pub fn not_run(test: &str, why: &str) {
+    let required = std::env::var("SONDE_CONFORMANCE_REQUIRED").is_ok_and(|v| v == "1");
+    assert!(!required, "{test} did not run: {why}");
+    if let Some(path) = std::env::var_os("SONDE_NOT_RUN") {
+        let mut file =
+            std::fs::OpenOptions::new().create(true).append(true).open(path).expect("the list of what did not run");
+        writeln!(file, "{test}: {why}").expect("a line");
+    }
+}
+
+fn found(path: PathBuf, test: &str, name: &str) -> Option<PathBuf> {
+    if path.is_file() {
+        return Some(path);
+    }
+    not_run(test, &format!("{name} is not there ({}); `cargo xtask test` fetches it", path.display()));
+    None
+}
+
+fn tools_dir() -> PathBuf {
+    std::env::var_os("SONDE_TOOLS").map_or_else(|| workspace_root().join("target/tools"), PathBuf::from)
+}

@@ -1,0 +1,94 @@
+//! Real peers for the tests: Debian's servers and another language's OTLP SDK, unpacked below the target folder.
+//!
+//! Nothing is installed into the system: packages are unpacked, Python packages go into a virtual environment. What
+//! cannot be had is said, and the tests that need it say that they did not run.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command;
+
+/// Debian packages whose programs the tests start.
+const DEBIAN_PACKAGES: [&str; 1] = ["prometheus"];
+
+/// Python packages of the stock OTLP SDK, with both of its exporters.
+const PYTHON_PACKAGES: [&str; 3] =
+    ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-grpc", "opentelemetry-exporter-otlp-proto-http"];
+
+/// Where the tools lie; tests find it through `SONDE_TOOLS`.
+pub(crate) fn dir() -> PathBuf {
+    command::target_dir().join("tools")
+}
+
+/// Unpacks what is missing. Says for each tool that cannot be had why, and goes on.
+pub(crate) fn install() -> Vec<String> {
+    let mut missing = Vec::new();
+    for package in DEBIAN_PACKAGES {
+        if let Err(error) = debian_package(package) {
+            missing.push(format!("Debian's {package}: {error:#}"));
+        }
+    }
+    if let Err(error) = python_sdk() {
+        missing.push(format!("Python's opentelemetry-sdk: {error:#}"));
+    }
+    missing
+}
+
+fn debian_package(package: &str) -> Result<()> {
+    let root = dir().join(package);
+    if root.join("usr/bin").is_dir() {
+        return Ok(());
+    }
+    if !command::on_path("apt-get") || !command::on_path("dpkg") {
+        bail!("this is no Debian system (no apt-get)");
+    }
+    let download = dir().join("download");
+    std::fs::create_dir_all(&download)?;
+    if fetch(package, &download).is_err() {
+        // A fresh machine has no package lists yet; updating them needs root.
+        command::run_quietly(Command::new("apt-get").args(["update", "-q"])).context("no package lists")?;
+        fetch(package, &download)?;
+    }
+    let archive = find_archive(package, &download)?;
+    let half = dir().join(format!("{package}.unpacking"));
+    command::run_quietly(Command::new("dpkg").arg("-x").arg(&archive).arg(&half))?;
+    std::fs::rename(&half, &root)?;
+    println!("unpacked {package}");
+    Ok(())
+}
+
+fn fetch(package: &str, into: &Path) -> Result<()> {
+    command::run_quietly(Command::new("apt-get").args(["download", "-q", package]).current_dir(into))
+}
+
+fn find_archive(package: &str, dir: &Path) -> Result<PathBuf> {
+    let prefix = format!("{package}_");
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)) {
+            return Ok(path);
+        }
+    }
+    bail!("apt-get left no archive")
+}
+
+fn python_sdk() -> Result<()> {
+    let venv = dir().join("python");
+    if venv.join("complete").is_file() {
+        return Ok(());
+    }
+    if !command::on_path("python3") {
+        bail!("no python3 on the PATH");
+    }
+    std::fs::create_dir_all(dir())?;
+    command::run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&venv))
+        .context("no virtual environment (Debian: apt-get install python3-venv)")?;
+    let pip = venv.join("bin/pip");
+    command::run_quietly(Command::new(pip).args(["install", "--quiet"]).args(PYTHON_PACKAGES))?;
+    // Written last: a half-finished environment is made again.
+    std::fs::write(venv.join("complete"), "")?;
+    println!("installed Python's opentelemetry-sdk");
+    Ok(())
+}
