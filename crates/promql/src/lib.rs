@@ -1,10 +1,23 @@
 //! PromQL: lexer, AST, parser, printer, engine.
 //!
-//! The engine reads series through a trait of its own and knows no store, no clock, no HTTP and no JSON.
+//! The reference is Prometheus 3.14. The engine reads series through a trait of its own, [`Queryable`], and answers with
+//! plain data; it knows no store, no clock, no HTTP and no JSON.
 
+pub mod annotations;
 pub mod ast;
+#[expect(dead_code, reason = "the engine does not evaluate yet")]
+mod column;
+pub mod engine;
+pub mod error;
 pub mod functions;
 pub mod parse;
+pub mod queryable;
+pub mod value;
 
+pub use annotations::{Annotation, Annotations};
 pub use ast::Expr;
+pub use engine::{Engine, EngineOptions};
+pub use error::{Control, Interrupt, QueryError};
 pub use parse::{ParseError, ParseOptions, parse, parse_selector, parse_with};
+pub use queryable::{Queryable, SelectError, SelectLimits};
+pub use value::{QueryResult, QueryStats, SampleValue, Value, VectorSample};
