@@ -1,0 +1,60 @@
+use super::*;
+
+/// Parses `text` and gives the error's text, or "" where there is none.
+fn error_of(text: &str) -> String {
+    Config::parse(text, "test.yml").err().map(|e| e.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    assert_eq!(Config::parse("", "test.yml").expect("valid"), Config::default());
+    assert_eq!(Config::parse("storage: {retention: 15d}\n", "test.yml").expect("valid"), Config::default());
+}
+
+#[test]
+fn values_have_units_and_limits() {
+    let config = Config::parse(
+        "ingest:\n  max_body: 1MiB\nquery:\n  timeout: 30s\nnotify:\n  webhooks:\n    - url: http://127.0.0.1:5001/\n",
+        "test.yml",
+    )
+    .expect("valid");
+    assert_eq!((config.ingest.max_body, config.query.timeout), (ByteSize::mib(1), Duration::from_secs(30)));
+    assert_eq!(config.notify.webhooks[0].name, "webhook");
+    for (text, part) in [
+        ("query: {timeout: 0}", "query.timeout must be greater than 0"),
+        ("query: {timeout: 10}", "10"),
+        ("quary: {}", "quary"),
+        ("telemetry: {interval: 5ms}", "telemetry.interval must be 0"),
+        ("ingest: {max_body: 1GiB}", "ingest.max_decoded_body"),
+        ("notify: {webhooks: [{url: 'ftp://x'}]}", "notify.webhooks[0].url"),
+        ("notify: {webhooks: [{url: 'http://x'}, {url: 'http://y'}]}", "notify.webhooks[1].name"),
+    ] {
+        assert!(error_of(text).contains(part), "{text}: {}", error_of(text));
+    }
+}
+
+#[test]
+fn every_key_is_in_the_reference_with_its_default() {
+    let reference = include_str!("../../../docs/config-collector.md");
+    let defaults = serde_json::to_value(Config::default()).expect("plain data");
+    for (section, keys) in defaults.as_object().expect("sections") {
+        assert!(reference.contains(&format!("## {section}")), "no section {section}");
+        for (key, default) in keys.as_object().expect("keys") {
+            let text =
+                default.as_str().filter(|t| !t.is_empty()).map(str::to_owned).unwrap_or_else(|| default.to_string());
+            let row = format!("| `{key}` | `{text}` |");
+            assert!(reference.contains(&row), "no row {row} in section {section}");
+        }
+    }
+}
+
+#[test]
+fn a_reload_knows_what_needs_a_restart() {
+    let old = Config::default();
+    let mut new = old.clone();
+    new.query.timeout = Duration::from_secs(1);
+    assert!(old.needs_restart(&new).is_empty());
+    new.storage.retention = Duration::from_secs(1);
+    new.query.concurrency = 1;
+    assert_eq!(old.needs_restart(&new), ["storage", "query.concurrency"]);
+}
