@@ -1,0 +1,116 @@
+//! What can go wrong.
+
+use std::path::PathBuf;
+
+use sonde_model::BatchId;
+use thiserror::Error;
+
+/// Why the store cannot do its work.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The directory is used by another process.
+    #[error("{dir}: in use by another process; a data directory belongs to one program at a time")]
+    Locked {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The file system refused.
+    #[error("{action} {path}")]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the file system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The batch was not written, and its decisions were taken back: it may be sent again.
+    #[error("the batch was not written: {reason}")]
+    NotWritten {
+        /// What the WAL said.
+        reason: String,
+    },
+    /// A block does not hold what its checksums say.
+    #[error("block {path} is damaged: {reason}")]
+    DamagedBlock {
+        /// The file.
+        path: PathBuf,
+        /// What does not hold.
+        reason: String,
+    },
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Why a batch was refused. Nothing of it was written.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum AppendError {
+    /// A series ref no longer holds: find the series again by its labels and repeat.
+    #[error("a series left the head since it was looked up; look its labels up again and repeat")]
+    StaleRef,
+    /// The number was taken by a batch with other content.
+    #[error("{id:?} was taken before with other content: two senders share one identity")]
+    CursorConflict {
+        /// The number.
+        id: BatchId,
+    },
+    /// The batch is too far ahead of those before it.
+    #[error("{id:?} is too far ahead of the batches before it; send those first")]
+    CursorTooFarAhead {
+        /// The number.
+        id: BatchId,
+    },
+    /// There is no room: the disk is slower than the senders, or flushes fail.
+    #[error("the store is busy: {reason}; send again later")]
+    Busy {
+        /// What is full.
+        reason: &'static str,
+    },
+    /// The batch is larger than a WAL record may be.
+    #[error("the batch needs {bytes} bytes in the WAL and {limit} are allowed; send smaller batches")]
+    TooLarge {
+        /// What it needs.
+        bytes: usize,
+        /// What is allowed.
+        limit: usize,
+    },
+    /// The WAL does not take records.
+    #[error("the WAL refused: {reason}")]
+    Wal {
+        /// What the WAL said.
+        reason: String,
+    },
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// The head is full: series that are there go on, a new one is refused.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("the head holds {limit} series, as many as max_series allows; the new series was refused")]
+pub struct SeriesLimit {
+    /// The limit.
+    pub limit: usize,
+}
+
+/// Why a read gave no answer.
+#[derive(Debug, Error)]
+pub enum SelectError {
+    /// More series match than are allowed.
+    #[error("more than {limit} series match; narrow the selector or raise the limit")]
+    TooManySeries {
+        /// The limit.
+        limit: usize,
+    },
+    /// More samples match than are allowed.
+    #[error("more than {limit} samples match; narrow the selector or the range, or raise the limit")]
+    TooManySamples {
+        /// The limit.
+        limit: usize,
+    },
+    /// A block could not be read.
+    #[error("reading blocks")]
+    Storage(#[from] Error),
+}

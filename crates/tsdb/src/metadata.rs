@@ -1,0 +1,73 @@
+//! What is known of a metric besides its samples.
+
+/// Type, help and unit of a metric.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Metadata {
+    /// The type.
+    pub kind: MetricKind,
+    /// The help text.
+    pub help: String,
+    /// The unit, as the source spelled it.
+    pub unit: String,
+}
+
+/// The type of a metric, as Prometheus and OpenMetrics name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum MetricKind {
+    /// Only grows, apart from resets.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A histogram, classic or native.
+    Histogram,
+    /// Quantiles that the source computed.
+    Summary,
+    /// A constant 1 whose labels carry information.
+    Info,
+    /// A set of booleans.
+    StateSet,
+    /// Not known.
+    #[default]
+    Unknown,
+}
+
+impl MetricKind {
+    /// The name that the Prometheus API uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
+            MetricKind::Summary => "summary",
+            MetricKind::Info => "info",
+            MetricKind::StateSet => "stateset",
+            MetricKind::Unknown => "unknown",
+        }
+    }
+
+    /// The byte that stands for the kind on disk.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            MetricKind::Unknown => 0,
+            MetricKind::Counter => 1,
+            MetricKind::Gauge => 2,
+            MetricKind::Histogram => 3,
+            MetricKind::Summary => 4,
+            MetricKind::Info => 5,
+            MetricKind::StateSet => 6,
+        }
+    }
+
+    /// The kind of a byte on disk; what a later version wrote is `Unknown` here.
+    pub(crate) fn from_code(code: u8) -> Self {
+        match code {
+            1 => MetricKind::Counter,
+            2 => MetricKind::Gauge,
+            3 => MetricKind::Histogram,
+            4 => MetricKind::Summary,
+            5 => MetricKind::Info,
+            6 => MetricKind::StateSet,
+            _ => MetricKind::Unknown,
+        }
+    }
+}

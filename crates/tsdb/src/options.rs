@@ -1,0 +1,80 @@
+//! The settings of a store, each with its default and the reason for it.
+
+use sonde_model::TimestampMs;
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// The settings of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Data older than this is dropped, block by block, and samples older than this are refused. 15 days.
+    pub retention_ms: i64,
+    /// When blocks and WAL hold more bytes than this, the oldest blocks are dropped. No bound by default.
+    pub retention_bytes: Option<u64>,
+    /// How far `now` may be ahead of the newest sample before retention by age pauses, because it is more likely that
+    /// the clock jumped than that no sample came. 1 day.
+    pub retention_pause_ms: i64,
+    /// How much older than the last sample of its series a pushed sample may be. 1 hour.
+    pub lateness_ms: i64,
+    /// How far ahead of `now` a sample may be. 10 minutes.
+    pub max_ahead_ms: i64,
+    /// Series in the head; the newcomer is refused. 5,000,000.
+    pub max_series: usize,
+    /// Estimated bytes of samples in the head that make a flush due. 256 MiB.
+    pub head_bytes: usize,
+    /// Samples are refused as `Busy` when the head holds this many times `head_bytes`, which happens only when flushes
+    /// fail. 4.
+    pub head_overrun: usize,
+    /// The span of time between flushes that makes a flush due. 2 hours.
+    pub head_span_ms: i64,
+    /// A series without samples for this long leaves the head at a flush. 1 hour.
+    pub idle_ms: i64,
+    /// Metrics whose metadata is kept; further ones are counted and not kept. 100,000.
+    pub max_metadata: usize,
+    /// Bytes of block pages kept in memory. 64 MiB.
+    pub cache_bytes: usize,
+    /// The size of a WAL segment. 64 MiB.
+    pub wal_segment_bytes: u64,
+    /// Bytes that wait for the WAL before appends are refused as `Busy`. 64 MiB.
+    pub wal_pending_bytes: usize,
+    /// The largest WAL record; a batch that needs more is refused. 48 MiB.
+    pub wal_record_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            retention_ms: 15 * DAY_MS,
+            retention_bytes: None,
+            retention_pause_ms: DAY_MS,
+            lateness_ms: HOUR_MS,
+            max_ahead_ms: 10 * MINUTE_MS,
+            max_series: 5_000_000,
+            head_bytes: 256 << 20,
+            head_overrun: 4,
+            head_span_ms: 2 * HOUR_MS,
+            idle_ms: HOUR_MS,
+            max_metadata: 100_000,
+            cache_bytes: 64 << 20,
+            wal_segment_bytes: 64 << 20,
+            wal_pending_bytes: 64 << 20,
+            wal_record_bytes: 48 << 20,
+        }
+    }
+}
+
+impl Options {
+    /// The width of the partitions of time by which blocks are cut: a day, or more when a long retention would make
+    /// over 32 of them, so that a backfill of years leaves tens of blocks and not thousands.
+    pub(crate) fn partition_ms(&self) -> i64 {
+        let days = self.retention_ms.max(0) / 32 / DAY_MS + 1;
+        days * DAY_MS
+    }
+
+    /// The time before which samples are refused and data may be dropped.
+    pub(crate) fn retained_from(&self, now: TimestampMs) -> TimestampMs {
+        now.saturating_sub(self.retention_ms)
+    }
+}

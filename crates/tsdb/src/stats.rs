@@ -1,0 +1,101 @@
+//! What the store counts about itself. The owner exports it.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use sonde_model::TimestampMs;
+
+use crate::RejectReason;
+
+/// Counters since the store was opened.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Batches that were taken.
+    pub batches: AtomicU64,
+    /// Batches that were taken before and are not stored again.
+    pub duplicate_batches: AtomicU64,
+    /// Batches refused because their number was taken by another content.
+    pub conflicting_batches: AtomicU64,
+    /// Batches refused because the WAL or the head has no room.
+    pub busy_batches: AtomicU64,
+    /// Batches that the WAL could not write.
+    pub failed_batches: AtomicU64,
+    /// Float samples accepted.
+    pub float_samples: AtomicU64,
+    /// Histogram samples accepted.
+    pub histogram_samples: AtomicU64,
+    /// Accepted samples that were not the newest of their series.
+    pub late_samples: AtomicU64,
+    /// Samples that were there already with the same value.
+    pub duplicate_samples: AtomicU64,
+    rejected: [AtomicU64; RejectReason::ALL.len()],
+    /// Series that came into being in the head.
+    pub series_created: AtomicU64,
+    /// Series that left the head.
+    pub series_removed: AtomicU64,
+    /// Series refused because the head is full.
+    pub series_refused: AtomicU64,
+    /// Metadata entries dropped because there are too many.
+    pub metadata_dropped: AtomicU64,
+    /// Flushes of the head that were done.
+    pub flushes: AtomicU64,
+    /// Flushes of the head that failed; they are tried again.
+    pub flush_failures: AtomicU64,
+    /// Merges of blocks that were done.
+    pub compactions: AtomicU64,
+    /// Merges of blocks that failed.
+    pub compaction_failures: AtomicU64,
+    /// Blocks dropped by age.
+    pub blocks_expired: AtomicU64,
+    /// Blocks dropped by size.
+    pub blocks_evicted: AtomicU64,
+    /// Blocks set aside because they are damaged.
+    pub blocks_quarantined: AtomicU64,
+    /// Pages of blocks whose checksum did not hold.
+    pub corrupt_pages: AtomicU64,
+    /// Samples found in the WAL at the start whose series definition was lost.
+    pub replay_orphans: AtomicU64,
+    /// Times that retention was paused because the clock is far ahead of the data.
+    pub retention_pauses: AtomicU64,
+}
+
+impl Stats {
+    /// Samples that were refused for this reason.
+    pub fn rejected(&self, reason: RejectReason) -> u64 {
+        self.rejected[reason as usize].load(Relaxed)
+    }
+
+    pub(crate) fn reject(&self, reason: RejectReason) {
+        self.rejected[reason as usize].fetch_add(1, Relaxed);
+    }
+}
+
+/// The state of the store at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeadStatus {
+    /// Series in the head.
+    pub series: usize,
+    /// Estimated bytes of samples in the head.
+    pub bytes: usize,
+    /// Samples in the head.
+    pub samples: u64,
+    /// The oldest sample in the head.
+    pub min_time: Option<TimestampMs>,
+    /// The newest sample in the head.
+    pub max_time: Option<TimestampMs>,
+    /// Blocks.
+    pub blocks: usize,
+    /// Bytes of all blocks.
+    pub block_bytes: u64,
+    /// Samples in all blocks.
+    pub block_samples: u64,
+    /// The oldest sample in a block.
+    pub block_min_time: Option<TimestampMs>,
+    /// The newest sample in a block.
+    pub block_max_time: Option<TimestampMs>,
+    /// Bytes of the WAL.
+    pub wal_bytes: u64,
+    /// Whether retention by age is paused because the clock is far ahead of the newest data.
+    pub retention_paused: bool,
+    /// Label pairs in the index of the head.
+    pub label_pairs: usize,
+}
