@@ -1,1 +1,16 @@
-//! The file-system seam and the write-ahead log.
+//! Durable bytes: the file-system seam, atomic files, checksums and the write-ahead log.
+//!
+//! This is the only crate that calls fsync. It moves bytes and must not know what they mean: no series, no spans,
+//! no protobuf, no clock.
+
+pub mod atomic_file;
+pub mod checksum;
+pub mod fs;
+pub mod wal;
+
+pub use atomic_file::{read_all, write_atomic};
+pub use fs::{Entry, FaultFs, File, Fs, FsLock, MemFs, OsFs};
+pub use wal::{
+    DamagedRange, OnDurable, OpenReport, Position, Reader, SyncPolicy, TruncatedTail, Wal, WalError, WalOptions,
+    WalStats,
+};
