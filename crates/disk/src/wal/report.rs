@@ -5,7 +5,6 @@ use std::fmt;
 use super::Position;
 
 /// Damaged ranges that a report lists at most; the rest is only counted.
-#[expect(dead_code, reason = "recovery will use it")]
 pub(super) const MAX_LISTED_DAMAGE: usize = 1_000;
 
 /// What opening a WAL found.
