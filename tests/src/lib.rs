@@ -5,6 +5,7 @@
 mod http;
 mod peers;
 mod process;
+mod sonde;
 mod wait;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 pub use http::{Reply, encode, get, post, post_form, request};
 pub use peers::{Tool, not_run, python, tool};
 pub use process::{Server, Spawn, free_port, sonde_binary};
+pub use sonde::{Sonde, vector};
 pub use wait::{eventually, wait_for};
 
 /// The root of the workspace.

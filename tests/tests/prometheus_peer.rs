@@ -1,0 +1,116 @@
+//! Debian's Prometheus and promtool against us: remote write in, equal answers, rules that pass.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use sonde_tests::{Server, Sonde, Spawn, Tool, encode, free_port, get, tool, wait_for, workspace_root};
+
+/// Expressions that both must answer alike, at one instant in the past.
+const EXPRESSIONS: [&str; 14] = [
+    "prometheus_build_info",
+    "sum by (code) (prometheus_http_requests_total)",
+    "prometheus_tsdb_head_series",
+    "go_memstats_alloc_bytes",
+    "go_gc_duration_seconds",
+    "count({__name__=~\".+\"})",
+    "count by (__name__) ({__name__=~\"prometheus_.+\"})",
+    "max_over_time(go_goroutines[20s])",
+    "avg_over_time(process_resident_memory_bytes[20s])",
+    "process_resident_memory_bytes / 1024 > bool 10",
+    "topk(3, prometheus_tsdb_compaction_chunk_range_seconds_bucket)",
+    "histogram_quantile(0.9, prometheus_tsdb_compaction_chunk_range_seconds_bucket)",
+    "label_replace(up, \"host\", \"$1\", \"instance\", \"(.*):.*\")",
+    "absent(nothing_of_this_name)",
+];
+
+#[test]
+fn prometheus_writes_to_us_and_we_answer_like_it() {
+    let Some(program) = tool(Tool::Prometheus, "prometheus remote-writes to us") else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    let sonde = Sonde::collector(dir.path(), &[]);
+    let (_prometheus, base) = start_prometheus(program, dir.path(), &sonde.url("/api/v1/write"));
+    // Wait until 15 scrapes have arrived, then ask for an instant that both have whole: the scrape before the last.
+    let arrived = wait_for("remote-written scrapes", Duration::from_secs(60), || {
+        match sonde.value("count_over_time(up{job=\"prometheus\"}[1m])")? {
+            n if n >= 15.0 => sonde.value("timestamp(up{job=\"prometheus\"})"),
+            n => Err(format!("{n} scrapes so far")),
+        }
+    });
+    let at = format!("{:.3}", arrived - 1.5);
+    for expr in EXPRESSIONS {
+        let path = format!("/api/v1/query?query={}&time={at}", encode(expr));
+        let theirs = result(&format!("{base}{path}"));
+        let ours = result(&sonde.url(&path));
+        assert_eq!(ours, theirs, "{expr}");
+        assert!(theirs.len() > usize::from(expr.starts_with("count(")), "{expr}: both answer nothing");
+    }
+    for path in
+        ["/api/v1/labels?", "/api/v1/label/job/values?", "/api/v1/label/__name__/values?match[]={job=\"prometheus\"}&"]
+    {
+        let path = format!("{path}start={at}&end={at}");
+        assert_eq!(json(&sonde.url(&path))["data"], json(&format!("{base}{path}"))["data"], "{path}");
+    }
+}
+
+#[test]
+fn promtool_queries_us() {
+    let Some(promtool) = tool(Tool::Promtool, "promtool query instant") else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    let sonde = Sonde::collector(dir.path(), &[]);
+    let output =
+        Command::new(promtool).args(["query", "instant", &sonde.base, "vector(42)"]).output().expect("promtool");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("=> 42 @["), "{text}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn promtool_accepts_our_rules() {
+    let Some(promtool) = tool(Tool::Promtool, "promtool check rules") else { return };
+    let mut files: Vec<_> = std::fs::read_dir(workspace_root().join("alert-rules"))
+        .expect("alert-rules")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "yml"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 2, "{files:?}");
+    let output = Command::new(promtool).args(["check", "rules"]).args(&files).output().expect("promtool");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Starts a Prometheus that scrapes itself every second and writes to `target`.
+fn start_prometheus(program: std::path::PathBuf, dir: &Path, target: &str) -> (Server, String) {
+    let address = format!("127.0.0.1:{}", free_port());
+    let config = format!(
+        "global: {{scrape_interval: 1s}}\n\
+         scrape_configs:\n- job_name: prometheus\n  static_configs: [{{targets: ['{address}']}}]\n\
+         remote_write:\n- url: {target}\n  queue_config: {{batch_send_deadline: 200ms}}\n"
+    );
+    std::fs::write(dir.join("prometheus.yml"), config).expect("its configuration");
+    let storage = format!("--storage.tsdb.path={}", dir.join("prometheus-data").display());
+    let listen = format!("--web.listen-address={address}");
+    let args = ["--config.file=prometheus.yml", &storage, &listen];
+    let mut server = Spawn::program(program, dir, "prometheus", &args).start();
+    let base = format!("http://{address}");
+    server.ready(&format!("{base}/-/ready"));
+    (server, base)
+}
+
+fn json(url: &str) -> Value {
+    get(url).expect("an answer").json()
+}
+
+/// The result of an instant query as a sorted list of texts: label set and value.
+fn result(url: &str) -> Vec<String> {
+    let json = json(url);
+    assert_eq!(json["status"], "success", "{url}: {json}");
+    let mut rows: Vec<String> = json["data"]["result"].as_array().expect("a list").iter().map(row).collect();
+    rows.sort();
+    rows
+}
+
+/// One sample as text; values within 1e-9 of each other print alike but where a digit rounds over, so full digits stay.
+fn row(sample: &Value) -> String {
+    format!("{} {}", sample["metric"], sample["value"][1])
+}
