@@ -2,19 +2,25 @@
 //!
 //! This crate must not reach into the agent or the collector: it sees what users see.
 
+mod clock;
 mod http;
+mod otlp;
 mod peers;
 mod process;
 mod sonde;
 mod wait;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 
+pub use clock::{Stopwatch, now_ms};
 pub use http::{Reply, encode, get, post, post_form, request};
+pub use otlp::{Point, metrics_request};
 pub use peers::{Tool, not_run, python, tool};
 pub use process::{Server, Spawn, free_port, sonde_binary};
 pub use sonde::{Sonde, vector};
 pub use wait::{eventually, wait_for};
+pub use webhook::Webhook;
 
 /// The root of the workspace.
 pub fn workspace_root() -> &'static Path {

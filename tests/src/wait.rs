@@ -1,11 +1,12 @@
 //! Waiting for a condition with a deadline, never for a time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::Stopwatch;
 
 /// Asks `probe` until it answers `Ok`, and gives its answer; panics with its last word after `deadline`.
-#[expect(clippy::disallowed_methods, reason = "a deadline over real processes is wall time by nature")]
 pub fn wait_for<T>(what: &str, deadline: Duration, mut probe: impl FnMut() -> Result<T, String>) -> T {
-    let start = Instant::now();
+    let start = Stopwatch::start();
     let pause = Duration::from_millis(20);
     loop {
         match probe() {
