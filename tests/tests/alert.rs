@@ -19,7 +19,7 @@ fn a_host_condition_pages_and_resolves() {
     std::fs::write(&rules, "groups: []\n").expect("a rule file");
     let config = dir.path().join("sonde.yml");
     let text = format!(
-        "rules:\n  files: ['{}']\n  evaluation_interval: 1s\nnotify:\n  webhooks:\n  - url: {}\n    group_wait: 0s\n",
+        "rules:\n  files: ['{}']\n  evaluation_interval: 1s\nnotify:\n  webhooks:\n  - url: {}\n",
         rules.display(),
         webhook.url()
     );
