@@ -1,1 +1,21 @@
-//! Rule files, the rule state machine, templates, webhook payloads.
+//! Rule files, the rule state machine, templates and webhook payloads: decisions as pure functions of state and time.
+//!
+//! The caller has the clock, the store and the network: it asks a group to evaluate at a time, appends what comes out,
+//! and delivers the notifications that are due. Nothing here sleeps, reads a file or knows JSON.
+
+pub mod alert;
+pub mod dispatch;
+pub mod fingerprint;
+pub mod group;
+mod recording;
+pub mod rules;
+pub mod template;
+pub mod webhook;
+mod yaml;
+
+pub use alert::{AlertInstance, AlertState};
+pub use dispatch::{DispatchOptions, Dispatcher, GroupBy, Notification};
+pub use group::{EvaluationError, GroupState, Health, OutputSample, QueryFn, RuleOutput, RuleState};
+pub use rules::{AlertingRule, Group, RecordingRule, Rule, RuleError, RuleExpr, RuleFile};
+pub use template::{External, Template};
+pub use webhook::Payload;

@@ -1,0 +1,1 @@
+//! Rule files with what is said about them.

@@ -1,0 +1,1 @@
+//! Templates with what they print.
