@@ -1,1 +1,10 @@
-//! Wire formats: OTLP, remote write, text exposition, agent link.
+//! Wire formats: OTLP, Prometheus remote write, text exposition, the headers of the agent link.
+//!
+//! Bytes in, values out, and back. Whatever comes from outside is bounded before memory is reserved for it, and no
+//! input makes this crate panic. It must not know of sockets, stores or the translation between the formats.
+
+pub mod agent_link;
+pub mod exposition;
+pub mod otlp;
+pub mod remote_write;
+mod wire;

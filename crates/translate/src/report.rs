@@ -1,0 +1,91 @@
+//! What a translation did and what it could not do.
+
+/// What came of a request.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Data points of the request that became rows.
+    pub points: u64,
+    /// Data points that were left out, by reason; reasons that did not occur are not listed.
+    pub rejected: Vec<(RejectReason, u64)>,
+    /// Points of which attributes had to be joined because their names fall together.
+    pub colliding_attributes: u64,
+    /// What the request says about the metrics, one entry a family.
+    pub metadata: Vec<MetricMetadata>,
+    /// Why nothing was translated at all.
+    pub failure: Option<&'static str>,
+}
+
+/// What the request says about a metric, under its translated name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricMetadata {
+    /// The name of the family: of a histogram without `_bucket`.
+    pub family: String,
+    /// The type.
+    pub kind: MetricKind,
+    /// The description.
+    pub help: String,
+    /// The unit as Prometheus spells it.
+    pub unit: String,
+}
+
+/// The type of a family, as far as OTLP can say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MetricKind {
+    /// A monotonic sum.
+    Counter,
+    /// A gauge, or a sum that may go down.
+    Gauge,
+    /// A histogram.
+    Histogram,
+    /// A summary.
+    Summary,
+    /// `target_info`.
+    Info,
+}
+
+/// Why a data point was left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RejectReason {
+    /// The metric has no name, or none that remains after escaping.
+    InvalidMetricName,
+    /// An attribute has no name that remains after escaping.
+    InvalidLabelName,
+    /// The metric holds no data of a known kind.
+    UnknownType,
+    /// The temporality is neither delta nor cumulative.
+    UnspecifiedTemporality,
+    /// The point has no value.
+    NoValue,
+    /// The time does not fit milliseconds since the epoch.
+    InvalidTimestamp,
+    /// Bounds and bucket counts of a histogram do not fit each other, or the bounds do not grow.
+    InvalidBuckets,
+    /// The scale of an exponential histogram is below -4.
+    UnsupportedScale,
+    /// An exponential histogram contradicts itself.
+    InvalidHistogram,
+}
+
+impl RejectReason {
+    /// The reason as a label value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RejectReason::InvalidMetricName => "invalid_metric_name",
+            RejectReason::InvalidLabelName => "invalid_label_name",
+            RejectReason::UnknownType => "unknown_type",
+            RejectReason::UnspecifiedTemporality => "unspecified_temporality",
+            RejectReason::NoValue => "no_value",
+            RejectReason::InvalidTimestamp => "invalid_timestamp",
+            RejectReason::InvalidBuckets => "invalid_buckets",
+            RejectReason::UnsupportedScale => "unsupported_scale",
+            RejectReason::InvalidHistogram => "invalid_histogram",
+        }
+    }
+}
+
+impl Report {
+    /// How many points were left out.
+    pub fn rejected_points(&self) -> u64 {
+        self.rejected.iter().map(|(_, count)| count).sum()
+    }
+}

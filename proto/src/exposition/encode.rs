@@ -1,0 +1,133 @@
+//! The writer of both formats.
+
+use std::fmt::Write;
+
+use sonde_model::labels::{is_legacy_label_name, is_legacy_metric_name};
+
+use super::{Format, MetricKind};
+
+/// Collects a page family by family.
+#[derive(Debug)]
+pub struct Encoder {
+    format: Format,
+    page: String,
+}
+
+impl Encoder {
+    /// An empty page.
+    pub fn new(format: Format) -> Self {
+        Encoder { format, page: String::new() }
+    }
+
+    /// Opens a family. In OpenMetrics the family of a counter is named without `_total`: pass the name as the samples
+    /// have it, the suffix is cut here. An empty unit is not written.
+    pub fn family(&mut self, name: &str, kind: MetricKind, help: &str, unit: &str) {
+        let family = match (self.format, kind) {
+            (Format::OpenMetrics, MetricKind::Counter) => name.strip_suffix("_total").unwrap_or(name),
+            (Format::OpenMetrics, MetricKind::Info) => name.strip_suffix("_info").unwrap_or(name),
+            _ => name,
+        };
+        if !help.is_empty() {
+            self.header("HELP", family);
+            escape(&mut self.page, help, self.format == Format::OpenMetrics);
+            self.page.push('\n');
+        }
+        self.header("TYPE", family);
+        self.page.push_str(kind.word(self.format));
+        self.page.push('\n');
+        // OpenMetrics wants the unit as the suffix of the family; a unit that is not would make the page invalid.
+        if self.format == Format::OpenMetrics && !unit.is_empty() && family.ends_with(&format!("_{unit}")) {
+            self.header("UNIT", family);
+            self.page.push_str(unit);
+            self.page.push('\n');
+        }
+    }
+
+    /// Writes a sample; the time is in milliseconds since the Unix epoch.
+    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64, timestamp: Option<i64>) {
+        let bare = is_legacy_metric_name(name);
+        if bare {
+            self.page.push_str(name);
+        }
+        if !labels.is_empty() || !bare {
+            self.page.push('{');
+            if !bare {
+                self.quoted(name);
+            }
+            for (i, (label, value)) in labels.iter().enumerate() {
+                if i > 0 || !bare {
+                    self.page.push(',');
+                }
+                if is_legacy_label_name(label) {
+                    self.page.push_str(label)
+                } else {
+                    self.quoted(label)
+                }
+                self.page.push('=');
+                self.quoted(value);
+            }
+            self.page.push('}');
+        }
+        self.page.push(' ');
+        self.float(value);
+        if let Some(ms) = timestamp {
+            let written = match self.format {
+                Format::Text => write!(self.page, " {ms}"),
+                Format::OpenMetrics => {
+                    let sign = if ms < 0 { "-" } else { "" };
+                    let ms = ms.unsigned_abs();
+                    write!(self.page, " {sign}{}.{:03}", ms / 1000, ms % 1000)
+                }
+            };
+            written.expect("BUG: writing to a string failed");
+        }
+        self.page.push('\n');
+    }
+
+    /// The page.
+    pub fn finish(mut self) -> String {
+        if self.format == Format::OpenMetrics {
+            self.page.push_str("# EOF\n");
+        }
+        self.page
+    }
+
+    fn header(&mut self, keyword: &str, family: &str) {
+        self.page.push_str("# ");
+        self.page.push_str(keyword);
+        self.page.push(' ');
+        if is_legacy_metric_name(family) {
+            self.page.push_str(family)
+        } else {
+            self.quoted(family)
+        }
+        self.page.push(' ');
+    }
+
+    fn quoted(&mut self, text: &str) {
+        self.page.push('"');
+        escape(&mut self.page, text, true);
+        self.page.push('"');
+    }
+
+    fn float(&mut self, value: f64) {
+        let written = match value {
+            f64::INFINITY => write!(self.page, "+Inf"),
+            f64::NEG_INFINITY => write!(self.page, "-Inf"),
+            _ if value != 0.0 && (value.abs() < 1e-6 || value.abs() >= 1e21) => write!(self.page, "{value:e}"),
+            _ => write!(self.page, "{value}"),
+        };
+        written.expect("BUG: writing to a string failed");
+    }
+}
+
+fn escape(page: &mut String, text: &str, quotes: bool) {
+    for c in text.chars() {
+        match c {
+            '\\' => page.push_str("\\\\"),
+            '\n' => page.push_str("\\n"),
+            '"' if quotes => page.push_str("\\\""),
+            c => page.push(c),
+        }
+    }
+}

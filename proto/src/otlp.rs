@@ -1,0 +1,11 @@
+//! OTLP messages, and the scan that bounds a request before any of it is decoded.
+
+pub use opentelemetry_proto::tonic::collector::metrics::v1 as metrics_service;
+pub use opentelemetry_proto::tonic::collector::trace::v1 as trace_service;
+pub use opentelemetry_proto::tonic::{
+    common::v1 as common, metrics::v1 as metrics, resource::v1 as resource, trace::v1 as trace,
+};
+
+pub use metrics_service::{ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+pub use prost::{DecodeError, Message};
+pub use trace_service::{ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse};
