@@ -11,7 +11,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("sonde-model", &[]),
     ("sonde-disk", &[]),
     ("sonde-runtime", &[]),
-    ("sonde-proto", &[]),
+    ("sonde-proto", &["sonde-model"]),
     ("sonde-otlp", &["sonde-model", "sonde-proto", "sonde-runtime"]),
     ("sonde-translate", &["sonde-model", "sonde-proto"]),
     ("sonde-tsdb", &["sonde-model", "sonde-disk"]),
