@@ -3,6 +3,25 @@
 //! Source of the shape: Prometheus's native histogram specification. Counts are floats here; a store that was given
 //! whole numbers gives whole numbers back. Arithmetic on histograms lives in the submodules.
 
+mod arithmetic;
+mod bucket;
+mod custom;
+mod equal;
+mod layout;
+mod reset;
+mod sum;
+#[cfg(test)]
+mod tests;
+mod trim;
+mod validate;
+mod zero;
+
+pub use arithmetic::{Combined, IncompatibleSchemas};
+pub use bucket::{Bucket, exponential_bound};
+pub use sum::HistogramSum;
+pub use trim::Keep;
+pub use validate::InvalidHistogram;
+
 /// The schema of histograms with custom bounds.
 pub const CUSTOM_BUCKETS_SCHEMA: i32 = -53;
 /// The coarsest exponential schema: bucket bounds grow by 2^16.
