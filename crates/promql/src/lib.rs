@@ -10,7 +10,9 @@ mod column;
 pub mod engine;
 pub mod error;
 pub mod functions;
+mod lex;
 pub mod parse;
+mod print;
 pub mod queryable;
 pub mod value;
 

@@ -19,9 +19,9 @@ pub struct LabelMatcher {
 /// `name{matchers} offset ... @ ...`
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VectorSelector {
-    /// The metric name that was written before the braces, or quoted inside.
+    /// The metric name that was written before the braces.
     pub name: Option<String>,
-    /// The matchers in the braces; the name is not among them.
+    /// The matchers in the braces; a quoted name in them is one of the matchers.
     pub matchers: Vec<LabelMatcher>,
     /// How far back (or, where negative, ahead) to look.
     pub offset: Option<Duration>,
