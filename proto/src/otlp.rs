@@ -1,4 +1,7 @@
-//! OTLP messages, and the scan that bounds a request before any of it is decoded.
+//! OTLP messages, and the scan that bounds and proves a request before any of it is decoded.
+
+mod scan;
+mod schema;
 
 pub use opentelemetry_proto::tonic::collector::metrics::v1 as metrics_service;
 pub use opentelemetry_proto::tonic::collector::trace::v1 as trace_service;
@@ -8,4 +11,5 @@ pub use opentelemetry_proto::tonic::{
 
 pub use metrics_service::{ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 pub use prost::{DecodeError, Message};
+pub use scan::{ScanError, ScanLimits, Scanned, scan};
 pub use trace_service::{ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse};

@@ -84,3 +84,6 @@ impl DecodeError {
         if found > limit { Err(DecodeError::Limit { what, found, limit }) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests;
