@@ -1,1 +1,15 @@
-//! The tasks that send notifications.
+//! Sends what fires, and what does not any more, to webhooks.
+//!
+//! When which alerts are sent is decided in `sonde_alerting::dispatch`; here are the clock, the network and the counters.
+
+mod delivery;
+mod json;
+mod notifier;
+mod stats;
+
+#[cfg(test)]
+mod tests;
+
+pub use delivery::{Attempt, ClientError};
+pub use notifier::{Notifier, WebhookOptions};
+pub use stats::{ReceiverStats, Stats};

@@ -1,1 +1,20 @@
-//! The tasks that evaluate rule groups on time.
+//! Evaluates rule groups on time.
+//!
+//! A group is evaluated at its slots: multiples of its interval, shifted by a hash of its name so that groups spread.
+//! What is decided lies in `sonde_alerting`; here are the clock, the threads, the store and the way to the receivers.
+
+mod files;
+mod schedule;
+mod snapshot;
+mod stats;
+mod store;
+mod tasks;
+
+#[cfg(test)]
+mod tests;
+
+pub use files::{BUILTIN, RuleFilesError, read_files};
+pub use snapshot::{GroupSnapshot, RuleSnapshot};
+pub use stats::Stats;
+pub use store::{Appended, RuleStore};
+pub use tasks::{Rules, Settings};

@@ -64,7 +64,6 @@ pub struct Dispatcher {
     options: DispatchOptions,
     groups: BTreeMap<GroupKey, AlertGroup>,
     alerts: usize,
-    dropped: u64,
 }
 
 #[derive(Debug)]
@@ -87,7 +86,7 @@ struct Sent {
 impl Dispatcher {
     /// A receiver that has not heard of any alert.
     pub fn new(options: DispatchOptions) -> Self {
-        Dispatcher { options, groups: BTreeMap::new(), alerts: 0, dropped: 0 }
+        Dispatcher { options, groups: BTreeMap::new(), alerts: 0 }
     }
 
     /// The settings.
@@ -95,28 +94,24 @@ impl Dispatcher {
         &self.options
     }
 
-    /// Alerts that were dropped because there were more than [`MAX_ALERTS`].
-    pub fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
     /// Alerts that are kept now.
     pub fn alerts(&self) -> usize {
         self.alerts
     }
 
-    /// Takes the news about an alert: it fires, or it has been resolved.
-    pub fn take(&mut self, alert: &AlertInstance, generator_url: &str, now: TimestampMs) {
+    /// Takes the news about an alert: it fires, or it has been resolved. An empty link leaves the one that is known.
+    ///
+    /// `false` says that the alert was dropped, because there are [`MAX_ALERTS`] already.
+    pub fn take(&mut self, alert: &AlertInstance, generator_url: &str, now: TimestampMs) -> bool {
         let key = GroupKey(group_labels(&self.options.group_by, &alert.labels));
         let known = self.groups.get(&key).is_some_and(|group| group.alerts.contains_key(&alert.labels));
         if !known {
             // Nobody needs to hear of the end of something of whose beginning nobody heard.
             if alert.state == AlertState::Inactive {
-                return;
+                return true;
             }
             if self.alerts >= MAX_ALERTS {
-                self.dropped += 1;
-                return;
+                return false;
             }
             self.alerts += 1;
         }
@@ -127,7 +122,12 @@ impl Dispatcher {
             sent: None,
             in_flight: false,
         });
-        group.alerts.insert(alert.labels.clone(), PayloadAlert::new(alert, generator_url));
+        let mut new = PayloadAlert::new(alert, generator_url);
+        if let Some(known) = group.alerts.get(&alert.labels).filter(|_| generator_url.is_empty()) {
+            new.generator_url.clone_from(&known.generator_url);
+        }
+        group.alerts.insert(alert.labels.clone(), new);
+        true
     }
 
     /// When [`Dispatcher::due`] should be asked again; `None` while there is nothing to wait for.
@@ -135,12 +135,17 @@ impl Dispatcher {
         self.groups.values().filter(|group| !group.in_flight).map(|group| group.next).min()
     }
 
-    /// The notifications that are due. Each must be answered with [`Dispatcher::delivered`] or [`Dispatcher::failed`].
-    pub fn due(&mut self, now: TimestampMs) -> Vec<Notification> {
+    /// The notifications that are due, at most `room` of them; the others stay due.
+    ///
+    /// Each must be answered with [`Dispatcher::delivered`] or [`Dispatcher::failed`].
+    pub fn due(&mut self, now: TimestampMs, room: usize) -> Vec<Notification> {
         let mut due = Vec::new();
         for (key, group) in &mut self.groups {
             if group.in_flight || group.next > now {
                 continue;
+            }
+            if due.len() >= room {
+                break;
             }
             group.next = now + self.options.group_interval_ms;
             let labels_of = |status: Status| -> BTreeSet<Labels> {

@@ -189,6 +189,13 @@ impl GroupState {
         }
     }
 
+    /// Notes that the output of a rule could not be kept, which makes the rule as bad as a failed evaluation.
+    pub fn fail(&mut self, index: usize, reason: String) {
+        if let Some(state) = self.rules.get_mut(index) {
+            state.health = Health::Bad(reason);
+        }
+    }
+
     /// The state of the group after its file has changed: rules that are still there keep what they remember.
     ///
     /// Rules are the same when kind, name and labels are. Of the others the series end and the alerts are resolved at `at`.

@@ -1,0 +1,1 @@
+//! Notifications against a server on the loopback interface.

@@ -1,0 +1,1 @@
+//! The rule tasks against a store in memory.
