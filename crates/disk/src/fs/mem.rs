@@ -55,6 +55,17 @@ impl MemFs {
         }
     }
 
+    /// What another process finds after this one was killed at this moment: everything that was written, whether it
+    /// is synced or not, as a file system of its own without locks.
+    pub fn fork(&self) -> Self {
+        let tree = self.tree.lock().fork();
+        Self {
+            tree: Arc::new(Mutex::new(tree)),
+            capacity: Arc::new(Mutex::new(*self.capacity.lock())),
+            locks: Arc::default(),
+        }
+    }
+
     /// Flips the bits of `mask` in one byte of a file, below every promise: for tests of damage.
     pub fn corrupt(&self, path: &Path, offset: u64, mask: u8) -> io::Result<()> {
         self.file(path)?.corrupt(offset, mask)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::{DamagedRange, Position};
+use super::DamagedRange;
 
 /// What can go wrong with a WAL. Cloned to every record of a batch that failed.
 #[derive(Clone, Debug, Error)]
@@ -75,14 +75,6 @@ pub enum WalError {
     /// A reader met damage and has stepped behind it: the next call goes on there.
     #[error("the WAL is damaged: {0}")]
     Damaged(DamagedRange),
-    /// `truncate_before` was asked to remove what is not there yet.
-    #[error("cannot truncate before {position}: the WAL ends at {end}")]
-    BeyondEnd {
-        /// What was asked.
-        position: Position,
-        /// Where the WAL ends.
-        end: Position,
-    },
 }
 
 impl WalError {

@@ -63,7 +63,6 @@ pub enum DamageReason {
 }
 
 impl OpenReport {
-    #[expect(dead_code, reason = "recovery will use it")]
     pub(super) fn add_damage(&mut self, range: DamagedRange) {
         if self.damage.len() < MAX_LISTED_DAMAGE {
             self.damage.push(range);

@@ -36,7 +36,6 @@ pub struct WalStats {
 }
 
 impl WalStats {
-    #[expect(dead_code, reason = "recovery will use it")]
     pub(super) fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Ordering::Relaxed);
     }

@@ -100,6 +100,10 @@ impl MemFile {
         Self::from_durable(self.0.lock().after_power_cut(rng))
     }
 
+    pub(super) fn fork(&self) -> Self {
+        Self(Mutex::new(self.0.lock().clone()))
+    }
+
     pub(super) fn corrupt(&self, offset: u64, mask: u8) -> io::Result<()> {
         let index = to_index(offset)?;
         let content = &mut *self.0.lock();

@@ -1,6 +1,6 @@
 //! The names of a file system in memory: what a program sees and what the disk holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Component, Path};
 use std::sync::Arc;
@@ -141,6 +141,24 @@ impl Tree {
         after
     }
 
+    pub(super) fn fork(&self) -> Self {
+        // A file may be reachable by several names, the old and the new of a rename: it must stay one file.
+        let mut forked: HashMap<*const MemFile, Arc<MemFile>> = HashMap::new();
+        let mut fork = |node: &Node| match node {
+            Node::Dir(dir) => Node::Dir(*dir),
+            Node::File(file) => {
+                let fork = forked.entry(Arc::as_ptr(file)).or_insert_with(|| Arc::new(file.fork()));
+                Node::File(Arc::clone(fork))
+            }
+        };
+        let dirs = self.dirs.iter().map(|dir| Dir {
+            current: dir.current.iter().map(|(name, node)| (name.clone(), fork(node))).collect(),
+            durable: dir.durable.iter().map(|(name, node)| (name.clone(), fork(node))).collect(),
+            unsynced: dir.unsynced.iter().map(|change| change.map_node(&mut fork)).collect(),
+        });
+        Self { dirs: dirs.collect() }
+    }
+
     fn used_below(&self, dir: usize) -> u64 {
         let sizes = self.dirs[dir].current.values().map(|node| match node {
             Node::Dir(dir) => self.used_below(*dir),
@@ -207,6 +225,14 @@ impl Dir {
 }
 
 impl Change {
+    fn map_node(&self, map: &mut impl FnMut(&Node) -> Node) -> Self {
+        match self {
+            Self::Link(name, node) => Self::Link(name.clone(), map(node)),
+            Self::Unlink(name) => Self::Unlink(name.clone()),
+            Self::Rename(from, to, node) => Self::Rename(from.clone(), to.clone(), map(node)),
+        }
+    }
+
     fn apply(self, names: &mut BTreeMap<String, Node>) {
         match self {
             Self::Link(name, node) => {

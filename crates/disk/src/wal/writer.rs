@@ -1,0 +1,192 @@
+//! The WAL thread: writes what waits, syncs it, and says so.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::create::{ActiveSegment, CreateFailure, SYNC, create_segment};
+use super::frame::{FRAME_HEADER_LEN, encode_mark, encode_record};
+use super::queue::{Pending, Work};
+use super::segment::{self, FRAMES_AT, Segment};
+use super::shared::Shared;
+use super::{OnDurable, Position, WalError, WalStats};
+
+/// How often a batch is tried: where it belongs, and once more in a segment of its own.
+const ATTEMPTS: usize = 2;
+
+/// A buffer that has grown beyond this for one large record is given back.
+const KEPT_BUFFER_BYTES: usize = 8 << 20;
+
+/// The state of the WAL thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    /// The segment that is written to; `None` before the first append and after a failure.
+    active: Option<ActiveSegment>,
+    next_number: u64,
+    next_sequence: u64,
+    buffer: Vec<u8>,
+}
+
+/// Answers what waits if the WAL thread ends in a way that it should not.
+struct AbandonOnDrop(Arc<Shared>);
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, next_number: u64, next_sequence: u64) -> Self {
+        Self { shared, active: None, next_number, next_sequence, buffer: Vec::new() }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let _abandon = AbandonOnDrop(Arc::clone(&self.shared));
+        loop {
+            match self.shared.queue.next_work() {
+                Work::Batch(batch, bytes) => self.commit(batch, bytes),
+                Work::Rotate(on_rotated) => {
+                    let result = self.rotate();
+                    self.call(on_rotated, result);
+                }
+                Work::End => break,
+            }
+        }
+        self.write_mark();
+    }
+
+    fn commit(&mut self, batch: Vec<Pending>, framed_bytes: usize) {
+        let result = self.make_durable(&batch);
+        self.shared.queue.release(framed_bytes);
+        let stats = Arc::clone(&self.shared.stats);
+        match &result {
+            Ok(_) => {
+                WalStats::add(&stats.records, batch.len() as u64);
+                WalStats::add(&stats.bytes, (framed_bytes - batch.len() * FRAME_HEADER_LEN) as u64);
+            }
+            Err(error) => {
+                WalStats::add(&stats.failed_records, batch.len() as u64);
+                tracing::warn!(error = error as &dyn std::error::Error, records = batch.len(), "a WAL batch failed");
+            }
+        }
+        let mut result = result;
+        for Pending { record, on_durable } in batch {
+            self.call(on_durable, result.clone());
+            if let Ok(position) = &mut result {
+                position.offset += (FRAME_HEADER_LEN + record.len()) as u64;
+            }
+        }
+    }
+
+    /// Writes and syncs a batch; returns where its first record lies.
+    fn make_durable(&mut self, batch: &[Pending]) -> Result<Position, WalError> {
+        let mut attempt = 1;
+        loop {
+            match self.try_write(batch) {
+                Ok(position) => {
+                    self.next_sequence += batch.len() as u64;
+                    return Ok(position);
+                }
+                Err(error) => {
+                    self.count_failure(&error);
+                    self.abandon_active();
+                    if attempt == ATTEMPTS {
+                        return Err(error);
+                    }
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    fn try_write(&mut self, batch: &[Pending]) -> Result<Position, WalError> {
+        let segment_bytes = self.shared.options.segment_bytes;
+        let records = || batch.iter().map(|pending| pending.record.as_slice());
+        let Some(active) = self.active.as_mut().filter(|active| active.end < segment_bytes) else {
+            return self.start_segment(records());
+        };
+        self.buffer.clear();
+        for (sequence, record) in (self.next_sequence..).zip(records()) {
+            let offset = active.end + self.buffer.len() as u64;
+            encode_record(&mut self.buffer, record, active.salt, offset, sequence, active.end);
+        }
+        let shared = &self.shared;
+        let failed = |action| {
+            let path = segment::path(&shared.dir, active.number);
+            move |error| WalError::io(action, &path, error)
+        };
+        active.file.write_at(&self.buffer, active.end).map_err(failed("write"))?;
+        active.file.sync().map_err(failed(SYNC))?;
+        let position = Position { segment: active.number, offset: active.end };
+        active.end += self.buffer.len() as u64;
+        if self.buffer.capacity() > KEPT_BUFFER_BYTES {
+            self.buffer = Vec::new();
+        }
+        WalStats::add(&shared.stats.syncs, 1);
+        shared.grow_segment(active.number, active.end);
+        Ok(position)
+    }
+
+    fn start_segment<'a>(&mut self, records: impl Iterator<Item = &'a [u8]>) -> Result<Position, WalError> {
+        let number = self.next_number;
+        self.next_number += 1;
+        let shared = &self.shared;
+        let created = create_segment(shared.fs.as_ref(), &shared.dir, number, self.next_sequence, records);
+        let created = created.map_err(|CreateFailure { error, named }| {
+            if let Some(header) = named {
+                // It is kept in the order of segments, so that it goes when its turn comes, with nothing to read in it.
+                shared.add_segment(number, Segment { salt: Some(header.salt), end: FRAMES_AT, file_bytes: 0 });
+            }
+            error
+        })?;
+        WalStats::add(&shared.stats.syncs, 1);
+        shared.add_segment(number, Segment { salt: Some(created.salt), end: created.end, file_bytes: created.end });
+        self.active = Some(created);
+        Ok(Position { segment: number, offset: FRAMES_AT })
+    }
+
+    fn rotate(&mut self) -> Result<Position, WalError> {
+        match &self.active {
+            Some(active) if active.end == FRAMES_AT => Ok(Position { segment: active.number, offset: FRAMES_AT }),
+            // The active segment is still good if the new one cannot be made.
+            _ => self.start_segment(std::iter::empty()).inspect_err(|error| self.count_failure(error)),
+        }
+    }
+
+    /// Never writes to the active segment again: nobody knows what of the failed batch is on the disk.
+    fn abandon_active(&mut self) {
+        let Some(active) = self.active.take() else { return };
+        WalStats::add(&self.shared.stats.abandoned_segments, 1);
+        // Gives the space of the failed batch back. If it fails, that space comes back with the segment.
+        let _ = active.file.set_len(active.end);
+    }
+
+    fn write_mark(&mut self) {
+        let Some(active) = &self.active else { return };
+        self.buffer.clear();
+        encode_mark(&mut self.buffer, active.salt, active.end, self.next_sequence);
+        // Without the mark the next opening writes the last batch again, no more.
+        if let Err(error) = active.file.write_at(&self.buffer, active.end) {
+            tracing::debug!(%error, segment = active.number, "cannot mark the end of the WAL");
+        }
+    }
+
+    fn count_failure(&self, error: &WalError) {
+        let stats = &self.shared.stats;
+        match error {
+            WalError::DiskFull { .. } => WalStats::add(&stats.disk_full, 1),
+            WalError::Io { action: SYNC, .. } => WalStats::add(&stats.failed_syncs, 1),
+            _ => WalStats::add(&stats.failed_writes, 1),
+        }
+    }
+
+    /// A callback that panics must not take the WAL with it.
+    fn call(&self, callback: OnDurable, result: Result<Position, WalError>) {
+        if catch_unwind(AssertUnwindSafe(|| callback(result))).is_err() {
+            WalStats::add(&self.shared.stats.callback_panics, 1);
+            tracing::error!("a WAL callback panicked");
+        }
+    }
+}
+
+impl Drop for AbandonOnDrop {
+    fn drop(&mut self) {
+        self.0.queue.abandon();
+    }
+}

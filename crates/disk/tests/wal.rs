@@ -1,0 +1,115 @@
+//! The WAL through its public interface, on the file system in memory and on the real one.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+
+use sonde_disk::{Fs, MemFs, OpenReport, OsFs, Position, Wal, WalError, WalOptions};
+
+const DIR: &str = "/data/wal";
+
+type Records = Vec<(Position, Vec<u8>)>;
+
+fn open(fs: &Arc<dyn Fs>, dir: &Path, options: WalOptions) -> (Wal, OpenReport, Records) {
+    let mut records = Vec::new();
+    let (wal, report) = Wal::open(Arc::clone(fs), dir, options, &mut |position, record| {
+        records.push((position, record.to_vec()));
+    })
+    .unwrap();
+    (wal, report, records)
+}
+
+/// Appends and waits.
+fn append(wal: &Wal, record: &[u8]) -> Result<Position, WalError> {
+    let (sender, receiver) = sync_channel(1);
+    wal.append(record.to_vec(), Box::new(move |result| sender.send(result).unwrap()))?;
+    receiver.recv().unwrap()
+}
+
+fn numbered(n: u32) -> Vec<u8> {
+    format!("record {n} {}", "x".repeat(n as usize % 50)).into_bytes()
+}
+
+fn read_all(wal: &Wal, from: Position) -> Records {
+    let mut reader = wal.reader(from);
+    let mut records = Vec::new();
+    while let Some((position, _, record)) = reader.next().unwrap() {
+        records.push((position, record));
+    }
+    records
+}
+
+fn check_round_trip(fs: Arc<dyn Fs>, dir: &Path) {
+    let options = WalOptions { segment_bytes: 6_000, ..WalOptions::default() };
+    let (wal, report, records) = open(&fs, dir, options.clone());
+    assert_eq!((report, records.len()), (OpenReport::default(), 0));
+    let mut written = Vec::new();
+    for n in 0..100 {
+        written.push((append(&wal, &numbered(n)).unwrap(), numbered(n)));
+    }
+    assert!(written.is_sorted_by(|a, b| a.0 < b.0), "positions grow");
+    assert_eq!(read_all(&wal, Position::START), written);
+    assert_eq!(read_all(&wal, written[50].0), written[50..]);
+    drop(wal);
+
+    let (wal, report, records) = open(&fs, dir, options.clone());
+    assert_eq!(records, written);
+    assert_eq!(report.rewritten_records, 0, "a closed WAL needs no repair: {report}");
+    assert_eq!((report.records, report.truncated_tail, report.damage.len()), (100, None, 0));
+    assert_eq!(read_all(&wal, Position::START), written);
+    let start = wal.rotate().unwrap();
+    assert_eq!(wal.rotate().unwrap(), start, "an empty segment is not followed by another");
+    assert_eq!(append(&wal, b"behind").unwrap(), start);
+    wal.truncate_before(start).unwrap();
+    assert_eq!(wal.start(), start);
+    assert_eq!(read_all(&wal, written[50].0), [(start, b"behind".to_vec())]);
+    wal.truncate_before(wal.end()).unwrap();
+    drop(wal);
+
+    let (wal, _, records) = open(&fs, dir, options);
+    assert_eq!(records, [(start, b"behind".to_vec())], "the last segment stays");
+    assert!(append(&wal, b"more").unwrap() > start);
+}
+
+#[test]
+fn records_come_back_from_memory() {
+    check_round_trip(Arc::new(MemFs::new()), Path::new(DIR));
+}
+
+#[test]
+fn records_come_back_from_the_real_file_system() {
+    let dir = tempfile::tempdir().unwrap();
+    check_round_trip(Arc::new(OsFs), &dir.path().join("data/wal"));
+}
+
+#[test]
+fn callbacks_come_in_order_and_share_syncs() {
+    let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
+    let (wal, ..) = open(&fs, Path::new(DIR), WalOptions::default());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (entered, main_continues) = sync_channel(1);
+    let (release, released) = sync_channel::<()>(1);
+    // The first callback holds the WAL thread until the others wait.
+    wal.append(
+        b"first".to_vec(),
+        Box::new(move |_| {
+            entered.send(()).unwrap();
+            released.recv().unwrap();
+        }),
+    )
+    .unwrap();
+    main_continues.recv().unwrap();
+    for n in 0..50 {
+        let seen = Arc::clone(&seen);
+        wal.append(numbered(n), Box::new(move |result| seen.lock().unwrap().push((n, result.unwrap())))).unwrap();
+    }
+    release.send(()).unwrap();
+    wal.close();
+    let seen = seen.lock().unwrap();
+    assert!(seen.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1));
+    assert_eq!(seen.len(), 50);
+    assert_eq!(wal.stats().syncs.load(std::sync::atomic::Ordering::Relaxed), 2);
+    assert!(matches!(wal.append(Vec::new(), Box::new(|_| {})), Err(WalError::Closed)));
+}
