@@ -1,0 +1,3 @@
+//! Receivers: where telemetry comes from. Each hands finished payloads to the queue and knows nothing of shipping.
+
+pub mod host;

@@ -1,0 +1,216 @@
+//! Filesystems: which are mounted from /proc/self/mountinfo, how full they are from statvfs.
+
+use std::collections::BTreeMap;
+
+use crate::config::Patterns;
+use crate::payload::Payload;
+
+/// A mounted filesystem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Major and minor number, as `254:0`: the same for every mount of the same filesystem.
+    pub id: String,
+    /// What is mounted, as `/dev/vda1`.
+    pub device: String,
+    /// Where.
+    pub mountpoint: String,
+    /// The kind, as `ext4`.
+    pub kind: String,
+    /// Whether it can be written.
+    pub writable: bool,
+}
+
+/// How full a filesystem is, in bytes and inodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// All of it.
+    pub total: u64,
+    /// What nothing uses, the part reserved for root included.
+    pub free: u64,
+    /// What ordinary users can still write.
+    pub available: u64,
+    /// Inodes; 0 where the filesystem has no fixed number.
+    pub inodes: u64,
+    /// Inodes that nothing uses.
+    pub inodes_free: u64,
+}
+
+/// Reads /proc/self/mountinfo: one mount of each filesystem, the one with the shortest path, unless left out by kind
+/// or by mount point.
+pub fn parse_mountinfo(text: &str, exclude_kinds: &Patterns, exclude_mounts: &Patterns) -> Vec<Mount> {
+    let mut mounts: BTreeMap<String, Mount> = BTreeMap::new();
+    for mount in text.lines().filter_map(parse_mount) {
+        // The root of a container is an overlay, and its only disk.
+        let is_root = mount.mountpoint == "/";
+        if exclude_kinds.cover(&mount.kind) && !is_root || exclude_mounts.cover(&mount.mountpoint) {
+            continue;
+        }
+        match mounts.get(&mount.id) {
+            Some(known) if known.mountpoint.len() <= mount.mountpoint.len() => {}
+            _ => {
+                mounts.insert(mount.id.clone(), mount);
+            }
+        }
+    }
+    mounts.into_values().collect()
+}
+
+/// `ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS FIELDS... - KIND DEVICE SUPER-OPTIONS`
+fn parse_mount(line: &str) -> Option<Mount> {
+    let (mount, filesystem) = line.split_once(" - ")?;
+    let mut words = mount.split(' ').skip(2);
+    let (id, mountpoint, options) = (words.next()?, words.nth(1)?, words.next()?);
+    let mut words = filesystem.split(' ');
+    let (kind, device, super_options) = (words.next()?, words.next()?, words.next().unwrap_or_default());
+    let read_only = |options: &str| options.split(',').any(|option| option == "ro");
+    Some(Mount {
+        id: id.to_owned(),
+        device: unescape(device),
+        mountpoint: unescape(mountpoint),
+        kind: kind.to_owned(),
+        writable: !read_only(options) && !read_only(super_options),
+    })
+}
+
+/// Undoes the octal escapes of the kernel: `\040` is a space.
+pub(super) fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = match tail {
+            [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] if *first == b'\\' => {
+                Some((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'))
+            }
+            _ => None,
+        };
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &tail[3..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Adds the metrics of the filesystems whose space is known.
+pub fn record(filesystems: &[(Mount, Space)], payload: &mut Payload) {
+    payload.up_down("system.filesystem.usage", "By", "Space in each state; reserved is for root only.", |points| {
+        for (mount, space) in filesystems {
+            for (state, bytes) in space.states() {
+                points.add(&with_state(&mount.attributes(), state), bytes);
+            }
+        }
+    });
+    let help = "Share of the space that is used, of what ordinary users can write.";
+    payload.gauge("system.filesystem.utilization", "1", help, |points| {
+        for (mount, space) in filesystems {
+            let used = space.total.saturating_sub(space.free);
+            let writable = used.saturating_add(space.available);
+            if writable > 0 {
+                points.add(&with_state(&mount.attributes(), "used"), used as f64 / writable as f64);
+            }
+        }
+    });
+    payload.up_down("system.filesystem.limit", "By", "Size of the filesystem.", |points| {
+        for (mount, space) in filesystems {
+            points.add(&mount.attributes(), space.total);
+        }
+    });
+    payload.up_down("system.filesystem.inodes.usage", "{inode}", "Inodes in each state.", |points| {
+        for (mount, space) in filesystems.iter().filter(|(_, space)| space.inodes > 0) {
+            let used = space.inodes.saturating_sub(space.inodes_free);
+            points.add(&with_state(&mount.attributes(), "used"), used);
+            points.add(&with_state(&mount.attributes(), "free"), space.inodes_free);
+        }
+    });
+}
+
+fn with_state<'a>(attributes: &[(&'a str, &'a str); 4], state: &'a str) -> [(&'a str, &'a str); 5] {
+    let [device, mountpoint, kind, mode] = *attributes;
+    [device, mountpoint, kind, mode, ("system.filesystem.state", state)]
+}
+
+impl Mount {
+    fn attributes(&self) -> [(&str, &str); 4] {
+        [
+            ("system.device", &self.device),
+            ("system.filesystem.mountpoint", &self.mountpoint),
+            ("system.filesystem.type", &self.kind),
+            ("system.filesystem.mode", if self.writable { "rw" } else { "ro" }),
+        ]
+    }
+}
+
+impl Space {
+    fn states(&self) -> [(&'static str, u64); 3] {
+        [
+            ("used", self.total.saturating_sub(self.free)),
+            ("free", self.available),
+            ("reserved", self.free.saturating_sub(self.available)),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payload::tests::lines;
+
+    const MOUNTINFO: &str = include_str!("fixtures/mountinfo.txt");
+
+    #[test]
+    fn one_mount_of_each_filesystem() {
+        let kinds = Patterns::of(&["proc", "sysfs", "tmpfs", "cgroup*", "overlay", "nfs*"]);
+        let mounts = parse_mountinfo(MOUNTINFO, &kinds, &Patterns::of(&["/snap/*"]));
+        let seen: Vec<_> =
+            mounts.iter().map(|m| (m.mountpoint.as_str(), m.device.as_str(), m.kind.as_str(), m.writable)).collect();
+        assert_eq!(
+            seen,
+            [
+                ("/", "overlay", "overlay", true),
+                ("/media/my disk", "/dev/sdb1", "vfat", false),
+                ("/data", "/dev/mapper/vg-data", "ext4", true),
+            ]
+        );
+    }
+
+    #[test]
+    fn reserved_space_is_not_free() {
+        let mount = parse_mount("27 1 254:0 / / rw,relatime - ext4 /dev/vda rw").unwrap();
+        let space = Space { total: 1_000, free: 500, available: 450, inodes: 10, inodes_free: 4 };
+        let mut payload = Payload::new(0, 0);
+        record(&[(mount, space)], &mut payload);
+        let attributes = "system.device=/dev/vda,system.filesystem.mountpoint=/,system.filesystem.type=ext4,\
+                          system.filesystem.mode=rw";
+        assert_eq!(
+            lines(&payload),
+            [
+                format!("system.filesystem.usage{{{attributes},system.filesystem.state=used}} By updown 500"),
+                format!("system.filesystem.usage{{{attributes},system.filesystem.state=free}} By updown 450"),
+                format!("system.filesystem.usage{{{attributes},system.filesystem.state=reserved}} By updown 50"),
+                format!(
+                    "system.filesystem.utilization{{{attributes},system.filesystem.state=used}} 1 gauge 0.5263157894736842"
+                ),
+                format!("system.filesystem.limit{{{attributes}}} By updown 1000"),
+                format!(
+                    "system.filesystem.inodes.usage{{{attributes},system.filesystem.state=used}} {{inode}} updown 6"
+                ),
+                format!(
+                    "system.filesystem.inodes.usage{{{attributes},system.filesystem.state=free}} {{inode}} updown 4"
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn escapes_are_undone() {
+        for (text, plain) in [("/a\\040b", "/a b"), ("\\134", "\\"), ("\\04", "\\04"), ("\\999", "\\999"), ("é", "é")]
+        {
+            assert_eq!(unescape(text), plain);
+        }
+    }
+
+    #[test]
+    fn broken_lines_are_left_out() {
+        for line in ["", "27 1 254:0 / /", "27 1 254:0 / / rw", "27 1 254:0 / / rw - ext4"] {
+            assert_eq!(parse_mount(line), None, "{line}");
+        }
+    }
+}
