@@ -10,11 +10,12 @@ use gotmpl::{Template, TemplateError, Value};
 use regex_automata::meta::Regex;
 use regex_automata::util::interpolate;
 use sonde_model::duration::parse_duration_ms;
+use sonde_promql::value::GoFloat;
 
 use super::humanize;
 use super::link::{graph_link, query_escape, table_link};
 use super::run::Run;
-use super::tree::FIELD_FUNCTION;
+use super::tree::{FIELD_FUNCTION, PRINT_FUNCTION};
 use super::value::{error, float, list, sample, string, text};
 
 type Outcome = Result<Value, TemplateError>;
@@ -25,8 +26,9 @@ type Running = fn(&Run, &[Value]) -> Outcome;
 const COMPILED_SIZE_LIMIT: usize = 1 << 20;
 
 /// Name, number of arguments (`None`: any), function.
-const PLAIN: [(&str, Option<usize>, Plain); 26] = [
+const PLAIN: [(&str, Option<usize>, Plain); 27] = [
     (FIELD_FUNCTION, None, field),
+    (PRINT_FUNCTION, Some(1), |a| Ok(printed(&a[0]))),
     ("first", Some(1), first),
     ("label", Some(2), label),
     ("value", Some(1), |a| sample(&a[0]).map(|(_, value)| value.clone())),
@@ -109,8 +111,20 @@ fn field(given: &[Value]) -> Outcome {
     Ok(value)
 }
 
+/// What an action prints: a float as Go prints it, anything else as it is.
+fn printed(value: &Value) -> Value {
+    match value {
+        Value::Float(float) => string(GoFloat(*float).to_string()),
+        other => other.clone(),
+    }
+}
+
 fn type_of(value: &Value) -> &'static str {
-    if sample(value).is_ok() { "sample" } else { value.type_name() }
+    match value {
+        Value::Map(map) if map.contains_key("ExternalURL") => "alert data",
+        value if sample(value).is_ok() => "sample",
+        value => value.type_name(),
+    }
 }
 
 fn first(given: &[Value]) -> Outcome {

@@ -98,8 +98,12 @@ impl Template {
             return Ok(Template { source: source.into(), compiled: None });
         }
         let invalid = |message: String| InvalidTemplate { message };
-        let parse = |text| Parser::with_name(None, text, "{{", "}}")?.parse();
+        let parse = |text: &str| Parser::with_name(None, text, "{{", "}}")?.parse();
         let (mut body, mut defines) = parse(source).map_err(|e: TemplateError| invalid(e.to_string()))?;
+        // The parser takes the end of the text for the end of every open block. Then one more `end` is no mistake either.
+        if parse(&format!("{source}{{{{end}}}}")).is_ok() {
+            return Err(invalid("unexpected EOF: a block has no {{end}}".to_owned()));
+        }
         let (definitions, _) = parse(DEFINITIONS).map_err(|e| invalid(e.to_string()))?;
         body.nodes.splice(0..0, definitions.nodes);
         Walk::new(&FUNCTIONS).list(&mut body).map_err(invalid)?;

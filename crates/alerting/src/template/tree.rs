@@ -1,7 +1,8 @@
 //! Checks a parsed template and makes its field accesses behave as in Go.
 //!
 //! Go refuses an unknown function or variable when it parses; the engine used here does so only when it runs into one.
-//! And in Go a label that is missing from `$labels` is an empty text; here it would be nil, which compares differently.
+//! In Go a label that is missing from `$labels` is an empty text; here it would be nil, which compares differently.
+//! And a float is printed with an exponent where it is very large or small.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,6 +11,9 @@ use gotmpl::parse::{BranchNode, CommandNode, Expr, ListNode, Node, PipeNode, Pos
 
 /// The function that field accesses become. No template can name it: it is not an identifier.
 pub(super) const FIELD_FUNCTION: &str = " field";
+
+/// The function that the pipeline of an action ends in.
+pub(super) const PRINT_FUNCTION: &str = " print";
 
 /// What text/template itself defines.
 const BUILTINS: [&str; 19] = [
@@ -39,7 +43,14 @@ impl<'a> Walk<'a> {
     fn node(&mut self, node: &mut Node) -> Result<(), Undefined> {
         match node {
             Node::List(list) => self.list(list),
-            Node::Action(action) => self.pipe(&mut action.pipe),
+            Node::Action(action) => {
+                self.pipe(&mut action.pipe)?;
+                if action.pipe.decl.is_empty() {
+                    let args = vec![Expr::Identifier(action.pos, PRINT_FUNCTION.into())];
+                    action.pipe.commands.push(CommandNode { pos: action.pos, args });
+                }
+                Ok(())
+            }
             Node::If(branch) | Node::Range(branch) | Node::With(branch) => self.branch(branch),
             Node::Template(template) => template.pipe.as_mut().map_or(Ok(()), |pipe| self.pipe(pipe)),
             Node::Define(define) => Walk::new(self.functions).list(&mut define.body),
