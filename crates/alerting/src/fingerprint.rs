@@ -23,9 +23,11 @@ pub fn fingerprint(labels: &Labels) -> u64 {
 mod tests {
     use super::*;
 
-    /// The expected values are those that Alertmanager printed in the documentation and issues of its users.
+    /// The set and its value are from the tests of prometheus/common, `model/signature_test.go`.
     #[test]
-    fn the_empty_set_is_the_offset() {
+    fn it_is_that_of_prometheus() {
+        let labels = Labels::from_pairs([("name", "garland, briggs"), ("fear", "love is not enough")]);
+        assert_eq!(fingerprint(&labels), 5_799_056_148_416_392_346);
         assert_eq!(fingerprint(&Labels::empty()), 0xcbf2_9ce4_8422_2325);
     }
 

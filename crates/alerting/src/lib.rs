@@ -19,3 +19,8 @@ pub use group::{EvaluationError, GroupState, Health, OutputSample, QueryFn, Rule
 pub use rules::{AlertingRule, Group, RecordingRule, Rule, RuleError, RuleExpr, RuleFile};
 pub use template::{External, Template};
 pub use webhook::Payload;
+
+#[cfg(test)]
+mod dispatch_tests;
+#[cfg(test)]
+mod group_tests;

@@ -20,7 +20,7 @@ pub(crate) fn record(
     for sample in result {
         let mut labels = LabelsBuilder::from(&sample.labels);
         labels.set(METRIC_NAME, &rule.record);
-        for (name, value) in rule.labels.iter() {
+        for (name, value) in &rule.labels {
             labels.set(name, value);
         }
         let labels = labels.build();

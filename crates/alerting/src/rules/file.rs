@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sonde_model::Labels;
-
 use super::check;
 use super::keys::{self, Mistakes};
 use super::{AlertingRule, Group, RecordingRule, Rule, RuleError, RuleExpr, RuleFile};
@@ -117,7 +115,7 @@ fn read_rule(node: &Node, group_labels: &[LabelText<'_>], mistakes: &mut Mistake
         {
             mistakes.add(node.line, message);
         }
-        let labels = labels.into_iter().map(|(name, _, text)| (*name, text.as_str())).collect::<Labels>();
+        let labels = labels.into_iter().map(|(name, _, text)| ((*name).to_owned(), text.clone())).collect();
         return Some(Rule::Recording(RecordingRule { record: name?, expr: expr?, labels }));
     }
     let labels = labels.into_iter().filter_map(|(n, node, t)| read_template(n, node, t, "label", mistakes)).collect();
@@ -160,7 +158,8 @@ fn read_expr(rule: &Node, expr: Option<&Node>, mistakes: &mut Mistakes) -> Optio
         mistakes.add(rule.line, "field 'expr' must be set in rule");
         return None;
     };
-    match sonde_promql::parse(&text) {
+    // Without the white space at its end, so that what is missing there is reported on the last line that was written.
+    match sonde_promql::parse(text.trim_end()) {
         Ok(expr) => Some(RuleExpr { text: text.trim().to_owned(), expr }),
         Err(e) => {
             let message = format!("could not parse expression: {}:{}: {}", e.line, e.column, e.message);

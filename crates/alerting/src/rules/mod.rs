@@ -58,8 +58,8 @@ pub struct RecordingRule {
     pub record: String,
     /// What is evaluated.
     pub expr: RuleExpr,
-    /// Labels that are set on each series of the result.
-    pub labels: Labels,
+    /// Labels that are set on each series of the result; an empty value takes the label away.
+    pub labels: Vec<(String, String)>,
 }
 
 /// Makes an alert of each series that an expression yields.
@@ -114,7 +114,7 @@ impl Rule {
     /// The labels as they are written in the file, templates unexpanded.
     pub fn label_sources(&self) -> Labels {
         match self {
-            Rule::Recording(rule) => rule.labels.clone(),
+            Rule::Recording(rule) => Labels::from_pairs(rule.labels.iter().map(|(n, v)| (n, v))),
             Rule::Alerting(rule) => Labels::from_pairs(rule.labels.iter().map(|(n, t)| (n.as_str(), t.source()))),
         }
     }

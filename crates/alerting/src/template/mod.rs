@@ -38,6 +38,9 @@ const DEFINITIONS: &str = "{{$labels := .Labels}}{{$externalLabels := .ExternalL
 const MAX_RANGE_ROUNDS: u64 = 100_000;
 /// Different queries that one expansion may ask.
 const MAX_QUERIES: usize = 20;
+/// Put behind every template. The parser takes the end of the text for the end of open blocks, and drops what follows a surplus
+/// `end`: only if the body ends with the mark has all of it been understood.
+const END_MARK: &str = "\u{1}end of template\u{1}";
 /// The name under which the body is stored; `define` can replace it, as in Go.
 const BODY: &str = "__alert";
 
@@ -99,12 +102,14 @@ impl Template {
         }
         let invalid = |message: String| InvalidTemplate { message };
         let parse = |text: &str| Parser::with_name(None, text, "{{", "}}")?.parse();
-        let (mut body, mut defines) = parse(source).map_err(|e: TemplateError| invalid(e.to_string()))?;
-        // The parser takes the end of the text for the end of every open block. Then one more `end` is no mistake either.
-        if parse(&format!("{source}{{{{end}}}}")).is_ok() {
-            return Err(invalid("unexpected EOF: a block has no {{end}}".to_owned()));
+        let refused = |e: TemplateError| invalid(e.to_string());
+        // Once as it is, so that errors speak of what was written.
+        parse(source).map_err(refused)?;
+        let (mut body, mut defines) = parse(&format!("{source}{END_MARK}")).map_err(refused)?;
+        if !tree::take_end_mark(&mut body, END_MARK) {
+            return Err(invalid("unexpected EOF or {{end}}: blocks and their ends do not match".to_owned()));
         }
-        let (definitions, _) = parse(DEFINITIONS).map_err(|e| invalid(e.to_string()))?;
+        let (definitions, _) = parse(DEFINITIONS).map_err(refused)?;
         body.nodes.splice(0..0, definitions.nodes);
         Walk::new(&FUNCTIONS).list(&mut body).map_err(invalid)?;
         for define in &mut defines {

@@ -188,7 +188,8 @@ fn what_cannot_work_is_refused_when_it_is_compiled() {
         ("{{ range $labels }}", "unexpected EOF"),
         ("{{ if true }}{{ if true }}x{{ end }}", "unexpected EOF"),
         ("{{ define \"a\" }}x", "unexpected EOF"),
-        ("{{ if true }}x{{ end }}{{ end }}", "unexpected {{end}}"),
+        ("{{ if true }}x{{ end }}{{ end }}", "unexpected EOF or {{end}}"),
+        ("{{ else }}", "unexpected EOF or {{end}}"),
     ] {
         let error = Template::parse(source).expect_err(source).to_string();
         assert!(error.contains(part), "{source}: {error}");

@@ -126,6 +126,18 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Takes the mark off the end of a body. `false`: it is not there.
+pub(super) fn take_end_mark(body: &mut ListNode, mark: &str) -> bool {
+    let Some(Node::Text(last)) = body.nodes.last_mut() else { return false };
+    let Some(text) = last.text.strip_suffix(mark) else { return false };
+    if text.is_empty() {
+        body.nodes.pop();
+    } else {
+        last.text = text.into();
+    }
+    true
+}
+
 fn field_call(pos: Pos, base: Expr, fields: Vec<SmolStr>) -> Expr {
     let mut args = vec![Expr::Identifier(pos, FIELD_FUNCTION.into()), base];
     args.extend(fields.into_iter().map(|field| Expr::String(pos, Arc::from(field.as_str()))));
