@@ -128,13 +128,18 @@ impl Writer {
         self.next_number += 1;
         let shared = &self.shared;
         let created = create_segment(shared.fs.as_ref(), &shared.dir, number, self.next_sequence, records);
-        let created = created.map_err(|CreateFailure { error, named }| {
-            if let Some(header) = named {
-                // It is kept in the order of segments, so that it goes when its turn comes, with nothing to read in it.
-                shared.add_segment(number, Segment { salt: Some(header.salt), end: FRAMES_AT, file_bytes: 0 });
+        let created = match created {
+            Ok(created) => created,
+            Err(CreateFailure { error, named }) => {
+                if let Some(header) = named {
+                    // It is kept in the order of segments, so that it goes when its turn comes, with nothing to read
+                    // in it. It supersedes what would be written to the active segment from now on.
+                    shared.add_segment(number, Segment { salt: Some(header.salt), end: FRAMES_AT, file_bytes: 0 });
+                    self.active = None;
+                }
+                return Err(error);
             }
-            error
-        })?;
+        };
         WalStats::add(&shared.stats.syncs, 1);
         shared.add_segment(number, Segment { salt: Some(created.salt), end: created.end, file_bytes: created.end });
         self.active = Some(created);
@@ -144,7 +149,7 @@ impl Writer {
     fn rotate(&mut self) -> Result<Position, WalError> {
         match &self.active {
             Some(active) if active.end == FRAMES_AT => Ok(Position { segment: active.number, offset: FRAMES_AT }),
-            // The active segment is still good if the new one cannot be made.
+            // If the new one cannot be made and did not get its name, the active segment is as good as before.
             _ => self.start_segment(std::iter::empty()).inspect_err(|error| self.count_failure(error)),
         }
     }
