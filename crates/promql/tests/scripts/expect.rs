@@ -18,7 +18,7 @@ pub(crate) struct Expectations {
 pub(crate) enum Pattern {
     Any,
     Exactly(String),
-    Matching(String, Regex),
+    Matching(Regex),
 }
 
 impl Expectations {
@@ -84,15 +84,14 @@ impl Pattern {
     }
 
     pub(crate) fn regex(pattern: &str) -> Result<Self, String> {
-        let regex = Regex::new(pattern).map_err(|e| e.to_string())?;
-        Ok(Pattern::Matching(pattern.to_owned(), regex))
+        Regex::new(pattern).map(Pattern::Matching).map_err(|e| e.to_string())
     }
 
     fn matches(&self, text: &str) -> bool {
         match self {
             Pattern::Any => true,
             Pattern::Exactly(exact) => exact == text,
-            Pattern::Matching(_, regex) => regex.is_match(text),
+            Pattern::Matching(regex) => regex.is_match(text),
         }
     }
 }
