@@ -45,6 +45,8 @@ pub struct Options {
     pub keep_identifying_resource_attributes: bool,
     /// How far apart `target_info` samples may lie, in milliseconds: half of the lookback of queries.
     pub target_info_interval_ms: i64,
+    /// How many labels a series may have; points with more are left out.
+    pub max_labels: usize,
 }
 
 impl Default for Options {
@@ -58,6 +60,7 @@ impl Default for Options {
             target_info: true,
             keep_identifying_resource_attributes: false,
             target_info_interval_ms: 150_000,
+            max_labels: 256,
         }
     }
 }

@@ -11,8 +11,8 @@ pub struct Report {
     pub colliding_attributes: u64,
     /// What the request says about the metrics, one entry a family.
     pub metadata: Vec<MetricMetadata>,
-    /// Why nothing was translated at all.
-    pub failure: Option<&'static str>,
+    /// Resources whose `target_info` was left out because it has an attribute that cannot be a label, or too many.
+    pub dropped_target_infos: u64,
 }
 
 /// What the request says about a metric, under its translated name.
@@ -56,8 +56,10 @@ pub enum RejectReason {
     UnspecifiedTemporality,
     /// The point has no value.
     NoValue,
-    /// The time does not fit milliseconds since the epoch.
-    InvalidTimestamp,
+    /// The point has no time.
+    MissingTimestamp,
+    /// The point has more attributes than a series may have labels.
+    TooManyLabels,
     /// Bounds and bucket counts of a histogram do not fit each other, or the bounds do not grow.
     InvalidBuckets,
     /// The scale of an exponential histogram is below -4.
@@ -75,7 +77,8 @@ impl RejectReason {
             RejectReason::UnknownType => "unknown_type",
             RejectReason::UnspecifiedTemporality => "unspecified_temporality",
             RejectReason::NoValue => "no_value",
-            RejectReason::InvalidTimestamp => "invalid_timestamp",
+            RejectReason::MissingTimestamp => "missing_timestamp",
+            RejectReason::TooManyLabels => "too_many_labels",
             RejectReason::InvalidBuckets => "invalid_buckets",
             RejectReason::UnsupportedScale => "unsupported_scale",
             RejectReason::InvalidHistogram => "invalid_histogram",
@@ -87,5 +90,13 @@ impl Report {
     /// How many points were left out.
     pub fn rejected_points(&self) -> u64 {
         self.rejected.iter().map(|(_, count)| count).sum()
+    }
+
+    pub(crate) fn reject(&mut self, reason: RejectReason, points: u64) {
+        match self.rejected.iter_mut().find(|(known, _)| *known == reason) {
+            _ if points == 0 => {}
+            Some((_, count)) => *count += points,
+            None => self.rejected.push((reason, points)),
+        }
     }
 }

@@ -1,0 +1,480 @@
+//! Requests as data, and the rows that come of them.
+
+use proptest::prelude::*;
+use sonde_model::{Labels, is_stale};
+use sonde_proto::otlp::common::{AnyValue, InstrumentationScope, any_value::Value};
+use sonde_proto::otlp::metrics::{
+    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, NumberDataPoint,
+    ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint, exponential_histogram_data_point::Buckets,
+    number_data_point, summary_data_point::ValueAtQuantile,
+};
+use sonde_proto::otlp::resource::Resource;
+
+use super::*;
+use crate::{Promotion, RowValue, Strategy};
+
+const MS: u64 = 1_000_000;
+
+fn attributes(pairs: &[(&str, &str)]) -> Vec<KeyValue> {
+    let pair = |(key, value): &(&str, &str)| KeyValue {
+        key: (*key).to_owned(),
+        value: Some(AnyValue { value: Some(Value::StringValue((*value).to_owned())) }),
+        ..KeyValue::default()
+    };
+    pairs.iter().map(pair).collect()
+}
+
+fn metric(name: &str, unit: &str, data: Data) -> Metric {
+    Metric { name: name.to_owned(), unit: unit.to_owned(), data: Some(data), ..Metric::default() }
+}
+
+fn number(labels: &[(&str, &str)], time_ms: u64, value: f64) -> NumberDataPoint {
+    NumberDataPoint {
+        attributes: attributes(labels),
+        time_unix_nano: time_ms * MS,
+        value: Some(number_data_point::Value::AsDouble(value)),
+        ..NumberDataPoint::default()
+    }
+}
+
+fn gauge(points: Vec<NumberDataPoint>) -> Data {
+    Data::Gauge(Gauge { data_points: points })
+}
+
+fn sum(temporality: i32, is_monotonic: bool, points: Vec<NumberDataPoint>) -> Data {
+    Data::Sum(Sum { data_points: points, aggregation_temporality: temporality, is_monotonic })
+}
+
+fn request(resource: &[(&str, &str)], metrics: Vec<Metric>) -> ExportMetricsServiceRequest {
+    let scope = InstrumentationScope {
+        name: "scope".to_owned(),
+        version: "1".to_owned(),
+        attributes: attributes(&[("lang", "rust")]),
+        ..InstrumentationScope::default()
+    };
+    ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(Resource { attributes: attributes(resource), ..Resource::default() }),
+            scope_metrics: vec![ScopeMetrics { scope: Some(scope), metrics, schema_url: "url".to_owned() }],
+            ..ResourceMetrics::default()
+        }],
+    }
+}
+
+/// Rows as text; proves of each that its labels are sorted, unique and not empty.
+fn rows(request: &ExportMetricsServiceRequest, options: &Options) -> (Vec<String>, Report) {
+    let mut rows = Vec::new();
+    let mut sink = |row: Row<'_>| {
+        assert!(row.labels.windows(2).all(|pair| pair[0].0 < pair[1].0), "{:?}", row.labels);
+        assert!(row.labels.iter().all(|(name, value)| !name.is_empty() && !value.is_empty()), "{:?}", row.labels);
+        let value = match &row.value {
+            RowValue::Float(value) if is_stale(*value) => "stale".to_owned(),
+            RowValue::Float(value) => value.to_string(),
+            RowValue::FloatDelta(value) => format!("+{value}"),
+            RowValue::Histogram(h) if h.is_stale() => "stale histogram".to_owned(),
+            RowValue::Histogram(h) => format!("{h:?}"),
+            RowValue::HistogramDelta(h) => format!("+{h:?}"),
+        };
+        rows.push(format!("{} {value} @{}", Labels::from_sorted(row.labels), row.timestamp));
+    };
+    let mut translator = Translator::new(options.clone());
+    translator.translate(request, &mut |_| {});
+    let report = translator.translate(request, &mut sink);
+    (rows, report)
+}
+
+fn check_with(options: &Options, resource: &[(&str, &str)], metrics: Vec<Metric>, expected: &[&str]) -> Report {
+    let (rows, report) = rows(&request(resource, metrics), options);
+    assert_eq!(rows, expected);
+    report
+}
+
+fn check(metrics: Vec<Metric>, expected: &[&str]) -> Report {
+    check_with(&Options::default(), &[], metrics, expected)
+}
+
+#[test]
+fn numbers() {
+    let int = NumberDataPoint { value: Some(number_data_point::Value::AsInt(-3)), ..number(&[("a.b", "1")], 7, 0.0) };
+    let stale = NumberDataPoint { flags: 1, value: None, ..number(&[], 8, 0.0) };
+    let report = check(
+        vec![
+            metric("cpu.load", "1", gauge(vec![int, stale])),
+            metric("requests", "{request}", sum(2, true, vec![number(&[("b", "2"), ("a", "1")], 7, 1.5)])),
+            metric("queue.size", "By", sum(2, false, vec![number(&[("empty", "")], 7, 4.0)])),
+            metric("delta", "s", sum(1, true, vec![number(&[], 7, 2.0)])),
+            metric("delta.level", "s", sum(1, false, vec![number(&[], 7, -2.0)])),
+        ],
+        &[
+            "cpu_load_ratio{a_b=\"1\"} -3 @7",
+            "cpu_load_ratio stale @8",
+            "requests_total{a=\"1\", b=\"2\"} 1.5 @7",
+            "queue_size_bytes 4 @7",
+            "delta_seconds_total +2 @7",
+            "delta_level_seconds +-2 @7",
+        ],
+    );
+    assert_eq!((report.points, report.rejected_points()), (6, 0));
+    let metadata: Vec<_> = report.metadata.iter().map(|m| (m.family.as_str(), m.kind, m.unit.as_str())).collect();
+    assert_eq!(
+        metadata,
+        [
+            ("cpu_load_ratio", MetricKind::Gauge, ""),
+            ("requests_total", MetricKind::Counter, ""),
+            ("queue_size_bytes", MetricKind::Gauge, "bytes"),
+            ("delta_seconds_total", MetricKind::Counter, "seconds"),
+            ("delta_level_seconds", MetricKind::Gauge, "seconds"),
+        ]
+    );
+}
+
+fn histogram_point(bounds: &[f64], buckets: &[u64]) -> HistogramDataPoint {
+    HistogramDataPoint {
+        attributes: attributes(&[("zone", "a"), ("le", "mine")]),
+        time_unix_nano: 9 * MS,
+        count: buckets.iter().sum(),
+        sum: Some(12.5),
+        explicit_bounds: bounds.to_vec(),
+        bucket_counts: buckets.to_vec(),
+        ..HistogramDataPoint::default()
+    }
+}
+
+fn histogram(temporality: i32, points: Vec<HistogramDataPoint>) -> Data {
+    Data::Histogram(Histogram { data_points: points, aggregation_temporality: temporality })
+}
+
+#[test]
+fn explicit_histograms() {
+    check(
+        vec![metric("latency", "s", histogram(2, vec![histogram_point(&[0.005, 1.0, 1e21], &[1, 2, 3, 4])]))],
+        &[
+            "latency_seconds_count{zone=\"a\"} 10 @9",
+            "latency_seconds_sum{zone=\"a\"} 12.5 @9",
+            "latency_seconds_bucket{le=\"0.005\", zone=\"a\"} 1 @9",
+            "latency_seconds_bucket{le=\"1\", zone=\"a\"} 3 @9",
+            "latency_seconds_bucket{le=\"1000000000000000000000\", zone=\"a\"} 6 @9",
+            "latency_seconds_bucket{le=\"+Inf\", zone=\"a\"} 10 @9",
+        ],
+    );
+    let no_sum = HistogramDataPoint { sum: None, ..histogram_point(&[], &[3]) };
+    let own_infinity = HistogramDataPoint { sum: None, ..histogram_point(&[1.0, f64::INFINITY], &[1, 2, 0]) };
+    check(
+        vec![metric("h", "", histogram(1, vec![no_sum, own_infinity]))],
+        &[
+            "h_count{zone=\"a\"} +3 @9",
+            "h_bucket{le=\"+Inf\", zone=\"a\"} +3 @9",
+            "h_count{zone=\"a\"} +3 @9",
+            "h_bucket{le=\"1\", zone=\"a\"} +1 @9",
+            "h_bucket{le=\"+Inf\", zone=\"a\"} +3 @9",
+        ],
+    );
+    let stale = HistogramDataPoint { flags: 1, sum: None, ..histogram_point(&[1.0], &[0, 0]) };
+    check(
+        vec![metric("h", "", histogram(1, vec![stale]))],
+        &[
+            "h_count{zone=\"a\"} stale @9",
+            "h_sum{zone=\"a\"} stale @9",
+            "h_bucket{le=\"1\", zone=\"a\"} stale @9",
+            "h_bucket{le=\"+Inf\", zone=\"a\"} stale @9",
+        ],
+    );
+}
+
+#[test]
+fn bad_points_are_left_out_one_by_one() {
+    let good = number(&[("a", "1")], 7, 1.0);
+    let no_value = NumberDataPoint { value: None, ..good.clone() };
+    let no_time = NumberDataPoint { time_unix_nano: 0, ..good.clone() };
+    let bad_label = number(&[("..", "1")], 7, 1.0);
+    let many: Vec<String> = (0..257).map(|i| format!("k{i}")).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|key| (key.as_str(), "v")).collect();
+    let too_many = number(&many, 7, 1.0);
+    let uneven = HistogramDataPoint { bucket_counts: vec![1], ..histogram_point(&[1.0], &[1, 1]) };
+    let falling = histogram_point(&[2.0, 1.0], &[1, 1, 1]);
+    let not_a_number = histogram_point(&[f64::NAN], &[1, 1]);
+    let overflowing = HistogramDataPoint { bucket_counts: vec![u64::MAX, 1], ..histogram_point(&[1.0], &[1, 1]) };
+    let too_full = HistogramDataPoint { count: 1, ..histogram_point(&[1.0], &[1, 1]) };
+    let report = check(
+        vec![
+            metric("m", "", gauge(vec![no_value, no_time, bad_label, too_many, good.clone()])),
+            metric("...", "", gauge(vec![good.clone(), good.clone()])),
+            metric("unspecified", "", sum(0, true, vec![good.clone()])),
+            metric("strange", "", sum(77, true, vec![good.clone()])),
+            Metric { name: "newer".to_owned(), ..Metric::default() },
+            metric("h", "", histogram(2, vec![uneven, falling, not_a_number, overflowing, too_full])),
+            metric("after", "", gauge(vec![good])),
+        ],
+        &["m{a=\"1\"} 1 @7", "after{a=\"1\"} 1 @7"],
+    );
+    assert_eq!(report.points, 2);
+    let rejected: Vec<_> = report.rejected.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+    assert_eq!(
+        rejected,
+        [
+            ("no_value", 1),
+            ("missing_timestamp", 1),
+            ("invalid_label_name", 1),
+            ("too_many_labels", 1),
+            ("invalid_metric_name", 2),
+            ("unspecified_temporality", 2),
+            ("unknown_type", 1),
+            ("invalid_buckets", 5),
+        ]
+    );
+    assert_eq!(report.rejected_points(), 14);
+}
+
+fn exponential(scale: i32, positive: (i32, &[u64]), negative: (i32, &[u64])) -> ExponentialHistogramDataPoint {
+    let buckets = |(offset, counts): (i32, &[u64])| Some(Buckets { offset, bucket_counts: counts.to_vec() });
+    ExponentialHistogramDataPoint {
+        time_unix_nano: 5 * MS,
+        count: positive.1.iter().chain(negative.1).sum::<u64>() + 2,
+        sum: Some(3.5),
+        zero_count: 2,
+        scale,
+        positive: buckets(positive),
+        negative: buckets(negative),
+        ..ExponentialHistogramDataPoint::default()
+    }
+}
+
+/// Checks what becomes of one point: schema, spans and buckets of both sides.
+fn check_native(point: ExponentialHistogramDataPoint, expected: Result<&str, &str>) {
+    let data =
+        Data::ExponentialHistogram(ExponentialHistogram { data_points: vec![point], aggregation_temporality: 2 });
+    let mut found = Vec::new();
+    let report = crate::translate(&request(&[], vec![metric("h", "", data)]), &Options::default(), &mut |row| {
+        let RowValue::Histogram(h) = row.value else { panic!("{row:?}") };
+        let side = |spans: &[sonde_model::Span], buckets: &[f64]| {
+            let spans: Vec<_> = spans.iter().map(|s| format!("{}+{}", s.offset, s.length)).collect();
+            format!("[{}]{buckets:?}", spans.join(" "))
+        };
+        let positive = side(&h.positive_spans, &h.positive_buckets);
+        let negative = side(&h.negative_spans, &h.negative_buckets);
+        found.push(format!("{} {positive} {negative} zero {} {:e}", h.schema, h.zero_count, h.zero_threshold));
+    });
+    match expected {
+        Ok(expected) => assert_eq!(found, [expected]),
+        Err(reason) => {
+            let rejected: Vec<_> = report.rejected.iter().map(|(reason, _)| reason.as_str()).collect();
+            assert_eq!((found.len(), rejected), (0, vec![reason]));
+        }
+    }
+}
+
+#[test]
+fn exponential_histograms() {
+    let none: (i32, &[u64]) = (0, &[]);
+    // OTLP's bucket 0 is Prometheus's bucket 1.
+    check_native(exponential(0, (0, &[1, 2]), none), Ok("0 [1+2][1.0, 2.0] [][] zero 2 1e-128"));
+    check_native(exponential(3, (-5, &[1]), (-5, &[2, 3])), Ok("3 [-4+1][1.0] [-4+2][2.0, 3.0] zero 2 1e-128"));
+    // Leading and trailing empty buckets are not written; gaps up to two are filled, wider ones open a span.
+    check_native(
+        exponential(0, (0, &[0, 1, 0, 0, 2, 0, 0, 0, 3, 0]), none),
+        Ok("0 [2+4 3+1][1.0, 0.0, 0.0, 2.0, 3.0] [][] zero 2 1e-128"),
+    );
+    // Scale 10 to 8 merges four buckets each, also across zero: indices -5..=4 fall into -2, -1, 0 and 1.
+    check_native(
+        exponential(10, (-5, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), none),
+        Ok("8 [-1+4][1.0, 14.0, 30.0, 10.0] [][] zero 2 1e-128"),
+    );
+    check_native(
+        exponential(i32::MAX, (i32::MIN, &[1]), (i32::MAX, &[1])),
+        Ok("8 [0+1][1.0] [1+1][1.0] zero 2 1e-128"),
+    );
+    check_native(exponential(-4, (0, &[1]), none), Ok("-4 [1+1][1.0] [][] zero 2 1e-128"));
+    check_native(exponential(-5, (0, &[1]), none), Err("unsupported_scale"));
+    check_native(exponential(i32::MIN, (0, &[1]), none), Err("unsupported_scale"));
+    check_native(exponential(0, (i32::MAX, &[1]), none), Err("invalid_histogram"));
+    check_native(exponential(0, (i32::MIN, &[1]), none), Ok("0 [-2147483647+1][1.0] [][] zero 2 1e-128"));
+    let wide = ExponentialHistogramDataPoint { zero_threshold: 0.5, ..exponential(0, (0, &[1]), none) };
+    check_native(wide.clone(), Ok("0 [1+1][1.0] [][] zero 2 5e-1"));
+    check_native(ExponentialHistogramDataPoint { zero_threshold: -0.5, ..wide.clone() }, Err("invalid_histogram"));
+    check_native(ExponentialHistogramDataPoint { count: 1, ..wide.clone() }, Err("invalid_histogram"));
+    check_native(ExponentialHistogramDataPoint { zero_count: u64::MAX, ..wide.clone() }, Err("invalid_histogram"));
+    let stale = ExponentialHistogramDataPoint { flags: 1, scale: -100, ..wide };
+    let data =
+        Data::ExponentialHistogram(ExponentialHistogram { data_points: vec![stale], aggregation_temporality: 1 });
+    check(vec![metric("h", "", data)], &["h stale histogram @5"]);
+}
+
+#[test]
+fn delta_exponential_histograms_stay_deltas() {
+    let data_points = vec![exponential(0, (0, &[1]), (0, &[]))];
+    let data = Data::ExponentialHistogram(ExponentialHistogram { data_points, aggregation_temporality: 1 });
+    let mut deltas = 0;
+    crate::translate(&request(&[], vec![metric("h", "", data)]), &Options::default(), &mut |row| {
+        deltas += u32::from(matches!(row.value, RowValue::HistogramDelta(h) if h.count == 3.0));
+    });
+    assert_eq!(deltas, 1);
+}
+
+#[test]
+fn summaries() {
+    let quantile_values =
+        vec![ValueAtQuantile { quantile: 0.5, value: 3.0 }, ValueAtQuantile { quantile: 0.99, value: 9.0 }];
+    let point = SummaryDataPoint {
+        time_unix_nano: 5 * MS,
+        count: 4,
+        sum: 10.5,
+        quantile_values,
+        attributes: attributes(&[("a", "1"), ("z", "2")]),
+        ..SummaryDataPoint::default()
+    };
+    let stale = SummaryDataPoint { flags: 1, quantile_values: vec![], ..point.clone() };
+    check(
+        vec![metric("s", "ms", Data::Summary(Summary { data_points: vec![point, stale] }))],
+        &[
+            "s_milliseconds_count{a=\"1\", z=\"2\"} 4 @5",
+            "s_milliseconds_sum{a=\"1\", z=\"2\"} 10.5 @5",
+            "s_milliseconds{a=\"1\", quantile=\"0.5\", z=\"2\"} 3 @5",
+            "s_milliseconds{a=\"1\", quantile=\"0.99\", z=\"2\"} 9 @5",
+            "s_milliseconds_count{a=\"1\", z=\"2\"} stale @5",
+            "s_milliseconds_sum{a=\"1\", z=\"2\"} stale @5",
+        ],
+    );
+}
+
+#[test]
+fn job_instance_and_target_info() {
+    let points = || vec![metric("m", "", gauge(vec![number(&[("job", "mine")], 7, 1.0)]))];
+    let identity = [("service.name", "api"), ("service.namespace", "shop"), ("service.instance.id", "i-1")];
+    let default = Options::default();
+    check_with(&default, &identity, points(), &["m{instance=\"i-1\", job=\"shop/api\"} 1 @7"]);
+    check_with(&default, &[("service.name", "api")], points(), &["m{job=\"api\"} 1 @7"]);
+    check_with(&default, &[("host.name", "h")], points(), &["m{job=\"mine\"} 1 @7"]);
+    let whole = [&identity[..], &[("host.name", "h"), ("host_name", "g")]].concat();
+    let report = check_with(
+        &default,
+        &whole,
+        points(),
+        &[
+            "m{instance=\"i-1\", job=\"shop/api\"} 1 @7",
+            "target_info{host_name=\"h;g\", instance=\"i-1\", job=\"shop/api\"} 1 @7",
+        ],
+    );
+    assert_eq!(report.metadata.last().map(|m| (m.family.as_str(), m.kind)), Some(("target_info", MetricKind::Info)));
+    check_with(
+        &Options { keep_identifying_resource_attributes: true, ..Options::default() },
+        &[("service.name", "api"), ("x", "y")],
+        points(),
+        &["m{job=\"api\"} 1 @7", "target_info{job=\"api\", service_name=\"api\", x=\"y\"} 1 @7"],
+    );
+    check_with(
+        &Options { target_info: false, ..Options::default() },
+        &whole,
+        points(),
+        &["m{instance=\"i-1\", job=\"shop/api\"} 1 @7"],
+    );
+}
+
+#[test]
+fn target_info_spans_the_points_of_a_request() {
+    let resource = [("service.name", "api"), ("x", "y")];
+    let times = |list: &[u64]| vec![metric("m", "", gauge(list.iter().map(|t| number(&[], *t, 1.0)).collect()))];
+    let infos = |request: &ExportMetricsServiceRequest| -> Vec<String> {
+        let rows = rows(request, &Options::default()).0;
+        rows.iter()
+            .filter(|row| row.starts_with("target_info"))
+            .map(|row| row.rsplit('@').next().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(infos(&request(&resource, times(&[400_000, 1, 5]))), ["1", "150001", "300001", "400000"]);
+    // The same resource twice in a request is written once a time.
+    let mut twice = request(&resource, times(&[1, 5]));
+    twice.resource_metrics.push(twice.resource_metrics[0].clone());
+    assert_eq!(infos(&twice), ["1", "5"]);
+    // Points decades apart do not become millions of samples.
+    let far = infos(&request(&resource, times(&[1, 1_700_000_000_000])));
+    assert_eq!((far.len(), far.last().map(String::as_str)), (1_001, Some("1700000000000")));
+}
+
+#[test]
+fn attributes_that_fall_together_are_joined_in_the_order_of_their_keys() {
+    let points =
+        vec![number(&[("a_b", "3"), ("a-b", "1"), ("c", "x"), ("a.b", "2")], 7, 1.0), number(&[("a.b", "2")], 7, 1.0)];
+    let report = check(vec![metric("m", "", gauge(points))], &["m{a_b=\"1;2;3\", c=\"x\"} 1 @7", "m{a_b=\"2\"} 1 @7"]);
+    assert_eq!(report.colliding_attributes, 1);
+    let points = vec![number(&[("__name__", "fake"), ("Upper", "x")], 7, 1.0)];
+    check(vec![metric("m", "", gauge(points))], &["m{Upper=\"x\"} 1 @7"]);
+}
+
+#[test]
+fn promotion_and_scope() {
+    let resource = [("service.name", "api"), ("host.name", "h"), ("region", "r"), ("le", "promoted")];
+    let points = || vec![metric("m", "", gauge(vec![number(&[("region", "own")], 7, 1.0)]))];
+    let quiet = Options { target_info: false, ..Options::default() };
+    let only = Promotion::Only(vec!["host.name".to_owned(), "region".to_owned(), "absent".to_owned()]);
+    check_with(
+        &Options { promote_resource_attributes: only, ..quiet.clone() },
+        &resource,
+        points(),
+        &["m{host_name=\"h\", job=\"api\", region=\"own\"} 1 @7"],
+    );
+    let all = Promotion::AllExcept(vec!["host.name".to_owned()]);
+    check_with(
+        &Options { promote_resource_attributes: all.clone(), ..quiet.clone() },
+        &resource,
+        vec![metric(
+            "h",
+            "",
+            histogram(2, vec![HistogramDataPoint { sum: None, attributes: vec![], ..histogram_point(&[], &[1]) }]),
+        )],
+        &[
+            "h_count{job=\"api\", region=\"r\", service_name=\"api\"} 1 @9",
+            "h_bucket{job=\"api\", le=\"+Inf\", region=\"r\", service_name=\"api\"} 1 @9",
+        ],
+    );
+    check_with(
+        &Options { promote_scope: true, ..quiet.clone() },
+        &resource,
+        points(),
+        &[
+            "m{job=\"api\", otel_scope_lang=\"rust\", otel_scope_name=\"scope\", otel_scope_schema_url=\"url\", otel_scope_version=\"1\", region=\"own\"} 1 @7",
+        ],
+    );
+    check_with(
+        &Options { strategy: Strategy::NoUtf8EscapingWithSuffixes, ..Options::default() },
+        &[("service.name", "api"), ("host.name", "h")],
+        vec![metric("http.requests", "1", sum(2, true, vec![number(&[("http.method", "GET")], 7, 1.0)]))],
+        &[
+            "{\"http.requests_total\", \"http.method\"=\"GET\", job=\"api\"} 1 @7",
+            "target_info{\"host.name\"=\"h\", job=\"api\"} 1 @7",
+        ],
+    );
+}
+
+proptest! {
+    /// Whatever the names, values and counts are: no panic, labels stay sorted, every point is counted once.
+    #[test]
+    fn any_request_is_translated_or_counted(
+        names in prop::collection::vec("\\PC{0,6}", 1..4), keys in prop::collection::vec("[a-c._]{0,3}", 0..6),
+        scale in any::<i32>(), offset in any::<i32>(), counts in prop::collection::vec(prop_oneof![0u64..4, any::<u64>()], 0..30),
+        bounds in prop::collection::vec(any::<f64>(), 0..4), time in prop_oneof![Just(0u64), any::<u64>()],
+        strategy in prop_oneof![
+            Just(Strategy::UnderscoreEscapingWithSuffixes), Just(Strategy::UnderscoreEscapingWithoutSuffixes),
+            Just(Strategy::NoUtf8EscapingWithSuffixes), Just(Strategy::NoTranslation),
+        ],
+    ) {
+        let keys: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "v")).collect();
+        let point = ExponentialHistogramDataPoint {
+            attributes: attributes(&keys), time_unix_nano: time, scale, count: 100,
+            positive: Some(Buckets { offset, bucket_counts: counts.clone() }), ..ExponentialHistogramDataPoint::default()
+        };
+        let explicit = HistogramDataPoint {
+            attributes: attributes(&keys), time_unix_nano: time, count: 50,
+            bucket_counts: counts, explicit_bounds: bounds, ..HistogramDataPoint::default()
+        };
+        let mut metrics = Vec::new();
+        for name in &names {
+            let data_points = vec![point.clone()];
+            metrics.push(metric(name, name, gauge(vec![number(&keys, 3, 1.0)])));
+            metrics.push(metric(name, name, histogram(2, vec![explicit.clone()])));
+            metrics.push(metric(name, name, Data::ExponentialHistogram(ExponentialHistogram { data_points, aggregation_temporality: 1 })));
+        }
+        let options = Options { strategy, ..Options::default() };
+        let (_, report) = rows(&request(&[("service.name", "x"), ("y", "z")], metrics), &options);
+        prop_assert_eq!(report.points + report.rejected_points(), 3 * names.len() as u64);
+    }
+}
