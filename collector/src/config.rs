@@ -12,6 +12,8 @@ use sonde_runtime::config::{ByteSize, Duration};
 
 pub use notify::{NotifyConfig, WebhookConfig};
 
+use crate::rules::BUILTIN;
+
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -181,7 +183,7 @@ impl Default for ApiConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct RulesConfig {
     /// Rule files in Prometheus format; `*` in the last part of a path stands for any text. Relative paths are
-    /// relative to the configuration file.
+    /// relative to the configuration file. `builtin` names the rules that come with the program.
     pub files: Vec<String>,
     /// How often groups are evaluated that do not say so themselves.
     pub evaluation_interval: Duration,
@@ -189,7 +191,7 @@ pub struct RulesConfig {
 
 impl Default for RulesConfig {
     fn default() -> Self {
-        RulesConfig { files: Vec::new(), evaluation_interval: Duration::from_secs(60) }
+        RulesConfig { files: vec![BUILTIN.to_owned()], evaluation_interval: Duration::from_secs(60) }
     }
 }
 
@@ -224,7 +226,7 @@ impl Config {
 
     /// Makes the paths in the file relative to the directory that the file is in.
     fn relative_to(mut self, directory: &Path) -> Self {
-        for file in &mut self.rules.files {
+        for file in self.rules.files.iter_mut().filter(|file| *file != BUILTIN) {
             *file = directory.join(&*file).display().to_string();
         }
         self

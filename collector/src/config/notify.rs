@@ -26,9 +26,21 @@ pub struct WebhookConfig {
     /// How long one attempt may take.
     #[serde(default = "default_timeout")]
     pub timeout: Duration,
-    /// How often an alert that goes on firing is sent again.
+    /// The labels by which alerts are grouped into one notification; `...` makes every alert its own group.
+    #[serde(default = "default_group_by")]
+    pub group_by: Vec<String>,
+    /// From the first alert of a group to its notification, so that what fires together is sent together.
+    #[serde(default = "default_group_wait")]
+    pub group_wait: Duration,
+    /// How often a group is looked at for changes: alerts that joined it, alerts that are resolved.
+    #[serde(default = "default_group_interval")]
+    pub group_interval: Duration,
+    /// How often a group in which nothing changes is sent again.
     #[serde(default = "default_repeat_interval")]
     pub repeat_interval: Duration,
+    /// How many alerts one payload holds; 0 is without limit.
+    #[serde(default)]
+    pub max_alerts: usize,
 }
 
 fn default_name() -> String {
@@ -40,6 +52,18 @@ fn default_send_resolved() -> bool {
 }
 
 fn default_timeout() -> Duration {
+    Duration::from_secs(10)
+}
+
+fn default_group_by() -> Vec<String> {
+    vec!["alertname".into()]
+}
+
+fn default_group_wait() -> Duration {
+    Duration::from_secs(5)
+}
+
+fn default_group_interval() -> Duration {
     Duration::from_secs(10)
 }
 
@@ -59,8 +83,14 @@ impl NotifyConfig {
             if webhook.name.is_empty() {
                 return wrong("name", "must not be empty");
             }
-            if webhook.timeout.0.is_zero() {
-                return wrong("timeout", "must be greater than 0");
+            for (key, value) in [
+                ("timeout", webhook.timeout),
+                ("group_interval", webhook.group_interval),
+                ("repeat_interval", webhook.repeat_interval),
+            ] {
+                if value.0.is_zero() {
+                    return wrong(key, "must be greater than 0");
+                }
             }
             if self.webhooks[..i].iter().any(|other| other.name == webhook.name) {
                 return wrong("name", "is used twice; give each webhook its own");

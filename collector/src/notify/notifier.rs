@@ -1,16 +1,16 @@
 //! The receivers, and the task that sends what is due for them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use reqwest::Client;
-use sonde_alerting::{AlertInstance, DispatchOptions, Dispatcher, Notification};
+use sonde_alerting::{AlertInstance, DispatchOptions, Dispatcher, GroupBy, Notification};
 use sonde_model::TimestampMs;
-use sonde_runtime::Clock;
+use sonde_runtime::{Clock, Registry, config};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::delivery::{self, Attempt, ClientError};
 use super::json;
 use super::stats::{ReceiverStats, Stats, add};
+use crate::config::WebhookConfig;
 
 /// The longest sleep of the task: so long may a jump of the clock go unnoticed.
 const MAX_SLEEP: Duration = Duration::from_secs(5);
@@ -29,10 +30,12 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const MAX_BACKOFF: Duration = Duration::from_secs(15);
 /// After this long a notification is given up; what is due then goes out anew, with what has changed meanwhile.
 const MAX_ELAPSED: Duration = Duration::from_secs(60);
+/// The name in `group_by` that makes every alert a group of its own, as in Alertmanager.
+const GROUP_BY_ALL: &str = "...";
 /// How long attempts that run may take once the process is to end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
-/// One webhook.
+/// One webhook, ready to be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookOptions {
     /// Where to post.
@@ -41,6 +44,25 @@ pub struct WebhookOptions {
     pub timeout: Duration,
     /// The name of the receiver, and when it is sent what.
     pub dispatch: DispatchOptions,
+}
+
+impl WebhookOptions {
+    /// What the configuration says about a webhook. `external_url` is where people find this collector.
+    pub fn new(config: &WebhookConfig, external_url: &str) -> Self {
+        let millis = |duration: config::Duration| i64::try_from(duration.0.as_millis()).unwrap_or(i64::MAX);
+        let all = config.group_by.iter().any(|name| name == GROUP_BY_ALL);
+        let dispatch = DispatchOptions {
+            receiver: config.name.clone(),
+            group_by: if all { GroupBy::All } else { GroupBy::Labels(config.group_by.clone()) },
+            group_wait_ms: millis(config.group_wait),
+            group_interval_ms: millis(config.group_interval),
+            repeat_interval_ms: millis(config.repeat_interval),
+            send_resolved: config.send_resolved,
+            max_alerts: config.max_alerts,
+            external_url: external_url.to_owned(),
+        };
+        WebhookOptions { url: config.url.clone(), timeout: config.timeout.0, dispatch }
+    }
 }
 
 /// The receivers of alerts. Clones share them.
@@ -55,6 +77,7 @@ struct Inner {
     receivers: ArcSwap<Vec<Arc<Receiver>>>,
     /// By name, so that a reload keeps counting.
     stats: Mutex<BTreeMap<String, Arc<ReceiverStats>>>,
+    registry: OnceLock<Registry>,
     changed: Notify,
 }
 
@@ -72,6 +95,7 @@ impl Notifier {
             client: delivery::client()?,
             receivers: ArcSwap::default(),
             stats: Mutex::default(),
+            registry: OnceLock::new(),
             changed: Notify::new(),
         };
         Ok(Notifier { inner: Arc::new(inner) })
@@ -91,8 +115,16 @@ impl Notifier {
 
     fn receiver(&self, options: WebhookOptions) -> Receiver {
         let name = options.dispatch.receiver.clone();
-        let fresh = || Arc::new(ReceiverStats { name: name.clone(), ..ReceiverStats::default() });
-        let stats = Arc::clone(self.inner.stats.lock().entry(name.clone()).or_insert_with(fresh));
+        let mut all = self.inner.stats.lock();
+        let stats = all.entry(name.clone()).or_insert_with(|| {
+            let stats = Arc::new(ReceiverStats { name, ..ReceiverStats::default() });
+            if let Some(registry) = self.inner.registry.get() {
+                stats.register(registry);
+            }
+            stats
+        });
+        let stats = Arc::clone(stats);
+        drop(all);
         Receiver { dispatcher: Mutex::new(Dispatcher::new(options.dispatch.clone())), options, stats }
     }
 
@@ -111,6 +143,14 @@ impl Notifier {
             receiver.count(&dispatcher);
         }
         self.inner.changed.notify_one();
+    }
+
+    /// Exports what is counted, of every receiver that is there or comes. Asked once: a second registry is not served.
+    pub fn register(&self, registry: &Registry) {
+        let known = self.inner.stats.lock();
+        if self.inner.registry.set(registry.clone()).is_ok() {
+            known.values().for_each(|stats| stats.register(registry));
+        }
     }
 
     /// The counters of all receivers, by name.

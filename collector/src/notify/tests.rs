@@ -1,1 +1,189 @@
 //! Notifications against a server on the loopback interface.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use axum::routing::post;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use sonde_alerting::{AlertInstance, AlertState};
+use sonde_model::Labels;
+use sonde_runtime::{Clock, Registry};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Notifier, WebhookOptions};
+use crate::config::Config;
+use crate::rules::tests::provider;
+
+/// What the server answers, one after the other; 200 when there is nothing left.
+type Answers = Arc<Mutex<VecDeque<(StatusCode, Option<&'static str>)>>>;
+
+struct World {
+    notifier: Notifier,
+    registry: Registry,
+    bodies: Arc<Mutex<Vec<Value>>>,
+    answers: Answers,
+    url: String,
+    token: CancellationToken,
+    running: JoinSet<()>,
+}
+
+impl World {
+    async fn new() -> Self {
+        provider();
+        let (bodies, answers) = (Arc::new(Mutex::new(Vec::new())), Answers::default());
+        let (kept, given) = (Arc::clone(&bodies), Arc::clone(&answers));
+        let hook = move |body: Bytes| async move {
+            kept.lock().push(serde_json::from_slice::<Value>(&body).expect("JSON"));
+            let (status, after) = given.lock().pop_front().unwrap_or((StatusCode::OK, None));
+            let headers = after.map(|after| [("retry-after", after)]).into_iter().flatten().collect::<Vec<_>>();
+            (status, axum::response::AppendHeaders(headers), "no reason")
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
+        let (token, registry) = (CancellationToken::new(), Registry::new());
+        let mut running = JoinSet::new();
+        let router = Router::new().route("/hook", post(hook));
+        running.spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+        let notifier = Notifier::new(Clock::system()).expect("a client");
+        notifier.register(&registry);
+        running.spawn(notifier.clone().run(token.clone()));
+        World { notifier, registry, bodies, answers, url, token, running }
+    }
+
+    /// Configures one webhook, quick enough for a test, with more keys.
+    fn configure(&self, url: &str, more: &str) {
+        let text = format!(
+            "notify:\n  webhooks:\n  - {{url: '{url}', group_wait: 0s, group_interval: 20ms, timeout: 2s, {more}}}\n"
+        );
+        let config = Config::parse(&text, "test.yml").expect("a configuration");
+        let options = config.notify.webhooks.iter().map(|w| WebhookOptions::new(w, "http://sonde:9090"));
+        self.notifier.configure(options.collect());
+    }
+
+    fn metric(&self, name: &str) -> f64 {
+        self.registry.gather().iter().filter(|p| p.metric.name == name).map(|p| p.value).sum()
+    }
+
+    async fn until(&self, what: &str, done: impl Fn() -> bool) {
+        for _ in 0..1_000 {
+            if done() {
+                return;
+            }
+            tokio::time::timeout(Duration::from_millis(10), std::future::pending::<()>()).await.expect_err("a moment");
+        }
+        panic!("{what} did not come: {:?} {:?}", self.bodies.lock(), self.notifier.stats());
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.token.cancel();
+        self.running.abort_all();
+    }
+}
+
+fn alert(host: &str, state: AlertState) -> AlertInstance {
+    AlertInstance {
+        labels: Labels::from_pairs([("alertname", "High"), ("host", host)]),
+        annotations: Labels::from_pairs([("summary", "too high")]),
+        state,
+        active_at: 1_699_999_000_000,
+        fired_at: Some(1_700_000_000_123),
+        resolved_at: (state == AlertState::Inactive).then_some(1_700_000_060_000),
+        keep_firing_since: None,
+        value: 1.0,
+    }
+}
+
+#[tokio::test]
+async fn the_payload_is_alertmanagers_version_4() {
+    let world = World::new().await;
+    world.configure(&world.url, "");
+    world.notifier.take(&[alert("x", AlertState::Firing)], "http://sonde:9090/graph?g0.expr=up&g0.tab=1", 0);
+    world.until("the payload", || !world.bodies.lock().is_empty()).await;
+    let mut expected = json!({
+        "version": "4",
+        "groupKey": "{}:{alertname=\"High\"}",
+        "truncatedAlerts": 0,
+        "status": "firing",
+        "receiver": "webhook",
+        "groupLabels": {"alertname": "High"},
+        "commonLabels": {"alertname": "High", "host": "x"},
+        "commonAnnotations": {"summary": "too high"},
+        "externalURL": "http://sonde:9090",
+        "alerts": [{
+            "status": "firing",
+            "labels": {"alertname": "High", "host": "x"},
+            "annotations": {"summary": "too high"},
+            "startsAt": "2023-11-14T22:13:20.123Z",
+            "endsAt": "0001-01-01T00:00:00Z",
+            "generatorURL": "http://sonde:9090/graph?g0.expr=up&g0.tab=1",
+            "fingerprint": format!("{:016x}", alert("x", AlertState::Firing).fingerprint()),
+        }],
+    });
+    assert_eq!(world.bodies.lock()[0], expected);
+    world.until("the delivery", || world.metric("sonde_notifications_delivered_total") == 1.0).await;
+    world.notifier.take(&[alert("x", AlertState::Inactive)], "", 1);
+    world.until("the end", || world.bodies.lock().len() == 2).await;
+    expected["status"] = "resolved".into();
+    expected["alerts"][0]["status"] = "resolved".into();
+    expected["alerts"][0]["endsAt"] = "2023-11-14T22:14:20Z".into();
+    assert_eq!(world.bodies.lock()[1], expected);
+    world.until("nothing is kept", || world.metric("sonde_notification_alerts") == 0.0).await;
+}
+
+#[tokio::test]
+async fn refusals_are_tried_again_where_that_may_help() {
+    let world = World::new().await;
+    let answer = |status: u16, after| (StatusCode::from_u16(status).expect("a status"), after);
+    world.answers.lock().extend([answer(503, None), answer(429, Some("1")), answer(200, None)]);
+    world.configure(&world.url, "repeat_interval: 1h");
+    let clock = Clock::system();
+    let started = clock.monotonic();
+    world.notifier.take(&[alert("x", AlertState::Firing)], "", 0);
+    world.until("the delivery", || world.metric("sonde_notifications_delivered_total") == 1.0).await;
+    assert!(
+        clock.monotonic() - started >= Duration::from_millis(1_250),
+        "a quarter of a second, then what was asked for"
+    );
+    assert_eq!((world.bodies.lock().len(), world.metric("sonde_notification_retries_total")), (3, 2.0));
+
+    // What is refused for good is not tried again at once, but when the group is looked at the next time.
+    world.answers.lock().push_back(answer(400, None));
+    world.notifier.take(&[alert("y", AlertState::Firing)], "", 0);
+    world.until("the failure", || world.metric("sonde_notifications_failed_total") == 1.0).await;
+    world.until("the delivery", || world.metric("sonde_notifications_delivered_total") == 2.0).await;
+    assert_eq!(world.metric("sonde_notification_retries_total"), 2.0);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_away_does_not_hold_up_others_and_gets_it_later() {
+    let world = World::new().await;
+    let away = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = away.local_addr().expect("an address");
+    drop(away);
+    let text = format!(
+        "notify:\n  webhooks:\n  - {{name: away, url: 'http://{address}/', group_wait: 0s, group_interval: 20ms}}\n\
+         \x20 - {{url: '{}', group_wait: 0s, group_interval: 20ms}}\n",
+        world.url
+    );
+    let config = Config::parse(&text, "test.yml").expect("a configuration");
+    world.notifier.configure(config.notify.webhooks.iter().map(|w| WebhookOptions::new(w, "")).collect());
+    world.notifier.take(&[alert("x", AlertState::Firing)], "", 0);
+    world.until("the other", || world.metric("sonde_notifications_delivered_total") == 1.0).await;
+    world.until("an attempt", || world.metric("sonde_notification_retries_total") > 0.0).await;
+
+    let received = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&received);
+    let listener = tokio::net::TcpListener::bind(address).await.expect("the port again");
+    let router = Router::new().route("/", post(move |_: Bytes| async move { *count.lock() += 1 }));
+    let mut late = JoinSet::new();
+    late.spawn(async move { axum::serve(listener, router).await });
+    world.until("the late one", || *received.lock() == 1).await;
+}

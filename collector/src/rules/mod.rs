@@ -11,7 +11,7 @@ mod store;
 mod tasks;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use files::{BUILTIN, RuleFilesError, read_files};
 pub use snapshot::{GroupSnapshot, RuleSnapshot};
