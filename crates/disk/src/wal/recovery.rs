@@ -145,11 +145,11 @@ impl Recovery<'_> {
     }
 
     fn frame(&mut self, file: &SegmentFile, scanner: &mut Scanner, frame: &Frame) -> Result<(), WalError> {
+        let position = file.position(frame.offset);
+        self.advance(position, frame.sequence);
         if frame.kind == FrameKind::Mark {
             return Ok(());
         }
-        let position = file.position(frame.offset);
-        self.advance(position, frame.sequence);
         let record = scanner.record(frame).map_err(|error| file.unreadable(error))?;
         self.hand_over(position, frame.sequence, record);
         self.set_end(file.number, frame.end);

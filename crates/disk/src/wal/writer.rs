@@ -154,12 +154,12 @@ impl Writer {
         }
     }
 
-    /// Never writes to the active segment again: nobody knows what of the failed batch is on the disk.
+    /// Never touches the active segment again: nobody knows what of the failed batch is on the disk. It is not cut
+    /// either: a cut that a crash undoes would bring back records that an opening in between had not found.
     fn abandon_active(&mut self) {
-        let Some(active) = self.active.take() else { return };
-        WalStats::add(&self.shared.stats.abandoned_segments, 1);
-        // Gives the space of the failed batch back. If it fails, that space comes back with the segment.
-        let _ = active.file.set_len(active.end);
+        if self.active.take().is_some() {
+            WalStats::add(&self.shared.stats.abandoned_segments, 1);
+        }
     }
 
     fn write_mark(&mut self) {
