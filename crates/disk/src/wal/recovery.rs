@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::create::{CreateFailure, create_segment};
+use super::create::{CreateFailure, SYNC, create_segment};
 use super::frame::{FRAME_HEADER_LEN, FrameKind};
 use super::scan::{Found, Frame, Scanner};
 use super::segment::{self, FRAMES_AT, HeaderError, Segment, SegmentHeader, Segments, VERSION};
@@ -21,6 +21,8 @@ pub(super) struct Recovered {
 
 /// Reads the WAL in `dir` and hands every record to `replay`; what was handed over is durable when this returns.
 pub(super) fn recover(fs: &dyn Fs, dir: &Path, replay: &mut dyn FnMut(Position, &[u8])) -> Result<Recovered, WalError> {
+    // What is listed next must be what a crash leaves: a removal that a killed process did not sync would come undone.
+    fs.sync_dir(dir).map_err(|error| WalError::io(SYNC, dir, error))?;
     let files = list_segments(fs, dir)?;
     let mut recovery = Recovery {
         fs,
