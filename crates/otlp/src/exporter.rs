@@ -69,6 +69,13 @@ pub enum ExportError {
         /// What happened.
         reason: String,
     },
+    /// The receiver has other content under the number of the batch (gRPC `FAILED_PRECONDITION`): another sender uses the
+    /// same id.
+    #[error("the number of the batch is taken: {reason}")]
+    Conflict {
+        /// What the receiver says.
+        reason: String,
+    },
     /// It will never be taken.
     #[error("refused for good: {reason}")]
     Permanent {
