@@ -1,8 +1,8 @@
 //! The receivers, and the task that sends what is due for them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use reqwest::Client;
 use sonde_alerting::{AlertInstance, DispatchOptions, Dispatcher, GroupBy, Notification};
 use sonde_model::TimestampMs;
-use sonde_runtime::{Clock, Registry, config};
+use sonde_runtime::{Clock, config};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -77,7 +77,6 @@ struct Inner {
     receivers: ArcSwap<Vec<Arc<Receiver>>>,
     /// By name, so that a reload keeps counting.
     stats: Mutex<BTreeMap<String, Arc<ReceiverStats>>>,
-    registry: OnceLock<Registry>,
     changed: Notify,
 }
 
@@ -95,7 +94,6 @@ impl Notifier {
             client: delivery::client()?,
             receivers: ArcSwap::default(),
             stats: Mutex::default(),
-            registry: OnceLock::new(),
             changed: Notify::new(),
         };
         Ok(Notifier { inner: Arc::new(inner) })
@@ -115,16 +113,8 @@ impl Notifier {
 
     fn receiver(&self, options: WebhookOptions) -> Receiver {
         let name = options.dispatch.receiver.clone();
-        let mut all = self.inner.stats.lock();
-        let stats = all.entry(name.clone()).or_insert_with(|| {
-            let stats = Arc::new(ReceiverStats { name, ..ReceiverStats::default() });
-            if let Some(registry) = self.inner.registry.get() {
-                stats.register(registry);
-            }
-            stats
-        });
-        let stats = Arc::clone(stats);
-        drop(all);
+        let fresh = || Arc::new(ReceiverStats { name: name.clone(), ..ReceiverStats::default() });
+        let stats = Arc::clone(self.inner.stats.lock().entry(name.clone()).or_insert_with(fresh));
         Receiver { dispatcher: Mutex::new(Dispatcher::new(options.dispatch.clone())), options, stats }
     }
 
@@ -143,14 +133,6 @@ impl Notifier {
             receiver.count(&dispatcher);
         }
         self.inner.changed.notify_one();
-    }
-
-    /// Exports what is counted, of every receiver that is there or comes. Asked once: a second registry is not served.
-    pub fn register(&self, registry: &Registry) {
-        let known = self.inner.stats.lock();
-        if self.inner.registry.set(registry.clone()).is_ok() {
-            known.values().for_each(|stats| stats.register(registry));
-        }
     }
 
     /// The counters of all receivers, by name.

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sonde_runtime::{Metric, Registry};
-
 /// The counters of one receiver.
 #[derive(Debug, Default)]
 pub struct ReceiverStats {
@@ -48,31 +46,6 @@ impl ReceiverStats {
     /// Alerts that are kept for the receiver now.
     pub fn alerts(&self) -> u64 {
         self.alerts.load(Ordering::Relaxed)
-    }
-}
-
-impl ReceiverStats {
-    pub(super) fn register(self: &Arc<Self>, registry: &Registry) {
-        let metric = |metric: Metric, read: fn(&ReceiverStats) -> u64| {
-            let stats = Arc::clone(self);
-            registry.register(metric.label("receiver", self.name.clone()), move || read(&stats) as f64);
-        };
-        let counter = |name: &'static str, help: &'static str| Metric::counter(name, help);
-        metric(
-            counter("sonde_notifications_delivered_total", "Notifications that a receiver has taken."),
-            Self::delivered,
-        );
-        metric(
-            counter("sonde_notifications_failed_total", "Notifications given up, or refused by their receiver."),
-            Self::failed,
-        );
-        metric(counter("sonde_notification_retries_total", "Attempts after the first one."), Self::retries);
-        metric(
-            counter("sonde_notification_alerts_dropped_total", "Alerts dropped because a receiver had too many."),
-            Self::dropped_alerts,
-        );
-        let help = "Alerts that are kept for a receiver: they fire, or their end is not delivered yet.";
-        metric(Metric::gauge("sonde_notification_alerts", help), Self::alerts);
     }
 }
 

@@ -12,11 +12,11 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sonde_alerting::{AlertInstance, AlertState};
 use sonde_model::Labels;
-use sonde_runtime::{Clock, Registry};
+use sonde_runtime::Clock;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Notifier, WebhookOptions};
+use super::{Notifier, ReceiverStats, WebhookOptions};
 use crate::config::Config;
 use crate::rules::tests::provider;
 
@@ -25,7 +25,6 @@ type Answers = Arc<Mutex<VecDeque<(StatusCode, Option<&'static str>)>>>;
 
 struct World {
     notifier: Notifier,
-    registry: Registry,
     bodies: Arc<Mutex<Vec<Value>>>,
     answers: Answers,
     url: String,
@@ -46,14 +45,13 @@ impl World {
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
-        let (token, registry) = (CancellationToken::new(), Registry::new());
+        let token = CancellationToken::new();
         let mut running = JoinSet::new();
         let router = Router::new().route("/hook", post(hook));
         running.spawn(async move { axum::serve(listener, router).await.expect("it serves") });
         let notifier = Notifier::new(Clock::system()).expect("a client");
-        notifier.register(&registry);
         running.spawn(notifier.clone().run(token.clone()));
-        World { notifier, registry, bodies, answers, url, token, running }
+        World { notifier, bodies, answers, url, token, running }
     }
 
     /// Configures one webhook, quick enough for a test, with more keys.
@@ -66,8 +64,9 @@ impl World {
         self.notifier.configure(options.collect());
     }
 
-    fn metric(&self, name: &str) -> f64 {
-        self.registry.gather().iter().filter(|p| p.metric.name == name).map(|p| p.value).sum()
+    /// A counter, over all receivers.
+    fn count(&self, read: fn(&ReceiverStats) -> u64) -> u64 {
+        self.notifier.stats().iter().map(|stats| read(stats)).sum()
     }
 
     async fn until(&self, what: &str, done: impl Fn() -> bool) {
@@ -128,14 +127,14 @@ async fn the_payload_is_alertmanagers_version_4() {
         }],
     });
     assert_eq!(world.bodies.lock()[0], expected);
-    world.until("the delivery", || world.metric("sonde_notifications_delivered_total") == 1.0).await;
+    world.until("the delivery", || world.count(ReceiverStats::delivered) == 1).await;
     world.notifier.take(&[alert("x", AlertState::Inactive)], "", 1);
     world.until("the end", || world.bodies.lock().len() == 2).await;
     expected["status"] = "resolved".into();
     expected["alerts"][0]["status"] = "resolved".into();
     expected["alerts"][0]["endsAt"] = "2023-11-14T22:14:20Z".into();
     assert_eq!(world.bodies.lock()[1], expected);
-    world.until("nothing is kept", || world.metric("sonde_notification_alerts") == 0.0).await;
+    world.until("nothing is kept", || world.count(ReceiverStats::alerts) == 0).await;
 }
 
 #[tokio::test]
@@ -147,19 +146,19 @@ async fn refusals_are_tried_again_where_that_may_help() {
     let clock = Clock::system();
     let started = clock.monotonic();
     world.notifier.take(&[alert("x", AlertState::Firing)], "", 0);
-    world.until("the delivery", || world.metric("sonde_notifications_delivered_total") == 1.0).await;
+    world.until("the delivery", || world.count(ReceiverStats::delivered) == 1).await;
     assert!(
         clock.monotonic() - started >= Duration::from_millis(1_250),
         "a quarter of a second, then what was asked for"
     );
-    assert_eq!((world.bodies.lock().len(), world.metric("sonde_notification_retries_total")), (3, 2.0));
+    assert_eq!((world.bodies.lock().len(), world.count(ReceiverStats::retries)), (3, 2));
 
     // What is refused for good is not tried again at once, but when the group is looked at the next time.
     world.answers.lock().push_back(answer(400, None));
     world.notifier.take(&[alert("y", AlertState::Firing)], "", 0);
-    world.until("the failure", || world.metric("sonde_notifications_failed_total") == 1.0).await;
-    world.until("the delivery", || world.metric("sonde_notifications_delivered_total") == 2.0).await;
-    assert_eq!(world.metric("sonde_notification_retries_total"), 2.0);
+    world.until("the failure", || world.count(ReceiverStats::failed) == 1).await;
+    world.until("the delivery", || world.count(ReceiverStats::delivered) == 2).await;
+    assert_eq!(world.count(ReceiverStats::retries), 2);
 }
 
 #[tokio::test]
@@ -176,8 +175,8 @@ async fn a_receiver_that_is_away_does_not_hold_up_others_and_gets_it_later() {
     let config = Config::parse(&text, "test.yml").expect("a configuration");
     world.notifier.configure(config.notify.webhooks.iter().map(|w| WebhookOptions::new(w, "")).collect());
     world.notifier.take(&[alert("x", AlertState::Firing)], "", 0);
-    world.until("the other", || world.metric("sonde_notifications_delivered_total") == 1.0).await;
-    world.until("an attempt", || world.metric("sonde_notification_retries_total") > 0.0).await;
+    world.until("the other", || world.count(ReceiverStats::delivered) == 1).await;
+    world.until("an attempt", || world.count(ReceiverStats::retries) > 0).await;
 
     let received = Arc::new(Mutex::new(0));
     let count = Arc::clone(&received);

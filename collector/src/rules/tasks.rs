@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use sonde_alerting::group::Environment;
 use sonde_alerting::{AlertInstance, Group, GroupState, OutputSample, RuleFile, RuleOutput};
 use sonde_model::TimestampMs;
-use sonde_runtime::{Clock, Metric, Registry};
+use sonde_runtime::Clock;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -130,38 +130,6 @@ impl Rules {
     /// What has been counted.
     pub fn stats(&self) -> &Stats {
         &self.inner.stats
-    }
-
-    /// Exports what is counted.
-    pub fn register(&self, registry: &Registry) {
-        let counter = |name: &'static str, help: &'static str, read: fn(&Stats) -> f64| {
-            let inner = Arc::clone(&self.inner);
-            registry.register(Metric::counter(name, help), move || read(&inner.stats));
-        };
-        counter("sonde_rule_evaluations_total", "Evaluations of rules.", |s| s.evaluations() as f64);
-        counter("sonde_rule_evaluation_failures_total", "Evaluations of rules that failed.", |s| {
-            s.evaluation_failures() as f64
-        });
-        counter(
-            "sonde_rule_evaluation_seconds_total",
-            "Time that evaluations of rules took.",
-            Stats::evaluation_seconds,
-        );
-        counter("sonde_rule_group_iterations_total", "Evaluations of whole groups.", |s| s.iterations() as f64);
-        counter(
-            "sonde_rule_group_iterations_missed_total",
-            "Times at which a group was not evaluated, because the time before took too long or the clock jumped.",
-            |s| s.iterations_missed() as f64,
-        );
-        counter("sonde_rule_samples_appended_total", "Samples of rules that were stored.", |s| {
-            s.samples_appended() as f64
-        });
-        counter("sonde_rule_samples_rejected_total", "Samples of rules that the store refused.", |s| {
-            s.samples_rejected() as f64
-        });
-        let inner = Arc::clone(&self.inner);
-        let groups = move || inner.groups.lock().len() as f64;
-        registry.register(Metric::gauge("sonde_rule_groups", "Rule groups that are loaded."), groups);
     }
 
     /// Evaluates groups when their slots come, until the token is cancelled; then waits for evaluations that run.

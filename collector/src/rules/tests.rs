@@ -9,7 +9,7 @@ use sonde_alerting::group::Environment;
 use sonde_alerting::{AlertState, External, Health, OutputSample, RuleFile};
 use sonde_model::{Labels, TimestampMs, is_stale};
 use sonde_promql::{Annotations, Expr, QueryError, QueryResult, QueryStats, SampleValue, Value, VectorSample};
-use sonde_runtime::{Clock, ManualClock, Registry};
+use sonde_runtime::{Clock, ManualClock};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -71,7 +71,6 @@ struct World {
     hand: ManualClock,
     token: CancellationToken,
     running: JoinSet<()>,
-    registry: Registry,
 }
 
 impl World {
@@ -82,16 +81,10 @@ impl World {
         let notifier = Notifier::new(clock.clone()).expect("a client");
         let rules = Rules::new(Arc::clone(&store) as Arc<dyn RuleStore>, notifier, clock, settings());
         let token = CancellationToken::new();
-        let registry = Registry::new();
-        rules.register(&registry);
         rules.load(parse(files), settings());
         let mut running = JoinSet::new();
         running.spawn(rules.clone().run(token.clone()));
-        World { store, rules, hand, token, running, registry }
-    }
-
-    fn metric(&self, name: &str) -> f64 {
-        self.registry.gather().iter().filter(|p| p.metric.name == name).map(|p| p.value).sum()
+        World { store, rules, hand, token, running }
     }
 
     /// Moves the clock until `done`, in steps that are smaller than the shortest interval.
@@ -164,7 +157,7 @@ async fn rules_see_what_those_before_them_recorded_and_fire_in_time() {
     let alerts = world.store.get("ALERTS");
     assert!(alerts.iter().any(|(labels, _, v)| labels.contains("firing") && *v == 1.0), "{alerts:?}");
     assert!(alerts.iter().any(|(labels, _, v)| labels.contains("pending") && is_stale(*v)), "{alerts:?}");
-    assert_eq!((world.rules.stats().iterations_missed(), world.metric("sonde_rule_evaluations_total")), (0, 6.0));
+    assert_eq!((world.rules.stats().iterations_missed(), world.rules.stats().evaluations()), (0, 6));
     world.stop().await;
 }
 
@@ -205,7 +198,7 @@ async fn failures_are_shown_and_counted() {
     let health = |i: usize| snapshot[0].rules[i].health.clone();
     assert_eq!(health(0), Health::Bad("query timed out in expression evaluation".into()));
     assert_eq!(health(1), Health::Bad("the result could not be appended: no space left on device".into()));
-    assert_eq!(world.metric("sonde_rule_evaluation_failures_total"), 2.0);
+    assert_eq!(world.rules.stats().evaluation_failures(), 2);
     *world.store.full.lock() = false;
     world.iterations(1).await;
     assert_eq!(world.rules.snapshot()[0].rules[1].health, Health::Good);
