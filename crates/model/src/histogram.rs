@@ -6,6 +6,7 @@
 mod arithmetic;
 mod bucket;
 mod custom;
+mod display;
 mod equal;
 mod layout;
 mod reset;
@@ -86,6 +87,11 @@ impl Histogram {
     /// Whether the bounds are custom ones.
     pub fn uses_custom_buckets(&self) -> bool {
         self.schema == CUSTOM_BUCKETS_SCHEMA
+    }
+
+    /// Whether the hint says that this is a gauge.
+    pub fn is_gauge(&self) -> bool {
+        self.reset_hint == CounterResetHint::Gauge
     }
 
     /// The histogram that marks a series as stale: its sum is the stale marker.

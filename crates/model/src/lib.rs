@@ -5,6 +5,7 @@
 pub mod batch;
 pub mod cursor;
 pub mod duration;
+pub mod go_float;
 pub mod histogram;
 pub mod kahan;
 pub mod labels;
@@ -13,6 +14,7 @@ pub mod series;
 
 pub use batch::{AgentId, BatchId, Signal};
 pub use cursor::{Cursor, CursorVerdict};
+pub use go_float::GoFloat;
 pub use histogram::{CounterResetHint, Histogram, Span};
 pub use kahan::KahanSum;
 pub use labels::{Labels, LabelsBuilder};

@@ -4,9 +4,7 @@ mod texts;
 
 use std::fmt::Write as _;
 
-use sonde_model::TimestampMs;
-
-use crate::value::GoFloat;
+use sonde_model::{GoFloat, TimestampMs};
 
 pub use texts::HistogramOperation;
 

@@ -18,9 +18,14 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
+    /// A single point.
+    pub(crate) fn at(time: TimestampMs) -> Self {
+        Steps { start: time, step: 1, count: 1 }
+    }
+
     /// The point number `index`.
     pub(crate) fn time(&self, index: usize) -> TimestampMs {
-        self.start + self.step * index as i64
+        self.start.saturating_add(self.step.saturating_mul(index as i64))
     }
 
     /// The last point.
@@ -67,9 +72,46 @@ pub(crate) struct Points<T> {
     pub(crate) values: Vec<T>,
 }
 
+/// One value of a series at a step.
+#[derive(Clone, Debug)]
+pub(crate) enum StepValue {
+    /// A float.
+    Float(f64),
+    /// A histogram.
+    Histogram(Arc<Histogram>),
+}
+
+/// A series with the samples of a range of time, as they were stored or as a subquery made them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SampleSeries {
+    /// Its labels.
+    pub(crate) labels: Labels,
+    /// Whether a subquery made it of values whose name is to be dropped.
+    pub(crate) drop_name: bool,
+    /// The floats.
+    pub(crate) floats: Samples<f64>,
+    /// The histograms.
+    pub(crate) histograms: Samples<Arc<Histogram>>,
+}
+
+/// Samples in the order of time. Both columns have one length.
+#[derive(Clone, Debug)]
+pub(crate) struct Samples<T> {
+    /// Strictly growing.
+    pub(crate) timestamps: Vec<TimestampMs>,
+    /// The values.
+    pub(crate) values: Vec<T>,
+}
+
 impl<T> Default for Points<T> {
     fn default() -> Self {
         Points { steps: Vec::new(), values: Vec::new() }
+    }
+}
+
+impl<T> Default for Samples<T> {
+    fn default() -> Self {
+        Samples { timestamps: Vec::new(), values: Vec::new() }
     }
 }
 
@@ -106,6 +148,13 @@ impl<T> Points<T> {
     }
 }
 
+impl<T> Samples<T> {
+    /// How many samples there are.
+    pub(crate) fn len(&self) -> usize {
+        self.timestamps.len()
+    }
+}
+
 impl StepSeries {
     /// A series without values.
     pub(crate) fn new(labels: Labels, drop_name: bool) -> Self {
@@ -117,8 +166,50 @@ impl StepSeries {
         self.floats.is_empty() && self.histograms.is_empty()
     }
 
-    /// Whether there is a value at `step`.
-    pub(crate) fn has(&self, step: u32) -> bool {
-        self.floats.at(step).is_some() || self.histograms.at(step).is_some()
+    /// Appends a value at a later step.
+    pub(crate) fn push(&mut self, step: u32, value: StepValue) {
+        match value {
+            StepValue::Float(value) => self.floats.push(step, value),
+            StepValue::Histogram(value) => self.histograms.push(step, value),
+        }
     }
+
+    /// The value at `step`.
+    pub(crate) fn at(&self, step: u32) -> Option<StepValue> {
+        match self.floats.at(step) {
+            Some(value) => Some(StepValue::Float(*value)),
+            None if self.histograms.is_empty() => None,
+            None => self.histograms.at(step).map(|histogram| StepValue::Histogram(Arc::clone(histogram))),
+        }
+    }
+
+    /// What the series takes of a query's budget: a float is one sample, a histogram as many as fit into its memory.
+    pub(crate) fn weight(&self) -> usize {
+        self.floats.len() + self.histograms.values.iter().map(|h| histogram_weight(h)).sum::<usize>()
+    }
+}
+
+impl SampleSeries {
+    /// What the series takes of a query's budget.
+    pub(crate) fn weight(&self) -> usize {
+        self.floats.len() + self.histograms.values.iter().map(|h| histogram_weight(h)).sum::<usize>()
+    }
+}
+
+impl Evaluated {
+    /// What the value takes of a query's budget.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Evaluated::Scalar(values) => values.len(),
+            Evaluated::String(_) => 0,
+            Evaluated::Vector(series) => series.iter().map(StepSeries::weight).sum(),
+        }
+    }
+}
+
+/// How many float samples of 16 bytes a histogram weighs.
+fn histogram_weight(histogram: &Histogram) -> usize {
+    let spans = histogram.positive_spans.len() + histogram.negative_spans.len();
+    let buckets = histogram.positive_buckets.len() + histogram.negative_buckets.len();
+    7 + (spans + buckets) / 2
 }

@@ -1,11 +1,34 @@
 //! The engine: evaluates an expression at one time or at the steps of a range.
+//!
+//! It evaluates node by node and, within a node, series by series over columns: a selector reads once for all steps, a
+//! range function slides its window over the samples of a series, operators and aggregations work on step columns.
+
+mod absent;
+mod budget;
+mod call;
+mod evaluation;
+mod info;
+mod invariant;
+mod output;
+mod selection;
+mod subquery;
+#[cfg(test)]
+mod tests;
+mod timing;
 
 use sonde_model::TimestampMs;
 
-use crate::ast::Expr;
+use crate::ast::{Expr, QueryGrid, ValueType};
+use crate::column::Steps;
 use crate::error::{Control, QueryError};
 use crate::queryable::Queryable;
 use crate::value::QueryResult;
+
+pub(crate) use output::without_metadata;
+pub(crate) use timing::Timing;
+
+use budget::Budget;
+use evaluation::Evaluation;
 
 /// What holds for all queries of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +43,7 @@ pub struct EngineOptions {
     pub max_steps: usize,
     /// The step of a subquery that names none, in milliseconds.
     pub default_subquery_step_ms: i64,
-    /// Whether the labels `__type__` and `__unit__` are dropped and looked at as `__name__` is.
+    /// Whether `rate` and `increase` look at the label `__type__`, not at the name, to tell a counter.
     pub type_and_unit_labels: bool,
 }
 
@@ -57,24 +80,57 @@ impl Engine {
     /// The value of `expr` at `time`.
     pub fn instant(
         &self,
-        _source: &dyn Queryable,
-        _expr: &Expr,
-        _time: TimestampMs,
-        _control: &Control<'_>,
+        source: &dyn Queryable,
+        expr: &Expr,
+        time: TimestampMs,
+        control: &Control<'_>,
     ) -> Result<QueryResult, QueryError> {
-        Err(QueryError::NotImplemented("the evaluation of an instant query".to_owned()))
+        let mut evaluation = self.evaluation(source, control, (time, time), QueryGrid::default());
+        let value = match expr.value_type() {
+            ValueType::Matrix => output::samples(evaluation.range_vector(expr, Steps::at(time))?)?,
+            _ => output::instant(evaluation.evaluate(expr, Steps::at(time))?, time)?,
+        };
+        Ok(evaluation.finish(value))
     }
 
     /// The values of `expr` at `start`, `start + step` and so on up to `end`; `step` is in milliseconds and positive.
     pub fn range(
         &self,
-        _source: &dyn Queryable,
-        _expr: &Expr,
-        _start: TimestampMs,
-        _end: TimestampMs,
-        _step: i64,
-        _control: &Control<'_>,
+        source: &dyn Queryable,
+        expr: &Expr,
+        start: TimestampMs,
+        end: TimestampMs,
+        step: i64,
+        control: &Control<'_>,
     ) -> Result<QueryResult, QueryError> {
-        Err(QueryError::NotImplemented("the evaluation of a range query".to_owned()))
+        let kind = expr.value_type();
+        if !matches!(kind, ValueType::Scalar | ValueType::Vector) {
+            return Err(QueryError::execution(format!(
+                "invalid expression type \"{}\" for range query, must be Scalar or instant Vector",
+                kind.documented()
+            )));
+        }
+        if step <= 0 {
+            return Err(QueryError::execution("the step of a range query must be positive"));
+        }
+        let steps = self.steps(start, end, step)?;
+        let grid = QueryGrid { step_ms: step, range_ms: end.saturating_sub(start) };
+        let mut evaluation = self.evaluation(source, control, (start, end), grid);
+        let value = output::range(evaluation.evaluate(expr, steps)?, steps)?;
+        Ok(evaluation.finish(value))
+    }
+
+    fn evaluation<'a>(
+        &'a self,
+        source: &'a dyn Queryable,
+        control: &'a Control<'a>,
+        (start, end): (TimestampMs, TimestampMs),
+        grid: QueryGrid,
+    ) -> Evaluation<'a> {
+        Evaluation::new(source, control, &self.options, start, end, grid, Budget::new(self.options.max_samples))
+    }
+
+    fn steps(&self, start: TimestampMs, end: TimestampMs, step: i64) -> Result<Steps, QueryError> {
+        timing::steps_between(start, end, step, self.options.max_steps)
     }
 }

@@ -3,13 +3,15 @@
 //! The reference is Prometheus 3.14. The engine reads series through a trait of its own, [`Queryable`], and answers with
 //! plain data; it knows no store, no clock, no HTTP and no JSON.
 
+mod aggregate;
 pub mod annotations;
 pub mod ast;
-#[expect(dead_code, reason = "the engine does not evaluate yet")]
+mod binary;
 mod column;
 pub mod engine;
 pub mod error;
 pub mod functions;
+mod kernels;
 mod lex;
 pub mod parse;
 mod print;

@@ -214,3 +214,11 @@ fn invalid_histograms_are_told_and_do_not_panic() {
         assert!(histogram.all_buckets().len() <= 4);
     }
 }
+
+#[test]
+fn a_histogram_prints_its_buckets() {
+    let mut h = with_zero(0.5, 2.0, positive(0, 1, &[4.0, 0.0, 1.5]));
+    h.negative_spans = vec![Span { offset: 1, length: 1 }];
+    h.negative_buckets = vec![1.0];
+    assert_eq!(h.to_string(), "{count:7.5, sum:5.5, [-2,-1):1, [-0.5,0.5]:2, (1,2]:4, (4,8]:1.5}");
+}

@@ -1,9 +1,8 @@
 //! The texts, word for word those of Prometheus 3.14 (util/annotations).
 
-use sonde_model::TimestampMs;
+use sonde_model::{GoFloat, TimestampMs};
 
 use crate::annotations::{Annotation, ForcedMonotonicity, Severity};
-use crate::value::GoFloat;
 
 /// During which operation histograms did not fit together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

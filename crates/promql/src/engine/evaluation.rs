@@ -1,0 +1,156 @@
+//! One query in evaluation: the dispatch over the kinds of expressions and what all of them share.
+
+use std::sync::Arc;
+
+use sonde_model::TimestampMs;
+
+use crate::annotations::Annotations;
+use crate::ast::{Binary, Expr, ExprKind, QueryGrid, UnaryOp};
+use crate::column::{Evaluated, StepSeries, Steps};
+use crate::error::{Control, QueryError};
+use crate::queryable::Queryable;
+use crate::value::{QueryResult, QueryStats, Value};
+use crate::{aggregate, binary};
+
+use super::EngineOptions;
+use super::budget::Budget;
+use super::invariant::is_step_invariant;
+use super::timing::QueryTimes;
+
+/// A query in evaluation.
+pub(crate) struct Evaluation<'a> {
+    pub(super) source: &'a dyn Queryable,
+    pub(super) control: &'a Control<'a>,
+    pub(super) options: &'a EngineOptions,
+    pub(super) times: QueryTimes,
+    pub(super) annotations: Annotations,
+    pub(super) budget: Budget,
+    pub(super) stats: QueryStats,
+}
+
+impl<'a> Evaluation<'a> {
+    pub(super) fn new(
+        source: &'a dyn Queryable,
+        control: &'a Control<'a>,
+        options: &'a EngineOptions,
+        start: TimestampMs,
+        end: TimestampMs,
+        grid: QueryGrid,
+        budget: Budget,
+    ) -> Self {
+        let times = QueryTimes { start, end, grid };
+        let annotations = Annotations::default();
+        Evaluation { source, control, options, times, annotations, budget, stats: QueryStats::default() }
+    }
+
+    /// The value with all that was noticed on the way.
+    pub(super) fn finish(self, value: Value) -> QueryResult {
+        let stats = QueryStats { peak_samples: self.budget.peak() as u64, ..self.stats };
+        QueryResult { value, annotations: self.annotations, stats }
+    }
+
+    /// The value of an expression at all steps. Expressions of range vectors have none: see
+    /// [`Evaluation::range_vector`].
+    pub(super) fn evaluate(&mut self, expr: &Expr, steps: Steps) -> Result<Evaluated, QueryError> {
+        self.control.check()?;
+        let held = self.budget.held();
+        let is_literal = matches!(expr.kind, ExprKind::Number(_) | ExprKind::String(_));
+        let value = if steps.count > 1 && !is_literal && is_step_invariant(expr) {
+            let once = self.evaluate_node(expr, Steps { count: 1, ..steps })?;
+            let weight = once.weight().saturating_mul(steps.count);
+            self.budget.acquire(weight)?;
+            repeated(once, steps.count)
+        } else {
+            self.evaluate_node(expr, steps)?
+        };
+        // What the operands held is free again.
+        self.budget.settle(held, value.weight())?;
+        Ok(value)
+    }
+
+    /// The series of an expression that the parser knows to be an instant vector.
+    pub(super) fn vector(&mut self, expr: &Expr, steps: Steps) -> Result<Vec<StepSeries>, QueryError> {
+        match self.evaluate(expr, steps)? {
+            Evaluated::Vector(series) => Ok(series),
+            _ => Err(QueryError::execution("an instant vector was expected")),
+        }
+    }
+
+    /// The values of an expression that the parser knows to be a scalar.
+    pub(super) fn scalar(&mut self, expr: &Expr, steps: Steps) -> Result<Vec<f64>, QueryError> {
+        match self.evaluate(expr, steps)? {
+            Evaluated::Scalar(values) => Ok(values),
+            _ => Err(QueryError::execution("a scalar was expected")),
+        }
+    }
+
+    fn evaluate_node(&mut self, expr: &Expr, steps: Steps) -> Result<Evaluated, QueryError> {
+        match &expr.kind {
+            ExprKind::Number(number) => Ok(Evaluated::Scalar(vec![number.value; steps.count])),
+            ExprKind::String(string) => Ok(Evaluated::String(string.text.clone())),
+            ExprKind::Paren(inner) => self.evaluate(inner, steps),
+            ExprKind::Vector(selector) => Ok(Evaluated::Vector(self.instant_selector(selector, expr.span, steps)?)),
+            ExprKind::Unary(unary) => {
+                let operand = self.evaluate(&unary.operand, steps)?;
+                Ok(if unary.op == UnaryOp::Minus { negated(operand) } else { operand })
+            }
+            ExprKind::Binary(operation) => self.binary(operation, expr, steps),
+            ExprKind::Aggregate(aggregate) => {
+                let param = match &aggregate.param {
+                    Some(param) => Some(self.evaluate(param, steps)?),
+                    None => None,
+                };
+                let series = self.vector(&aggregate.operand, steps)?;
+                let control = self.control;
+                let aggregation = aggregate::Aggregation::new(aggregate, expr.span, param, steps, control);
+                Ok(Evaluated::Vector(aggregation.evaluate(series, &mut self.annotations)?))
+            }
+            ExprKind::Call(call) => self.call(call, steps),
+            ExprKind::Matrix(_) | ExprKind::Subquery(_) => {
+                Err(QueryError::execution("a range vector is only allowed as the argument of a function"))
+            }
+        }
+    }
+
+    fn binary(&mut self, operation: &Binary, expr: &Expr, steps: Steps) -> Result<Evaluated, QueryError> {
+        let left = self.evaluate(&operation.lhs, steps)?;
+        let right = self.evaluate(&operation.rhs, steps)?;
+        binary::evaluate(operation, expr.span, left, right, steps, &mut self.annotations)
+    }
+}
+
+/// A value of one step at `count` steps.
+fn repeated(value: Evaluated, count: usize) -> Evaluated {
+    let all_steps = || (0..count as u32).collect::<Vec<u32>>();
+    match value {
+        Evaluated::Scalar(values) => Evaluated::Scalar(vec![values.first().copied().unwrap_or(f64::NAN); count]),
+        Evaluated::String(text) => Evaluated::String(text),
+        Evaluated::Vector(mut series) => {
+            for one in &mut series {
+                if let Some(value) = one.floats.values.first().copied() {
+                    one.floats.values = vec![value; count];
+                    one.floats.steps = all_steps();
+                } else if let Some(value) = one.histograms.values.first().map(Arc::clone) {
+                    one.histograms.values = vec![value; count];
+                    one.histograms.steps = all_steps();
+                }
+            }
+            Evaluated::Vector(series)
+        }
+    }
+}
+
+fn negated(value: Evaluated) -> Evaluated {
+    match value {
+        Evaluated::Scalar(values) => Evaluated::Scalar(values.into_iter().map(|v| -v).collect()),
+        Evaluated::String(text) => Evaluated::String(text),
+        Evaluated::Vector(mut series) => {
+            for one in &mut series {
+                one.drop_name = true;
+                one.floats.values.iter_mut().for_each(|v| *v = -*v);
+                one.histograms.values.iter_mut().for_each(|h| Arc::make_mut(h).mul(-1.0));
+            }
+            Evaluated::Vector(series)
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Selectors: reading series, and the last sample of each at every step.
+
+use std::sync::Arc;
+
+use sonde_model::{Matcher, Series, TimestampMs, is_stale};
+
+use crate::annotations::Annotation;
+use crate::ast::{RangeMode, Span, VectorSelector};
+use crate::column::{SampleSeries, Samples, StepSeries, StepValue, Steps};
+use crate::error::QueryError;
+use crate::kernels::{Notes, interpolated, interpolated_histogram};
+use crate::queryable::{SelectError, SelectLimits};
+
+use super::evaluation::Evaluation;
+use super::timing::Timing;
+
+impl Evaluation<'_> {
+    /// The series of an instant selector with the last sample at or before each step.
+    pub(super) fn instant_selector(
+        &mut self,
+        selector: &VectorSelector,
+        span: Span,
+        steps: Steps,
+    ) -> Result<Vec<StepSeries>, QueryError> {
+        if steps.count == 0 {
+            return Ok(Vec::new());
+        }
+        let timing = self.times.timing(selector.at, selector.offset.as_ref())?;
+        let lookback = self.options.lookback_ms;
+        let smoothed = selector.mode == RangeMode::Smoothed;
+        let ahead = if smoothed { lookback } else { 0 };
+        let matchers = compile(selector)?;
+        let series = self.read(&matchers, timing, steps, lookback, ahead)?;
+        let mut result = Vec::with_capacity(series.len());
+        for mut one in series {
+            self.control.check()?;
+            let values = if smoothed {
+                one.drop_stale_markers();
+                let notes = &mut Notes::new(&mut self.annotations, one.labels.metric_name(), span.start as usize);
+                smoothed_at_steps(&one, timing, steps, lookback, notes)
+            } else {
+                let mut values = StepSeries::new(one.labels.clone(), false);
+                last_at_steps(&one, timing, steps, lookback, |step, _, value| values.push(step, value));
+                values
+            };
+            if !values.is_empty() {
+                result.push(values);
+            }
+        }
+        Ok(result)
+    }
+
+    /// The series of an instant selector with the time, in seconds, of the sample that it takes at each step.
+    pub(super) fn sample_times(
+        &mut self,
+        selector: &VectorSelector,
+        steps: Steps,
+    ) -> Result<Vec<StepSeries>, QueryError> {
+        if steps.count == 0 {
+            return Ok(Vec::new());
+        }
+        let timing = self.times.timing(selector.at, selector.offset.as_ref())?;
+        let lookback = self.options.lookback_ms;
+        let series = self.read(&compile(selector)?, timing, steps, lookback, 0)?;
+        let mut result = Vec::with_capacity(series.len());
+        for one in &series {
+            self.control.check()?;
+            let mut values = StepSeries::new(one.labels.clone(), true);
+            last_at_steps(one, timing, steps, lookback, |step, time, _| {
+                values.floats.push(step, time as f64 / 1000.0);
+            });
+            if !values.is_empty() {
+                result.push(values);
+            }
+        }
+        Ok(result)
+    }
+
+    /// Reads the series with the samples that any step can see: `back` milliseconds, the oldest excluded, before the
+    /// time that the step looks at, and `ahead` milliseconds after it. They count against the budget.
+    pub(super) fn read(
+        &mut self,
+        matchers: &[Matcher],
+        timing: Timing,
+        steps: Steps,
+        back: i64,
+        ahead: i64,
+    ) -> Result<Vec<SampleSeries>, QueryError> {
+        let from = timing.reference(steps.start).saturating_sub(back).saturating_add(1);
+        let to = timing.reference(steps.end()).saturating_add(ahead);
+        self.read_between(matchers, from, to)
+    }
+
+    /// Reads the series with the samples of `from..=to`. They count against the budget.
+    pub(super) fn read_between(
+        &mut self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+    ) -> Result<Vec<SampleSeries>, QueryError> {
+        self.control.check()?;
+        if from > to {
+            return Ok(Vec::new());
+        }
+        let limits = SelectLimits { max_series: self.options.max_series, max_samples: self.budget.left() };
+        let series = self.source.select(matchers, from, to, &limits).map_err(|error| match error {
+            SelectError::TooManySamples { .. } => QueryError::TooManySamples { limit: self.options.max_samples },
+            error => QueryError::Storage(error),
+        })?;
+        let series: Vec<SampleSeries> = series.into_iter().map(SampleSeries::from).collect();
+        let weight: usize = series.iter().map(SampleSeries::weight).sum();
+        self.stats.series += series.len() as u64;
+        self.stats.samples += weight as u64;
+        self.budget.acquire(weight)?;
+        Ok(series)
+    }
+}
+
+/// The matchers of a selector.
+pub(super) fn compile(selector: &VectorSelector) -> Result<Vec<Matcher>, QueryError> {
+    selector.compile().map_err(|error| QueryError::execution(error.to_string()))
+}
+
+/// Calls `visit` for each step at which the series has a sample that is at most `lookback` old and no stale marker.
+fn last_at_steps(
+    series: &SampleSeries,
+    timing: Timing,
+    steps: Steps,
+    lookback: i64,
+    mut visit: impl FnMut(u32, TimestampMs, StepValue),
+) {
+    let (floats, histograms) = (&series.floats, &series.histograms);
+    let (mut next_float, mut next_histogram) = (0, 0);
+    for (step, time) in steps.times().enumerate() {
+        let reference = timing.reference(time);
+        while floats.timestamps.get(next_float).is_some_and(|t| *t <= reference) {
+            next_float += 1;
+        }
+        while histograms.timestamps.get(next_histogram).is_some_and(|t| *t <= reference) {
+            next_histogram += 1;
+        }
+        let oldest = reference.saturating_sub(lookback);
+        let is_recent = |t: &TimestampMs| *t > oldest;
+        let float = next_float.checked_sub(1).map(|i| floats.timestamps[i]).filter(is_recent);
+        let histogram = next_histogram.checked_sub(1).map(|i| histograms.timestamps[i]).filter(is_recent);
+        match (float, histogram) {
+            (Some(t), other) if other.is_none_or(|h| h < t) => {
+                let value = floats.values[next_float - 1];
+                if !is_stale(value) {
+                    visit(step as u32, t, StepValue::Float(value));
+                }
+            }
+            (_, Some(t)) => {
+                let value = &histograms.values[next_histogram - 1];
+                if !value.is_stale() {
+                    visit(step as u32, t, StepValue::Histogram(Arc::clone(value)));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The values interpolated between the samples around each step (`smoothed`).
+fn smoothed_at_steps(
+    series: &SampleSeries,
+    timing: Timing,
+    steps: Steps,
+    lookback: i64,
+    notes: &mut Notes<'_>,
+) -> StepSeries {
+    let mut values = StepSeries::new(series.labels.clone(), false);
+    for (step, time) in steps.times().enumerate() {
+        let reference = timing.reference(time);
+        let (from, to) = (reference.saturating_sub(lookback), reference.saturating_add(lookback));
+        let around = |timestamps: &[TimestampMs]| {
+            timestamps.partition_point(|t| *t <= from)..timestamps.partition_point(|t| *t <= to)
+        };
+        let floats = around(&series.floats.timestamps);
+        let histograms = around(&series.histograms.timestamps);
+        if !floats.is_empty() && !histograms.is_empty() {
+            notes.add(Annotation::mixed_floats_histograms);
+            continue;
+        }
+        let step = step as u32;
+        if !floats.is_empty() {
+            let (times, samples) = (&series.floats.timestamps[floats.clone()], &series.floats.values[floats]);
+            let next = times.partition_point(|t| *t < reference);
+            let value = match (next.checked_sub(1), times.get(next)) {
+                (_, Some(t)) if *t == reference => Some(samples[next]),
+                (Some(last), Some(t)) => {
+                    Some(interpolated((times[last], samples[last]), (*t, samples[next]), reference, false))
+                }
+                (Some(last), None) => Some(samples[last]),
+                (None, _) => None,
+            };
+            if let Some(value) = value {
+                values.floats.push(step, value);
+            }
+        } else if !histograms.is_empty() {
+            let times = &series.histograms.timestamps[histograms.clone()];
+            let samples = &series.histograms.values[histograms];
+            let next = times.partition_point(|t| *t < reference);
+            let value = match (next.checked_sub(1), times.get(next)) {
+                (_, Some(t)) if *t == reference => Some(Arc::clone(&samples[next])),
+                (Some(last), Some(t)) => {
+                    let (a, b) = (&samples[last], &samples[next]);
+                    let gauges = a.is_gauge() && b.is_gauge();
+                    interpolated_histogram((times[last], a), (*t, b), reference, !gauges, notes).map(Arc::new)
+                }
+                (Some(last), None) => Some(Arc::clone(&samples[last])),
+                (None, _) => None,
+            };
+            if let Some(value) = value {
+                values.histograms.push(step, value);
+            }
+        }
+    }
+    values
+}
+
+impl From<Series> for SampleSeries {
+    fn from(series: Series) -> Self {
+        SampleSeries {
+            labels: series.labels,
+            drop_name: false,
+            floats: Samples { timestamps: series.floats.timestamps, values: series.floats.values },
+            histograms: Samples {
+                timestamps: series.histograms.timestamps,
+                values: series.histograms.values.into_iter().map(Arc::new).collect(),
+            },
+        }
+    }
+}
+
+impl SampleSeries {
+    /// Removes the stale markers: ranges do not see them.
+    pub(super) fn drop_stale_markers(&mut self) {
+        if self.floats.values.iter().any(|v| is_stale(*v)) {
+            self.floats.retain(|v| !is_stale(*v));
+        }
+        if self.histograms.values.iter().any(|h| h.is_stale()) {
+            self.histograms.retain(|h| !h.is_stale());
+        }
+    }
+}
+
+impl<T> Samples<T> {
+    fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        let kept: Vec<bool> = self.values.iter().map(keep).collect();
+        let mut keep_time = kept.iter().copied();
+        self.timestamps.retain(|_| keep_time.next().unwrap_or(true));
+        let mut keep_value = kept.into_iter();
+        self.values.retain(|_| keep_value.next().unwrap_or(true));
+    }
+}

@@ -1,0 +1,230 @@
+//! Queries over a few series in memory: what a query gives, how it fails, and how it is stopped.
+
+use std::cell::Cell;
+
+use sonde_model::{FloatColumn, Labels, Matcher, Series, TimestampMs, stale_nan};
+
+use super::*;
+use crate::error::Interrupt;
+use crate::queryable::{SelectError, SelectLimits};
+use crate::value::Value;
+
+/// Series with one sample a minute from time 0.
+struct Memory(Vec<Series>);
+
+impl Memory {
+    fn new(series: &[(&str, &[f64])]) -> Self {
+        let series = series.iter().map(|(selector, values)| Series {
+            labels: labels(selector),
+            floats: FloatColumn {
+                timestamps: (0..values.len() as i64).map(|i| i * 60_000).collect(),
+                values: values.to_vec(),
+            },
+            ..Series::default()
+        });
+        let mut series: Vec<Series> = series.collect();
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Memory(series)
+    }
+}
+
+impl Queryable for Memory {
+    fn select(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        limits: &SelectLimits,
+    ) -> Result<Vec<Series>, SelectError> {
+        let matching =
+            self.0.iter().filter(|s| matchers.iter().all(|m| m.matches(s.labels.get(m.name()).unwrap_or(""))));
+        let cut = |series: &Series| {
+            let mut cut = Series { labels: series.labels.clone(), ..Series::default() };
+            let samples = series.floats.timestamps.iter().zip(&series.floats.values);
+            samples.filter(|(t, _)| (from..=to).contains(*t)).for_each(|(t, v)| cut.floats.push(*t, *v));
+            cut
+        };
+        let series: Vec<Series> = matching.map(cut).collect();
+        let samples: usize = series.iter().map(|s| s.floats.len()).sum();
+        if samples > limits.max_samples {
+            return Err(SelectError::TooManySamples { limit: limits.max_samples });
+        }
+        Ok(series)
+    }
+}
+
+fn labels(selector: &str) -> Labels {
+    let selector = crate::parse_selector(selector).expect("a selector");
+    let name = selector.name.iter().map(|name| ("__name__", name.as_str()));
+    Labels::from_pairs(name.chain(selector.matchers.iter().map(|m| (m.name.as_str(), m.value.as_str()))))
+}
+
+fn fixture() -> Memory {
+    Memory::new(&[
+        ("requests_total{job=\"a\",instance=\"0\"}", &[0.0, 60.0, 120.0, 180.0, 240.0, 300.0]),
+        ("requests_total{job=\"a\",instance=\"1\"}", &[0.0, 120.0, 240.0, 60.0, 180.0, 300.0]),
+        ("requests_total{job=\"b\",instance=\"0\"}", &[5.0, 5.0, 5.0, 5.0, 5.0, 5.0]),
+        ("up{job=\"a\"}", &[1.0, 1.0, 0.0, 1.0, stale_nan()]),
+        ("limit{job=\"a\"}", &[100.0; 6]),
+        ("limit{job=\"b\"}", &[1.0; 6]),
+    ])
+}
+
+/// The result as text: series, then values at their times in seconds.
+fn show(value: &Value) -> String {
+    let series = |labels: &Labels, samples: Vec<(TimestampMs, f64)>| {
+        let samples: Vec<_> = samples.iter().map(|(t, v)| format!("{v}@{}", t / 1000)).collect();
+        format!("{labels} {}", samples.join(" "))
+    };
+    match value {
+        Value::Scalar { v, .. } => v.to_string(),
+        Value::String { s, .. } => s.clone(),
+        Value::Vector(samples) => {
+            let one =
+                |s: &crate::value::VectorSample| series(&s.labels, vec![(s.t, s.value.as_float().expect("a float"))]);
+            samples.iter().map(one).collect::<Vec<_>>().join("; ")
+        }
+        Value::Matrix(all) => {
+            let one = |s: &Series| {
+                series(&s.labels, s.floats.timestamps.iter().copied().zip(s.floats.values.iter().copied()).collect())
+            };
+            all.iter().map(one).collect::<Vec<_>>().join("; ")
+        }
+    }
+}
+
+fn instant(text: &str, time: TimestampMs) -> Result<String, QueryError> {
+    let expr = crate::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let engine = Engine::new(EngineOptions::default());
+    engine.instant(&fixture(), &expr, time, &Control::unlimited()).map(|result| show(&result.value))
+}
+
+#[test]
+fn instant_queries() {
+    for (text, expected) in [
+        ("1 + 2 * 3", "7"),
+        ("\"a\"", "a"),
+        ("limit", "limit{job=\"a\"} 100@300; limit{job=\"b\"} 1@300"),
+        ("-limit{job=\"a\"}", "{job=\"a\"} -100@300"),
+        ("up", ""),
+        ("up offset 2m", "up{job=\"a\"} 1@300"),
+        ("up @ 120", "up{job=\"a\"} 0@300"),
+        ("limit[2m]", "limit{job=\"a\"} 100@240 100@300; limit{job=\"b\"} 1@240 1@300"),
+        ("rate(requests_total{job=\"a\"}[2m])", "{instance=\"0\", job=\"a\"} 1@300; {instance=\"1\", job=\"a\"} 2@300"),
+        ("sum(rate(requests_total[5m]))", "{} 2.75@300"),
+        ("sum by (job) (requests_total)", "{job=\"a\"} 600@300; {job=\"b\"} 5@300"),
+        (
+            "requests_total / on (job) group_left limit{job=\"a\"}",
+            "{instance=\"0\", job=\"a\"} 3@300; {instance=\"1\", job=\"a\"} 3@300",
+        ),
+        ("sum by (job) (requests_total) > on (job) limit", "{job=\"a\"} 600@300; {job=\"b\"} 5@300"),
+        ("sum by (job) (requests_total) > bool 100", "{job=\"a\"} 1@300; {job=\"b\"} 0@300"),
+        ("10 < limit", "limit{job=\"a\"} 100@300"),
+        ("limit and on (job) up offset 2m", "limit{job=\"a\"} 100@300"),
+        ("limit unless on (job) up offset 2m", "limit{job=\"b\"} 1@300"),
+        ("up or limit{job=\"b\"}", "limit{job=\"b\"} 1@300"),
+        ("topk(1, requests_total)", "requests_total{instance=\"0\", job=\"a\"} 300@300"),
+        ("count_values(\"v\", requests_total)", "{v=\"300\"} 2@300; {v=\"5\"} 1@300"),
+        ("max_over_time(requests_total{instance=\"1\"}[10m])", "{instance=\"1\", job=\"a\"} 300@300"),
+        (
+            "resets(requests_total[10m])",
+            "{instance=\"0\", job=\"a\"} 0@300; {instance=\"0\", job=\"b\"} 0@300; {instance=\"1\", job=\"a\"} 1@300",
+        ),
+        ("absent_over_time(nothing{a=\"b\"}[5m])", "{a=\"b\"} 1@300"),
+        ("max_over_time(sum(up)[5m:1m])", "{} 1@300"),
+        ("quantile(0.5, requests_total)", "{} 300@300"),
+    ] {
+        assert_eq!(instant(text, 300_000).as_deref(), Ok(expected), "{text}");
+    }
+}
+
+#[test]
+fn queries_that_have_no_answer() {
+    for (text, why) in [
+        (
+            "limit * on () requests_total",
+            "found duplicate series for the match group {} on the right hand-side of the operation: \
+             [{__name__=\"requests_total\", instance=\"0\", job=\"b\"}, {__name__=\"requests_total\", instance=\"0\", \
+             job=\"a\"}];many-to-many matching not allowed: matching labels must be unique on one side",
+        ),
+        (
+            "requests_total * on (job) limit",
+            "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
+        ),
+        ("-{__name__=~\"up|limit\"} @ 0", "vector cannot contain metrics with the same labelset"),
+        ("topk(NaN, up)", "Parameter value is NaN"),
+        (
+            "double_exponential_smoothing(up[5m], 2, 0.1)",
+            "invalid smoothing factor. Expected: 0 < sf < 1, got: 2.000000",
+        ),
+    ] {
+        assert_eq!(instant(text, 300_000), Err(QueryError::execution(why)), "{text}");
+    }
+}
+
+#[test]
+fn range_queries_slide_their_windows() {
+    let engine = Engine::new(EngineOptions::default());
+    let run = |text: &str| {
+        let expr = crate::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        engine.range(&fixture(), &expr, 0, 300_000, 60_000, &Control::unlimited()).map(|r| show(&r.value))
+    };
+    for (text, expected) in [
+        ("1", "{} 1@0 1@60 1@120 1@180 1@240 1@300"),
+        ("up", "up{job=\"a\"} 1@0 1@60 0@120 1@180"),
+        ("up @ 60", "up{job=\"a\"} 1@0 1@60 1@120 1@180 1@240 1@300"),
+        ("up @ end() offset 2m", "up{job=\"a\"} 1@0 1@60 1@120 1@180 1@240 1@300"),
+        (
+            "increase(requests_total{instance=\"1\"}[3m])",
+            "{instance=\"1\", job=\"a\"} 120@60 240@120 270@180 270@240 300@300",
+        ),
+        ("sum_over_time(up[2m])", "{job=\"a\"} 1@0 2@60 1@120 1@180 1@240"),
+        ("sum(requests_total) > 400", "{} 425@240 605@300"),
+        ("absent_over_time(up[1m])", "{} 1@240 1@300"),
+    ] {
+        assert_eq!(run(text).as_deref(), Ok(expected), "{text}");
+    }
+    assert!(matches!(run("up[5m]"), Err(QueryError::Execution(_))));
+}
+
+#[test]
+fn a_query_holds_no_more_samples_than_it_may() {
+    let expr = crate::parse("sum(requests_total) + sum(limit)").expect("valid");
+    for (max_samples, fits) in [(4, false), (40, true)] {
+        let engine = Engine::new(EngineOptions { max_samples, ..EngineOptions::default() });
+        let result = engine.instant(&fixture(), &expr, 300_000, &Control::unlimited());
+        match result {
+            Ok(result) => assert!(fits && result.stats.peak_samples as usize <= max_samples),
+            Err(error) => assert_eq!((fits, error), (false, QueryError::TooManySamples { limit: max_samples })),
+        }
+    }
+}
+
+#[test]
+fn a_query_stops_when_it_is_told_to() {
+    let expr = crate::parse("sum(rate(requests_total[5m]))").expect("valid");
+    let engine = Engine::new(EngineOptions::default());
+    let asked = Cell::new(0);
+    for (interrupt, error) in [(Interrupt::Timeout, QueryError::Timeout), (Interrupt::Canceled, QueryError::Canceled)] {
+        let expired = || {
+            asked.set(asked.get() + 1);
+            (asked.get() % 4 == 0).then_some(interrupt)
+        };
+        let result = engine.instant(&fixture(), &expr, 300_000, &Control { expired: &expired });
+        assert_eq!(result, Err(error));
+    }
+}
+
+#[test]
+fn a_range_is_bounded_before_it_is_evaluated() {
+    let expr = crate::parse("vector_that_is_not_there").expect("valid");
+    let engine = Engine::new(EngineOptions::default());
+    for (start, end, step) in [(0, i64::MAX, 1), (i64::MIN, i64::MAX, 1), (0, 1, 0)] {
+        assert!(matches!(
+            engine.range(&fixture(), &expr, start, end, step, &Control::unlimited()),
+            Err(QueryError::Execution(_))
+        ));
+    }
+    let empty = engine.range(&fixture(), &expr, 10, 0, 1, &Control::unlimited()).expect("nothing to do");
+    assert_eq!(empty.value, Value::Matrix(Vec::new()));
+}

@@ -1,0 +1,76 @@
+//! `changes` and `resets`: how often neighbouring samples differ, counted once for the whole series.
+
+use crate::ast::RangeMode;
+use crate::column::{SampleSeries, StepSeries, StepValue};
+
+use super::window::Windows;
+
+/// Counts the pairs of neighbouring samples in each window for which `counts` says yes.
+pub(super) fn evaluate(
+    series: &SampleSeries,
+    windows: &Windows,
+    counts: fn(&StepValue, &StepValue) -> bool,
+    values: &mut StepSeries,
+) {
+    let totals = running_totals(series, counts);
+    windows.slide(series, |window| {
+        let (mut first, end) = (
+            window.floats.first + window.histograms.first,
+            window.floats.first + window.histograms.first + window.len(),
+        );
+        if windows.mode == RangeMode::Anchored {
+            // The last sample before the range is what the first one in it is compared with.
+            let before = |times: &[i64]| times.partition_point(|t| *t <= window.start);
+            let before = before(window.floats.times) + before(window.histograms.times);
+            if before == window.len() {
+                return;
+            }
+            first += before.saturating_sub(1);
+        }
+        let count = totals[end - 1] - totals[first];
+        values.floats.push(window.step as u32, f64::from(count));
+    });
+}
+
+/// Whether two samples differ.
+pub(super) fn is_change(before: &StepValue, now: &StepValue) -> bool {
+    match (before, now) {
+        (StepValue::Float(before), StepValue::Float(now)) => before != now && !(before.is_nan() && now.is_nan()),
+        (StepValue::Histogram(before), StepValue::Histogram(now)) => !now.same_data(before),
+        _ => true,
+    }
+}
+
+/// Whether a counter was reset between two samples.
+pub(super) fn is_reset(before: &StepValue, now: &StepValue) -> bool {
+    match (before, now) {
+        (StepValue::Float(before), StepValue::Float(now)) => now < before,
+        (StepValue::Histogram(before), StepValue::Histogram(now)) => now.is_reset_after(before),
+        _ => true,
+    }
+}
+
+/// For each sample of the series, floats and histograms in the order of time, how many pairs up to it count.
+fn running_totals(series: &SampleSeries, counts: fn(&StepValue, &StepValue) -> bool) -> Vec<u32> {
+    let (floats, histograms) = (&series.floats, &series.histograms);
+    let mut totals = Vec::with_capacity(floats.len() + histograms.len());
+    let (mut float, mut histogram, mut total) = (0, 0, 0);
+    let mut before: Option<StepValue> = None;
+    while float < floats.len() || histogram < histograms.len() {
+        let float_is_next = match (floats.timestamps.get(float), histograms.timestamps.get(histogram)) {
+            (Some(f), Some(h)) => f < h,
+            (f, _) => f.is_some(),
+        };
+        let now = if float_is_next {
+            float += 1;
+            StepValue::Float(floats.values[float - 1])
+        } else {
+            histogram += 1;
+            StepValue::Histogram(std::sync::Arc::clone(&histograms.values[histogram - 1]))
+        };
+        total += u32::from(before.is_some_and(|before| counts(&before, &now)));
+        totals.push(total);
+        before = Some(now);
+    }
+    totals
+}

@@ -1,0 +1,153 @@
+//! The windows of a range function and how they slide over the samples of a series.
+
+use std::sync::Arc;
+
+use sonde_model::{Histogram, TimestampMs};
+
+use crate::ast::RangeMode;
+use crate::column::{SampleSeries, Samples, StepValue, Steps};
+use crate::engine::Timing;
+
+/// One window a step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Windows {
+    /// The steps.
+    pub(crate) steps: Steps,
+    /// Which time each step looks at: the right end of its range.
+    pub(crate) timing: Timing,
+    /// The length of the range in milliseconds.
+    pub(crate) range: i64,
+    /// How much further back samples are shown, for values at the left end of the range.
+    pub(crate) back: i64,
+    /// How much further ahead samples are shown, for values at the right end of the range.
+    pub(crate) ahead: i64,
+    /// How values at the ends are made.
+    pub(crate) mode: RangeMode,
+}
+
+/// The samples that one step sees. There is at least one.
+#[derive(Debug)]
+pub(crate) struct Window<'a> {
+    /// The index of the step.
+    pub(crate) step: usize,
+    /// The time of the step.
+    pub(crate) time: TimestampMs,
+    /// The left end of the range, which is not part of it.
+    pub(crate) start: TimestampMs,
+    /// The right end of the range.
+    pub(crate) end: TimestampMs,
+    /// The floats.
+    pub(crate) floats: Slice<'a, f64>,
+    /// The histograms.
+    pub(crate) histograms: Slice<'a, Arc<Histogram>>,
+}
+
+/// Samples in a row of a series.
+#[derive(Debug)]
+pub(crate) struct Slice<'a, T> {
+    /// The index of the first one in the series.
+    pub(crate) first: usize,
+    /// Their times.
+    pub(crate) times: &'a [TimestampMs],
+    /// Their values.
+    pub(crate) values: &'a [T],
+}
+
+impl Windows {
+    /// Calls `visit` with each window that holds a sample, in the order of the steps.
+    pub(crate) fn slide<'a>(&self, series: &'a SampleSeries, mut visit: impl FnMut(Window<'a>)) {
+        let (mut floats, mut histograms) = (Cursor::default(), Cursor::default());
+        for (step, time) in self.steps.times().enumerate() {
+            let end = self.timing.reference(time);
+            let start = end.saturating_sub(self.range);
+            let (from, to) = (start.saturating_sub(self.back), end.saturating_add(self.ahead));
+            let window = Window {
+                step,
+                time,
+                start,
+                end,
+                floats: floats.advance(&series.floats, from, to),
+                histograms: histograms.advance(&series.histograms, from, to),
+            };
+            if window.len() > 0 {
+                visit(window);
+            }
+        }
+    }
+}
+
+/// The part of a column that the last window saw. Windows only move ahead.
+#[derive(Default)]
+struct Cursor {
+    first: usize,
+    end: usize,
+}
+
+impl Cursor {
+    fn advance<'a, T>(&mut self, samples: &'a Samples<T>, from: TimestampMs, to: TimestampMs) -> Slice<'a, T> {
+        while samples.timestamps.get(self.end).is_some_and(|t| *t <= to) {
+            self.end += 1;
+        }
+        while self.first < self.end && samples.timestamps[self.first] <= from {
+            self.first += 1;
+        }
+        let range = self.first..self.end;
+        Slice { first: self.first, times: &samples.timestamps[range.clone()], values: &samples.values[range] }
+    }
+}
+
+impl<T> Slice<'_, T> {
+    /// How many samples there are.
+    pub(crate) fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+}
+
+impl Window<'_> {
+    /// How many samples there are.
+    pub(crate) fn len(&self) -> usize {
+        self.floats.len() + self.histograms.len()
+    }
+
+    /// Whether there are floats and histograms.
+    pub(crate) fn is_mixed(&self) -> bool {
+        !self.floats.is_empty() && !self.histograms.is_empty()
+    }
+
+    /// The first sample.
+    pub(crate) fn first(&self) -> Option<StepValue> {
+        match (self.floats.times.first(), self.histograms.times.first()) {
+            (Some(float), Some(histogram)) if histogram <= float => self.histogram_at(0),
+            (None, Some(_)) => self.histogram_at(0),
+            (float, _) => float.map(|_| StepValue::Float(self.floats.values[0])),
+        }
+    }
+
+    /// The last sample.
+    pub(crate) fn last(&self) -> Option<StepValue> {
+        match (self.floats.times.last(), self.histograms.times.last()) {
+            (Some(float), Some(histogram)) if histogram >= float => self.histogram_at(self.histograms.len() - 1),
+            (None, Some(_)) => self.histogram_at(self.histograms.len() - 1),
+            (float, _) => float.map(|_| StepValue::Float(self.floats.values[self.floats.len() - 1])),
+        }
+    }
+
+    /// The time of the first sample.
+    pub(crate) fn first_time(&self) -> Option<TimestampMs> {
+        self.floats.times.first().into_iter().chain(self.histograms.times.first()).min().copied()
+    }
+
+    /// The time of the last sample.
+    pub(crate) fn last_time(&self) -> Option<TimestampMs> {
+        self.floats.times.last().max(self.histograms.times.last()).copied()
+    }
+
+    fn histogram_at(&self, index: usize) -> Option<StepValue> {
+        self.histograms.values.get(index).map(|histogram| StepValue::Histogram(Arc::clone(histogram)))
+    }
+}
