@@ -109,12 +109,14 @@ pub struct OtlpConfig {
     pub translation_strategy: TranslationStrategy,
     /// Resource attributes that become labels of every series of the resource.
     pub promote_resource_attributes: Vec<String>,
+    /// Whether all resource attributes become labels.
+    pub promote_all_resource_attributes: bool,
+    /// Resource attributes that do not, where all do.
+    pub ignore_resource_attributes: Vec<String>,
     /// Whether `service.name`, `service.namespace` and `service.instance.id` stay on `target_info`.
     pub keep_identifying_resource_attributes: bool,
     /// Whether the instrumentation scope becomes labels (`otel_scope_name` and so on).
     pub promote_scope_metadata: bool,
-    /// Whether explicit histograms are stored as native histograms with custom buckets.
-    pub convert_histograms_to_nhcb: bool,
 }
 
 /// How names of OTLP metrics are written, in the words of Prometheus.

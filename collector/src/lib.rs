@@ -3,10 +3,21 @@
 //! It is the only crate that knows the shapes of the HTTP API. What it decides about samples, series and queries it
 //! leaves to the libraries: here they are configured, connected, started, watched and stopped.
 
+mod api;
+mod app;
 pub mod config;
+mod consumer;
 pub mod flags;
+mod ingest;
 pub mod notify;
+mod query;
+mod rule_store;
 pub mod rules;
+mod server;
+mod settings;
+mod telemetry;
+mod watch;
 
+pub use app::{Addresses, App, StartError};
 pub use config::Config;
 pub use flags::Flags;

@@ -17,7 +17,7 @@ pub use series::{ExemplarView, SampleView, SeriesView};
 pub use snappy::{compress, decompress};
 pub use view::{MetadataView, WriteRequestView};
 
-use crate::wire::WireError;
+pub use crate::wire::WireError;
 
 /// What a request may hold. A request that goes beyond any of these is refused as a whole.
 #[derive(Clone, Debug)]

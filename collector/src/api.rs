@@ -1,0 +1,122 @@
+//! The HTTP API of the main port: the page, Prometheus's API, remote write, OTLP, probes, admin.
+
+mod admin;
+pub(crate) mod answer;
+mod exposition;
+mod form;
+pub(crate) mod json;
+mod page;
+mod probes;
+mod prometheus;
+mod requests;
+mod write;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderValue, Method, StatusCode, header};
+use sonde_otlp::receiver;
+use tower::ServiceExt;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+pub(crate) use prometheus::{firing, rfc3339};
+pub(crate) use requests::ApiStats;
+
+use crate::consumer::OtlpConsumer;
+use crate::server::Server;
+
+/// Everything that the main port serves, gRPC included: requests are told apart by their content type.
+pub(crate) fn main_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
+    let grpc = otlp_grpc_router(server, limits);
+    http_router(server, limits).layer(middleware::from_fn(move |request: Request, next: Next| {
+        let grpc = grpc.clone();
+        async move {
+            if is_grpc(&request) { grpc.oneshot(request).await.into_response() } else { next.run(request).await }
+        }
+    }))
+}
+
+/// The OTLP gRPC services.
+pub(crate) fn otlp_grpc_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
+    let consumer = Arc::new(OtlpConsumer::new(Arc::clone(server)));
+    receiver::grpc_router(consumer, limits.clone(), Arc::clone(&server.otlp_stats))
+}
+
+/// OTLP over HTTP.
+pub(crate) fn otlp_http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
+    let consumer = Arc::new(OtlpConsumer::new(Arc::clone(server)));
+    receiver::http_router(consumer, limits.clone(), Arc::clone(&server.otlp_stats))
+}
+
+fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
+    let compression = || CompressionLayer::new().quality(CompressionLevel::Fastest);
+    let readable = Router::new()
+        .nest("/api/v1", prometheus::routes().layer(cors(&server.config.load().api.cors_origin)))
+        .route("/", get(page::page))
+        .route("/metrics", get(exposition::metrics))
+        .layer(compression());
+    let mut router = Router::new()
+        .merge(readable)
+        .route("/api/v1/write", post(write::write))
+        .route("/-/healthy", get(probes::healthy))
+        .route("/-/ready", get(probes::ready))
+        .route("/-/reload", post(probes::reload).put(probes::reload));
+    if server.flags.enable_admin_api {
+        router = router
+            .route("/api/v1/admin/tsdb/flush", post(admin::flush).put(admin::flush))
+            .route("/api/v1/admin/tsdb/compact", post(admin::compact).put(admin::compact));
+    } else {
+        router = router.route("/api/v1/admin/{*call}", post(admin::disabled).put(admin::disabled));
+    }
+    let otlp = otlp_http_router(server, limits);
+    router
+        .fallback(not_found)
+        .with_state(Arc::clone(server))
+        .merge(otlp.clone())
+        .nest("/api/v1/otlp", otlp)
+        .layer(middleware::from_fn_with_state(Arc::clone(server), requests::count))
+}
+
+/// Which web pages may read the API, in the words of Prometheus.
+fn cors(origin: &str) -> CorsLayer {
+    let allowed = match origin {
+        "" => return CorsLayer::new(),
+        "*" => AllowOrigin::any(),
+        one => HeaderValue::from_str(one).map_or_else(|_| AllowOrigin::list([]), AllowOrigin::exact),
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST, Method::OPTIONS])
+        .allow_headers([header::ACCEPT, header::AUTHORIZATION, header::CONTENT_TYPE, header::ORIGIN])
+        .expose_headers([header::DATE])
+}
+
+fn is_grpc(request: &Request) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// An unknown path: what there is instead.
+async fn not_found(request: Request) -> Response {
+    let path = request.uri().path();
+    if path.starts_with("/api/") {
+        let text = format!("there is no {path}; docs/api.md lists what is served under /api/v1");
+        return answer::ApiError::new(answer::ErrorKind::NotFound, text).into_response();
+    }
+    let text = format!(
+        "404: there is no {path} here.\n\n\
+         /                      the state of this collector, and a query box\n\
+         /api/v1/...            Prometheus's HTTP API: query, query_range, labels, series, rules, alerts, ...\n\
+         /api/v1/write          Prometheus remote write 1.0\n\
+         /v1/metrics            OTLP over HTTP\n\
+         /metrics               metrics of this collector\n\
+         /-/healthy, /-/ready   probes\n"
+    );
+    (StatusCode::NOT_FOUND, text).into_response()
+}

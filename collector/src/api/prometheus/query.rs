@@ -1,0 +1,190 @@
+//! `/query`, `/query_range`, `/query_exemplars` and `/format_query`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Response;
+use sonde_promql::ast::ValueType;
+use sonde_promql::{Control, Engine, EngineOptions, Expr, QueryError, QueryResult, SelectError, Value};
+
+use super::{parameters, result};
+use crate::api::answer::{Answer, ApiError, ErrorKind};
+use crate::api::form::Form;
+use crate::query::{Expired, QueueError, StoreSource};
+use crate::server::Server;
+
+/// How many points a series of a range query may have.
+const MAX_POINTS: i64 = 11_000;
+
+/// What every query may ask for besides its expression and its times.
+struct Options {
+    limit: Option<usize>,
+    timeout: Duration,
+    engine: Engine,
+    stats: bool,
+}
+
+impl Options {
+    fn new(server: &Server, form: &Form) -> Result<Self, ApiError> {
+        let config = &server.config.load().query;
+        let lookback_ms = match parameters::duration(form, "lookback_delta")? {
+            Some(ms) if ms <= 0 => return Err(ApiError::parameter("lookback_delta", "must be greater than 0")),
+            Some(ms) => ms,
+            None => config.lookback.0.as_millis() as i64,
+        };
+        let engine = Engine::new(EngineOptions {
+            lookback_ms,
+            max_samples: usize::try_from(config.max_samples).unwrap_or(usize::MAX),
+            max_series: config.max_series,
+            ..EngineOptions::default()
+        });
+        Ok(Options {
+            limit: parameters::limit(form)?,
+            timeout: parameters::timeout(form, config.timeout.0)?,
+            engine,
+            stats: form.get("stats").is_some(),
+        })
+    }
+}
+
+/// `/query`: the value of an expression at one time.
+pub(super) async fn instant(State(server): State<Arc<Server>>, form: Form) -> Result<Response, ApiError> {
+    let now = server.clock.now_ms();
+    let options = Options::new(&server, &form)?;
+    let time = parameters::time(&form, "time")?.unwrap_or(now);
+    let (text, expr) = expression(&form)?;
+    run(&server, options, text, move |engine, source, control| engine.instant(source, &expr, time, control)).await
+}
+
+/// `/query_range`: the values of an expression at the steps of a range.
+pub(super) async fn range(State(server): State<Arc<Server>>, form: Form) -> Result<Response, ApiError> {
+    let start = parameters::required_time(&form, "start")?;
+    let end = parameters::required_time(&form, "end")?;
+    if end < start {
+        return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
+    }
+    let step = parameters::required_duration(&form, "step")?;
+    if step <= 0 {
+        let reason = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+        return Err(ApiError::parameter("step", reason));
+    }
+    if (end - start) / step > MAX_POINTS {
+        return Err(ApiError::bad_data(
+            "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
+        ));
+    }
+    let options = Options::new(&server, &form)?;
+    let (text, expr) = expression(&form)?;
+    let kind = expr.value_type();
+    if !matches!(kind, ValueType::Scalar | ValueType::Vector) {
+        let reason = format!(
+            "invalid expression type {:?} for range query, must be Scalar or instant Vector",
+            kind.documented()
+        );
+        return Err(ApiError::parameter("query", reason));
+    }
+    run(&server, options, text, move |engine, source, control| engine.range(source, &expr, start, end, step, control))
+        .await
+}
+
+/// `/query_exemplars`: exemplars are not stored yet, and the answer says so.
+pub(super) async fn exemplars(form: Form) -> Result<Response, ApiError> {
+    let start = parameters::time(&form, "start")?.unwrap_or(parameters::MIN_TIME);
+    let end = parameters::time(&form, "end")?.unwrap_or(parameters::MAX_TIME);
+    if end < start {
+        return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
+    }
+    expression(&form)?;
+    let answer = Answer::new(|json| {
+        json.raw("[]");
+    });
+    Ok(answer.finish(&[], &["exemplars are not stored yet".to_owned()]))
+}
+
+/// `/format_query`: the expression printed again.
+pub(super) async fn format(form: Form) -> Result<Answer, ApiError> {
+    let (_, expr) = expression(&form)?;
+    Ok(Answer::new(|json| {
+        json.string(&expr.to_string());
+    }))
+}
+
+fn expression(form: &Form) -> Result<(String, Expr), ApiError> {
+    let text = form.get("query").unwrap_or_default();
+    let expr = sonde_promql::parse(text).map_err(|e| ApiError::parameter("query", e))?;
+    Ok((text.to_owned(), expr))
+}
+
+/// Evaluates on a thread of the pool, writes the answer there, too.
+async fn run(
+    server: &Server,
+    options: Options,
+    text: String,
+    evaluate: impl FnOnce(&Engine, &StoreSource, &Control<'_>) -> Result<QueryResult, QueryError> + Send + 'static,
+) -> Result<Response, ApiError> {
+    let source = server.source().ok_or_else(ApiError::starting)?;
+    let clock = server.clock.clone();
+    let asked = clock.monotonic();
+    let work = move |expired: Expired<'_>| {
+        let started = clock.monotonic();
+        let mut result = evaluate(&options.engine, &source, &Control { expired })?;
+        let evaluated = clock.monotonic();
+        let mut warnings = result.annotations.warning_texts(&text);
+        if options.limit.is_some_and(|limit| truncate(&mut result.value, limit)) {
+            warnings.push("results truncated due to limit".into());
+        }
+        let answer = Answer::new(|json| {
+            json.raw("{");
+            result::write_value(json, &result.value);
+            if options.stats {
+                let [queued, took] = [started - asked, evaluated - started].map(|d| d.as_secs_f64());
+                let stats = result.stats;
+                json.raw(&format!(
+                    r#","stats":{{"timings":{{"evalTotalTime":{took},"execQueueTime":{queued},"execTotalTime":{}}},"#,
+                    queued + took
+                ));
+                json.raw(&format!(
+                    r#""samples":{{"totalQueryableSamples":{},"peakSamples":{}}}}}"#,
+                    stats.samples, stats.peak_samples
+                ));
+            }
+            json.raw("}");
+        });
+        Ok(answer.finish(&warnings, &result.annotations.info_texts(&text)))
+    };
+    server.queries.run(options.timeout, work).await.map_err(queue_error)?.map_err(query_error)
+}
+
+/// Cuts a vector or matrix down to `limit` elements; says whether anything was cut.
+fn truncate(value: &mut Value, limit: usize) -> bool {
+    match value {
+        Value::Vector(samples) if samples.len() > limit => samples.truncate(limit),
+        Value::Matrix(series) if series.len() > limit => series.truncate(limit),
+        _ => return false,
+    }
+    true
+}
+
+/// What the pool says, in the words of the API.
+pub(super) fn queue_error(error: QueueError) -> ApiError {
+    let kind = match error {
+        QueueError::Full => ErrorKind::Unavailable,
+        QueueError::Timeout => ErrorKind::Timeout,
+        QueueError::Panicked => ErrorKind::Internal,
+    };
+    ApiError::new(kind, error)
+}
+
+fn query_error(error: QueryError) -> ApiError {
+    let kind = match &error {
+        QueryError::Timeout => ErrorKind::Timeout,
+        QueryError::Canceled => ErrorKind::Canceled,
+        QueryError::Storage(SelectError::Storage(_)) => ErrorKind::Internal,
+        QueryError::Storage(_)
+        | QueryError::Execution(_)
+        | QueryError::TooManySamples { .. }
+        | QueryError::NotImplemented(_) => ErrorKind::Execution,
+    };
+    ApiError::new(kind, error)
+}

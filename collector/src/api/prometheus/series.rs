@@ -1,0 +1,161 @@
+//! `/labels`, `/label/NAME/values` and `/series`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use sonde_model::{Matcher, TimestampMs};
+use sonde_tsdb::{Db, SelectError};
+
+use super::query::queue_error;
+use super::{parameters, result};
+use crate::api::answer::{Answer, ApiError, ErrorKind};
+use crate::api::form::Form;
+use crate::api::json::JsonWriter;
+use crate::query::Expired;
+use crate::server::Server;
+
+/// What all three may ask for.
+struct Request {
+    selectors: Vec<Vec<Matcher>>,
+    from: TimestampMs,
+    to: TimestampMs,
+    limit: Option<usize>,
+}
+
+impl Request {
+    fn new(form: &Form) -> Result<Self, ApiError> {
+        let (from, to) = parameters::time_range(form)?;
+        Ok(Request { selectors: parameters::selectors(form)?, from, to, limit: parameters::limit(form)? })
+    }
+}
+
+/// `/labels`: the names of labels.
+pub(super) async fn label_names(State(server): State<Arc<Server>>, form: Form) -> Result<Response, ApiError> {
+    let request = Request::new(&form)?;
+    let read = |db: &Db, matchers: &[Matcher], r: &Request, limit| db.label_names(matchers, r.from, r.to, limit);
+    collect(&server, request, read, write_strings).await
+}
+
+/// `/label/NAME/values`: the values of one label. `U__` names are unescaped.
+pub(super) async fn label_values(
+    State(server): State<Arc<Server>>,
+    Path(name): Path<String>,
+    form: Form,
+) -> Result<Response, ApiError> {
+    let name = unescape_name(&name);
+    if name.is_empty() {
+        return Err(ApiError::bad_data(format!("invalid label name: {name:?}")));
+    }
+    let request = Request::new(&form)?;
+    let read =
+        move |db: &Db, matchers: &[Matcher], r: &Request, limit| db.label_values(&name, matchers, r.from, r.to, limit);
+    collect(&server, request, read, write_strings).await
+}
+
+/// `/series`: label sets.
+pub(super) async fn series(State(server): State<Arc<Server>>, form: Form) -> Result<Response, ApiError> {
+    let request = Request::new(&form)?;
+    if request.selectors.is_empty() {
+        return Err(ApiError::bad_data("no match[] parameter provided"));
+    }
+    let read = |db: &Db, matchers: &[Matcher], r: &Request, limit| db.series(matchers, r.from, r.to, limit);
+    collect(&server, request, read, |json, series| result::write_list(json, series, result::write_labels)).await
+}
+
+/// Reads for each selector, joins what was found and answers, all on a thread of the pool.
+async fn collect<T: Ord + Send + 'static>(
+    server: &Server,
+    request: Request,
+    read: impl Fn(&Db, &[Matcher], &Request, usize) -> Result<Vec<T>, SelectError> + Send + 'static,
+    write: impl FnOnce(&mut JsonWriter, &[T]) + Send + 'static,
+) -> Result<Response, ApiError> {
+    let core = server.core().ok_or_else(ApiError::starting)?;
+    let db = Arc::clone(&core.db);
+    let (timeout, max_series) = {
+        let config = &server.config.load().query;
+        (config.timeout.0, config.max_series)
+    };
+    let work = move |_: Expired<'_>| {
+        let limit = request.limit.unwrap_or(max_series);
+        // One more than the limit shows whether there is more.
+        let ask = limit.saturating_add(1);
+        let mut found = match request.selectors.as_slice() {
+            [] => read(&db, &[], &request, ask)?,
+            [one] => read(&db, one, &request, ask)?,
+            several => {
+                let mut all = BTreeSet::new();
+                for matchers in several {
+                    all.extend(read(&db, matchers, &request, ask)?);
+                }
+                all.into_iter().collect()
+            }
+        };
+        let mut warnings = Vec::new();
+        if found.len() > limit {
+            found.truncate(limit);
+            warnings.push("results truncated due to limit".to_owned());
+        }
+        Ok(Answer::new(|json| write(json, &found)).finish(&warnings, &[]))
+    };
+    server.queries.run(timeout, work).await.map_err(queue_error)?.map_err(|error: SelectError| {
+        let kind = match error {
+            SelectError::Storage(_) => ErrorKind::Internal,
+            SelectError::TooManySeries { .. } | SelectError::TooManySamples { .. } => ErrorKind::Execution,
+        };
+        ApiError::new(kind, sonde_runtime::stage::with_causes(&error))
+    })
+}
+
+fn write_strings(json: &mut JsonWriter, strings: &[String]) {
+    json.strings(strings);
+}
+
+/// Undoes the escaping of names that are not legacy names: `U__http_2e_requests` is `http.requests`.
+///
+/// Source: `model.UnescapeName` with value encoding. What is not validly escaped is returned as it is.
+fn unescape_name(name: &str) -> String {
+    let Some(escaped) = name.strip_prefix("U__") else { return name.to_owned() };
+    let mut out = String::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some(at) = rest.find('_') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('_') {
+            out.push('_');
+            rest = after;
+            continue;
+        }
+        let Some((hex, after)) = rest.split_once('_') else { return name.to_owned() };
+        let valid = hex.len() <= 6 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+        match u32::from_str_radix(hex, 16).ok().filter(|_| valid).and_then(char::from_u32) {
+            Some(c) => out.push(c),
+            None => return name.to_owned(),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_names_are_unescaped() {
+        for (escaped, name) in [
+            ("job", "job"),
+            ("U__http_2e_requests", "http.requests"),
+            ("U__a__b", "a_b"),
+            ("U___1f600_x", "😀x"),
+            ("U__", ""),
+            ("U__broken_zz_", "U__broken_zz_"),
+            ("U__open_2e", "U__open_2e"),
+            ("U__surrogate_d800_", "U__surrogate_d800_"),
+        ] {
+            assert_eq!(unescape_name(escaped), name, "{escaped}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Addresses: which may be listened on, and what to do where one is taken.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use crate::config::ConfigError;
+use crate::flags::Flags;
+use crate::rules::RuleFilesError;
+
+/// How many ports after one that is taken are tried, to suggest a free one.
+const SUGGESTIONS: u16 = 100;
+
+/// Why a collector cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is no good.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Rule files are no good.
+    #[error("{0}")]
+    Rules(RuleFilesError),
+    /// Other machines could reach the address, and nothing protects it.
+    #[error(
+        "{flag} {address}: other machines can reach this address, nothing is encrypted and nobody is asked who they \
+         are; listen on 127.0.0.1, or say --insecure"
+    )]
+    NotLoopback {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        address: SocketAddr,
+    },
+    /// Another program listens there.
+    #[error("{flag} {address}: the port is in use by another program")]
+    PortInUse {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// An address nearby that is free.
+        free: Option<SocketAddr>,
+    },
+    /// The address cannot be listened on.
+    #[error("{flag} {address}: cannot listen there")]
+    Bind {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The sender of notifications cannot be set up.
+    #[error("cannot set up the sender of notifications: {0}")]
+    Notifier(String),
+}
+
+impl StartError {
+    /// The command that would start: `command` is the one that did not, program first.
+    pub fn another_command(&self, command: &[String]) -> Option<String> {
+        let StartError::PortInUse { flag, free: Some(free), .. } = self else { return None };
+        let free = free.to_string();
+        let mut words = Vec::new();
+        let mut rest = command.iter();
+        let mut replaced = false;
+        while let Some(word) = rest.next() {
+            if word == flag {
+                rest.next();
+                words.extend([word.clone(), free.clone()]);
+                replaced = true;
+            } else if word.strip_prefix(flag).is_some_and(|value| value.starts_with('=')) {
+                words.push(format!("{flag}={free}"));
+                replaced = true;
+            } else {
+                words.push(quoted(word));
+            }
+        }
+        if !replaced {
+            words.extend([(*flag).to_owned(), free]);
+        }
+        Some(words.join(" "))
+    }
+}
+
+/// Refuses addresses that other machines can reach, unless it was said out loud that this is meant.
+pub(super) fn check_addresses(flags: &Flags) -> Result<(), StartError> {
+    let exposed = flags.addresses().into_iter().find(|(_, address)| !address.ip().is_loopback());
+    match exposed {
+        Some((flag, address)) if !flags.insecure => Err(StartError::NotLoopback { flag, address }),
+        _ => Ok(()),
+    }
+}
+
+/// Binds an address.
+pub(super) fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listener = TcpListener::bind(address).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortInUse { flag, address, free: free_nearby(address) },
+        _ => StartError::Bind { flag, address, source },
+    })?;
+    listener.set_nonblocking(true).map_err(|source| StartError::Bind { flag, address, source })?;
+    Ok(listener)
+}
+
+fn free_nearby(address: SocketAddr) -> Option<SocketAddr> {
+    let mut ports = (1..=SUGGESTIONS).filter_map(|n| address.port().checked_add(n));
+    ports.find_map(|port| {
+        let candidate = SocketAddr::new(address.ip(), port);
+        TcpListener::bind(candidate).is_ok().then_some(candidate)
+    })
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+[]".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_with_another_port_is_printed() {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = taken.local_addr().expect("bound");
+        let error = bind("--listen", address).expect_err("it is taken");
+        let StartError::PortInUse { free: Some(free), .. } = &error else { panic!("{error}") };
+        let check = |command: &[&str], expected: String| {
+            let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(error.another_command(&command), Some(expected));
+        };
+        check(&["sonde", "up"], format!("sonde up --listen {free}"));
+        check(&["sonde", "--listen", "127.0.0.1:1", "--x"], format!("sonde --listen {free} --x"));
+        check(&["sonde", "--listen=127.0.0.1:1", "a b"], format!("sonde --listen={free} 'a b'"));
+    }
+
+    #[test]
+    fn other_machines_are_kept_out_by_default() {
+        let mut flags = Flags { listen: "0.0.0.0:9090".parse().expect("valid"), ..Flags::default() };
+        assert!(check_addresses(&flags).is_err_and(|e| e.to_string().contains("--insecure")));
+        flags.insecure = true;
+        assert!(check_addresses(&flags).is_ok());
+        assert!(check_addresses(&Flags::default()).is_ok());
+    }
+}

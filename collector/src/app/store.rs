@@ -1,0 +1,125 @@
+//! The life of the store: opened beside the servers, which say "not ready" meanwhile; maintained; closed last.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use sonde_alerting::RuleFile;
+use sonde_disk::Fs;
+use sonde_runtime::Stage;
+use sonde_tsdb::Db;
+use tokio_util::sync::CancellationToken;
+
+use crate::server::{Core, Server};
+use crate::settings::{rule_settings, store_options};
+use crate::telemetry;
+
+/// How often the store is asked whether there is something to do.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What is needed to start.
+pub(super) struct Start {
+    pub(super) server: Arc<Server>,
+    pub(super) fs: Arc<dyn Fs>,
+    pub(super) rule_files: Vec<RuleFile>,
+    pub(super) storage: Stage,
+    pub(super) pipelines: Stage,
+}
+
+/// Opens the store, and with it everything that needs one.
+pub(super) fn spawn(start: Start) {
+    let storage = start.storage.clone();
+    storage.spawn("store", async move {
+        let (server, fs) = (Arc::clone(&start.server), Arc::clone(&start.fs));
+        let opening = tokio::task::spawn_blocking(move || open(&server, fs));
+        let db = opening.await.map_err(|e| Error::Panicked(e.to_string()))??;
+        let token = start.storage.token();
+        let core = start.server.set_store(db);
+        telemetry::register_core(&start.server);
+        spawn_pipelines(&start.server, core, start.rule_files, &start.pipelines);
+        maintain(&start.server, &core.db, &token).await;
+        let db = Arc::clone(&core.db);
+        let closing = tokio::task::spawn_blocking(move || db.close());
+        closing.await.map_err(|e| Error::Panicked(e.to_string()))?.map_err(Error::Store)
+    });
+}
+
+/// Why the store is not there.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("the metrics store")]
+    Store(#[source] sonde_tsdb::Error),
+    #[error("the metrics store failed unexpectedly: {0}")]
+    Panicked(String),
+}
+
+fn open(server: &Server, fs: Arc<dyn Fs>) -> Result<Arc<Db>, Error> {
+    let dir = server.flags.data_dir.join("tsdb");
+    let started = server.clock.monotonic();
+    let options = store_options(&server.config.load());
+    let db = Arc::new(Db::default());
+    let report = "it keeps nothing yet";
+    drop((fs, options));
+    let took = server.clock.monotonic().saturating_sub(started);
+    tracing::warn!(?took, ?report, "the metrics store in {} is open", dir.display());
+    Ok(db)
+}
+
+/// Starts what reads from and writes into the store by itself: rules, notifications, the collector's own metrics.
+fn spawn_pipelines(server: &Arc<Server>, core: &Core, rule_files: Vec<RuleFile>, stage: &Stage) {
+    let (rules, token) = (core.rules.clone(), stage.token());
+    let settings = rule_settings(&server.config.load(), &server.flags);
+    stage.spawn("rules", async move {
+        let loading = rules.clone();
+        drop(tokio::task::spawn_blocking(move || loading.load(rule_files, settings)).await);
+        rules.run(token).await;
+    });
+    stage.spawn("notify", server.notifier.clone().run(stage.token()));
+    if let Some(own) = telemetry::start(server) {
+        let token = stage.token();
+        stage.spawn("telemetry", async move {
+            token.cancelled().await;
+            // It blocks for the last collection.
+            let stopped = tokio::task::spawn_blocking(move || own.shutdown()).await;
+            if let Ok(Err(e)) = stopped {
+                tracing::warn!("the collector's own metrics could not be written a last time: {e}");
+            }
+        });
+    }
+}
+
+/// Flushes when it is due, drops what is too old, looks at the clock; until the token is cancelled.
+async fn maintain(server: &Arc<Server>, db: &Arc<Db>, token: &CancellationToken) {
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            () = token.cancelled() => return,
+            () = server.clock.sleep(MAINTENANCE_INTERVAL) => {}
+        }
+        look(server, db);
+        let (db, now) = (Arc::clone(db), server.clock.now_ms());
+        match tokio::task::spawn_blocking(move || db.maintain(now)).await {
+            Ok(Ok(())) if failing => {
+                failing = false;
+                tracing::info!("the maintenance of the store works again");
+            }
+            Ok(Ok(())) => {}
+            // It is tried again every few seconds: one line when it begins is enough.
+            Ok(Err(_)) if failing => {}
+            Ok(Err(e)) => {
+                failing = true;
+                tracing::error!("the maintenance of the store fails: {}", sonde_runtime::stage::with_causes(&e));
+            }
+            Err(e) => tracing::error!("the maintenance of the store failed unexpectedly: {e}"),
+        }
+    }
+}
+
+fn look(server: &Server, db: &Db) {
+    let stats = db.stats();
+    let samples = stats.float_samples.load(Relaxed) + stats.histogram_samples.load(Relaxed);
+    if let Some(jump) = server.watch.look(&server.clock, samples) {
+        let seconds = jump as f64 / 1e3;
+        tracing::warn!("the clock jumped by {seconds} s; retention by age pauses where no data are that new");
+    }
+}

@@ -1,0 +1,179 @@
+//! The road of samples into the store: decode, check, resolve the series, append, and answer when it is durable.
+//!
+//! Both protocols end in [`Ingest::append`]. What is refused is refused one by one, with a reason and a counter; the rest
+//! of the request is kept.
+
+mod agents;
+mod budget;
+mod label_hash;
+mod labels;
+mod memo;
+mod metrics;
+mod refusals;
+mod remote_write;
+mod stats;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use sonde_runtime::Clock;
+use sonde_tsdb::{AppendError, Batch, Db, MetricKind, Outcome, SeriesRef};
+use tokio::sync::oneshot;
+
+pub(crate) use agents::Agents;
+pub(crate) use budget::{Budget, Reservation};
+pub(crate) use labels::LabelProblem;
+pub(crate) use metrics::ConsumeError;
+pub(crate) use remote_write::{WriteError, Written};
+pub(crate) use stats::IngestStats;
+
+use crate::config::Config;
+use label_hash::{Domain, LabelHasher};
+use memo::{Found, Memo};
+
+/// How often a batch is put together again because a series left the head in between. Each time all of its series are
+/// looked up anew, so that a second time needs two flushes within the same milliseconds.
+const STALE_RETRIES: usize = 3;
+
+/// Takes samples in.
+#[derive(Debug)]
+pub(crate) struct Ingest {
+    db: Arc<Db>,
+    clock: Clock,
+    config: Arc<ArcSwap<Config>>,
+    hasher: LabelHasher,
+    series: Memo<SeriesRef>,
+    metadata: Memo<()>,
+    budget: Budget,
+    stats: IngestStats,
+    agents: Agents,
+}
+
+/// Why a batch was not stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IngestError {
+    /// There is no room now.
+    #[error("busy: {0}; send again later")]
+    Busy(String),
+    /// The batch number was taken by another content.
+    #[error("{0}")]
+    Conflict(String),
+    /// The batch is larger than the store takes.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The store cannot write.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// A batch that was judged and is on its way to the disk.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    durable: oneshot::Receiver<Result<(), sonde_tsdb::Error>>,
+}
+
+/// Whether series may be found in the memo, or have to be asked of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resolution {
+    Memoised,
+    Fresh,
+}
+
+impl Ingest {
+    /// The road into `db`.
+    pub(crate) fn new(db: Arc<Db>, clock: Clock, config: Arc<ArcSwap<Config>>) -> Self {
+        /// Metrics whose metadata is known to be stored; above it some are written again, which does no harm.
+        const METADATA_MEMO: usize = 200_000;
+        let limits = &config.load().ingest;
+        Ingest {
+            db,
+            clock,
+            hasher: LabelHasher::new(),
+            series: Memo::new(limits.memo_series),
+            metadata: Memo::new(METADATA_MEMO),
+            budget: Budget::new(usize::try_from(limits.max_inflight.0).unwrap_or(usize::MAX)),
+            stats: IngestStats::default(),
+            agents: Agents::default(),
+            config,
+        }
+    }
+
+    /// What is counted.
+    pub(crate) fn stats(&self) -> &IngestStats {
+        &self.stats
+    }
+
+    /// The agents that sent batches.
+    pub(crate) fn agents(&self) -> &Agents {
+        &self.agents
+    }
+
+    /// The memory that requests may take.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// The memo of known series.
+    pub(crate) fn series_memo(&self) -> &Memo<SeriesRef> {
+        &self.series
+    }
+
+    /// Forgets what was resolved under limits that no longer hold.
+    pub(crate) fn forget_memo(&self) {
+        self.series.clear();
+    }
+
+    /// Hands a batch to the store; `prepare` puts it together, and again where a series left the head meanwhile.
+    fn append(&self, mut prepare: impl FnMut(Resolution) -> Batch) -> Result<(Outcome, Pending), IngestError> {
+        let mut resolution = Resolution::Memoised;
+        for _ in 0..STALE_RETRIES {
+            let (sender, durable) = oneshot::channel();
+            let told = move |result| {
+                // A client that has left does not need to know.
+                let _ = sender.send(result);
+            };
+            match self.db.append(prepare(resolution), self.clock.now_ms(), told) {
+                Ok(outcome) => return Ok((outcome, Pending { durable })),
+                Err(AppendError::StaleRef) => resolution = Resolution::Fresh,
+                Err(e) => return Err(IngestError::from(e)),
+            }
+        }
+        Err(IngestError::Busy("series leave the head faster than they are looked up".into()))
+    }
+}
+
+impl Ingest {
+    /// What stands for the metadata of a metric in the memo of metadata that the store knows.
+    fn metadata_hash(&self, family: &str, kind: MetricKind, help: &str, unit: &str) -> u128 {
+        let mut key = Vec::with_capacity(family.len() + help.len() + unit.len() + 40);
+        for part in [family, help, unit, kind.as_str()] {
+            key.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            key.extend_from_slice(part.as_bytes());
+        }
+        self.hasher.hash(Domain::Metadata, &key)
+    }
+}
+
+impl Pending {
+    /// Waits until the batch is on disk.
+    pub(crate) async fn durable(self) -> Result<(), IngestError> {
+        match self.durable.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(e)) => Err(IngestError::Unavailable(sonde_runtime::stage::with_causes(&e))),
+            Err(_) => Err(IngestError::Unavailable("the store is closed".into())),
+        }
+    }
+}
+
+impl From<AppendError> for IngestError {
+    fn from(error: AppendError) -> Self {
+        let text = sonde_runtime::stage::with_causes(&error);
+        match error {
+            AppendError::CursorConflict { .. } => IngestError::Conflict(text),
+            AppendError::CursorTooFarAhead { .. } => IngestError::Busy(text),
+            AppendError::Busy { reason } => IngestError::Busy(reason.to_owned()),
+            AppendError::TooLarge { .. } => IngestError::TooLarge(text),
+            AppendError::Wal { .. } | AppendError::Closed | AppendError::StaleRef => IngestError::Unavailable(text),
+        }
+    }
+}

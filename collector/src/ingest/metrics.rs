@@ -1,0 +1,191 @@
+//! OTLP metrics: from the encoded request to the store, exactly once where the sender numbers its batches.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use sonde_disk::checksum::crc32;
+use sonde_model::{CursorVerdict, Labels};
+use sonde_otlp::{Accepted, Export};
+use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
+use sonde_translate::{Options, Promotion, Report, Row, RowValue, Strategy, Translator};
+use sonde_tsdb::{Batch, BatchSample, BatchValue, Metadata, MetricKind, SeriesRef, Source};
+
+use super::labels::{self, LabelProblem};
+use super::refusals::{Refusals, describe};
+use super::{Domain, Found, Ingest, IngestError, Pending, Resolution};
+use crate::config::{Config, OtlpConfig, TranslationStrategy};
+
+/// Why a batch was not stored at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConsumeError {
+    /// It is no OTLP metrics request.
+    #[error("{0}")]
+    Invalid(String),
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] IngestError),
+}
+
+/// A batch that was judged and is on its way to the disk.
+#[derive(Debug)]
+pub(crate) struct Consumed {
+    /// To be waited for before the sender is answered.
+    pub(crate) pending: Pending,
+    /// The answer.
+    pub(crate) accepted: Accepted,
+    /// Whether the batch was there already.
+    pub(crate) duplicate: bool,
+}
+
+/// A batch put together for the store.
+#[derive(Debug, Default)]
+struct Prepared {
+    samples: Vec<BatchSample>,
+    refused: Vec<(LabelProblem, String)>,
+    report: Report,
+}
+
+impl Ingest {
+    /// Stores a batch. Blocks for as long as decoding takes, not for the disk.
+    pub(crate) fn consume(&self, export: &Export) -> Result<Consumed, ConsumeError> {
+        let request = ExportMetricsServiceRequest::decode(export.body.as_ref())
+            .map_err(|e| ConsumeError::Invalid(format!("the body is no ExportMetricsServiceRequest: {e}")))?;
+        let config = self.config.load();
+        if let Some(batch) = export.batch {
+            self.agents.saw(batch, self.clock.now_ms());
+        }
+
+        let cursor = export.batch.map(|id| (id, crc32(&export.body)));
+        let source = if cursor.is_some() { Source::AgentLink } else { Source::Push };
+        let (mut prepared, mut known) = (Prepared::default(), Vec::new());
+        let (outcome, pending) = self.append(|resolution| {
+            prepared = self.translate(&request, &config, resolution);
+            let metadata = self.unknown_metadata(&prepared.report, &mut known);
+            Batch { source, cursor, samples: std::mem::take(&mut prepared.samples), metadata }
+        })?;
+        if !known.is_empty() {
+            self.metadata.insert(known.into_iter().map(|hash| (hash, ())));
+        }
+
+        self.stats.otlp_points.fetch_add(prepared.report.points + prepared.report.rejected_points(), Relaxed);
+        if outcome.verdict == CursorVerdict::Duplicate {
+            return Ok(Consumed { pending, accepted: Accepted::default(), duplicate: true });
+        }
+        let mut refusals = Refusals::default();
+        for (reason, points) in &prepared.report.rejected {
+            self.stats.otlp_untranslated.fetch_add(*points, Relaxed);
+            refusals.add(format!("not translated ({})", reason.as_str()), *points, String::new);
+        }
+        for (problem, series) in prepared.refused {
+            self.stats.refuse(problem, 1);
+            refusals.add(problem.to_string(), 1, || series);
+        }
+        for rejected in &outcome.rejected {
+            refusals.add(describe(rejected.reason), 1, String::new);
+        }
+        let rejected = refusals.count();
+        let message = if rejected > 0 { refusals.to_string() } else { String::new() };
+        Ok(Consumed { pending, accepted: Accepted { rejected, message }, duplicate: false })
+    }
+
+    /// Translates a request and resolves the series of its rows.
+    fn translate(&self, request: &ExportMetricsServiceRequest, config: &Config, resolution: Resolution) -> Prepared {
+        let mut prepared = Prepared::default();
+        let (mut learned, mut key) = (Vec::new(), Vec::new());
+        let mut translator = Translator::new(options(&config.otlp, config.query.lookback.0.as_millis() as i64));
+        let report = translator.translate(request, &mut |row: Row<'_>| {
+            key.clear();
+            for (name, value) in row.labels {
+                for part in [name, value] {
+                    key.extend_from_slice(&(part.len() as u32).to_le_bytes());
+                    key.extend_from_slice(part.as_bytes());
+                }
+            }
+            let hash = self.hasher.hash(Domain::Pairs, &key);
+            let found = match resolution {
+                Resolution::Memoised => self.series.lookup().get(hash),
+                Resolution::Fresh => Found::No,
+            };
+            let resolved = match found {
+                Found::Young(series) | Found::Old(series) => Ok(series),
+                Found::No => self.resolve_pairs(row.labels, config),
+            };
+            match resolved {
+                Ok(series) => {
+                    if !matches!(found, Found::Young(_)) {
+                        learned.push((hash, series));
+                    }
+                    let value = batch_value(row.value);
+                    prepared.samples.push(BatchSample { series, timestamp: row.timestamp, value });
+                }
+                Err(problem) => {
+                    prepared.refused.push((problem, Labels::from_pairs(row.labels.iter().copied()).to_string()))
+                }
+            }
+        });
+        if !learned.is_empty() {
+            self.series.insert(learned);
+        }
+        prepared.report = report;
+        prepared
+    }
+
+    fn resolve_pairs(&self, labels: &[(&str, &str)], config: &Config) -> Result<SeriesRef, LabelProblem> {
+        labels::check(labels, &config.ingest)?;
+        self.db.series_ref(labels).map_err(|_| LabelProblem::SeriesLimit)
+    }
+
+    /// The metadata that the store may not know yet; the hashes to remember once it does go into `known`.
+    fn unknown_metadata(&self, report: &Report, known: &mut Vec<u128>) -> Vec<(String, Metadata)> {
+        known.clear();
+        let mut unknown = Vec::new();
+        for item in &report.metadata {
+            let kind = match item.kind {
+                sonde_translate::MetricKind::Counter => MetricKind::Counter,
+                sonde_translate::MetricKind::Gauge => MetricKind::Gauge,
+                sonde_translate::MetricKind::Histogram => MetricKind::Histogram,
+                sonde_translate::MetricKind::Summary => MetricKind::Summary,
+                sonde_translate::MetricKind::Info => MetricKind::Info,
+            };
+            let hash = self.metadata_hash(&item.family, kind, &item.help, &item.unit);
+            if self.metadata.lookup().get(hash) == Found::No {
+                known.push(hash);
+                let metadata = Metadata { kind, help: item.help.clone(), unit: item.unit.clone() };
+                unknown.push((item.family.clone(), metadata));
+            }
+        }
+        unknown
+    }
+}
+
+fn batch_value(value: RowValue) -> BatchValue {
+    match value {
+        RowValue::Float(v) => BatchValue::Float(v),
+        RowValue::FloatDelta(v) => BatchValue::FloatDelta(v),
+        RowValue::Histogram(h) => BatchValue::Histogram(Box::new(h)),
+        RowValue::HistogramDelta(h) => BatchValue::HistogramDelta(Box::new(h)),
+    }
+}
+
+/// The options of the translation. `target_info` must be found by every instant query: half of the lookback apart.
+fn options(config: &OtlpConfig, lookback_ms: i64) -> Options {
+    let promote_resource_attributes = if config.promote_all_resource_attributes {
+        Promotion::AllExcept(config.ignore_resource_attributes.clone())
+    } else if config.promote_resource_attributes.is_empty() {
+        Promotion::None
+    } else {
+        Promotion::Only(config.promote_resource_attributes.clone())
+    };
+    Options {
+        strategy: match config.translation_strategy {
+            TranslationStrategy::UnderscoreEscapingWithSuffixes => Strategy::UnderscoreEscapingWithSuffixes,
+            TranslationStrategy::UnderscoreEscapingWithoutSuffixes => Strategy::UnderscoreEscapingWithoutSuffixes,
+            TranslationStrategy::NoUTF8EscapingWithSuffixes => Strategy::NoUtf8EscapingWithSuffixes,
+            TranslationStrategy::NoTranslation => Strategy::NoTranslation,
+        },
+        promote_resource_attributes,
+        promote_scope: config.promote_scope_metadata,
+        keep_identifying_resource_attributes: config.keep_identifying_resource_attributes,
+        target_info_interval_ms: lookback_ms / 2,
+        ..Options::default()
+    }
+}

@@ -1,0 +1,274 @@
+//! Prometheus remote write 1.0: from the decompressed body to the store.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use sonde_model::Labels;
+use sonde_proto::remote_write::{
+    DecodeError, HistogramView, Limits, MetadataView, SampleView, SeriesView, WireError, WriteRequestView,
+};
+use sonde_tsdb::{Batch, BatchSample, BatchValue, Metadata, MetricKind, Outcome, RejectReason, SeriesRef, Source};
+
+use super::refusals::{Refusals, describe};
+use super::{Domain, Found, Ingest, IngestError, LabelProblem, Pending, Resolution, labels};
+use crate::config::IngestConfig;
+
+/// Why a request was not stored at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    /// It is no remote write request, or over a limit.
+    #[error("{0}")]
+    Invalid(String),
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] IngestError),
+}
+
+/// A request that was judged and is on its way to the disk.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// To be waited for before the sender is answered.
+    pub(crate) pending: Pending,
+    /// What was refused of it, in words; `None` where all was taken.
+    pub(crate) refused: Option<String>,
+}
+
+/// A request put together for the store.
+#[derive(Debug, Default)]
+struct Prepared {
+    samples: Vec<BatchSample>,
+    /// Where the samples of each taken series begin in `samples`, with the index of the series in the request.
+    origins: Vec<(u32, u32)>,
+    /// Series that were refused, by their index in the request.
+    refused: Vec<(usize, LabelProblem)>,
+    /// Series with histograms that contradict themselves, and how many.
+    bad_histograms: Vec<(usize, u64)>,
+    exemplars: u64,
+}
+
+/// Metadata that the store may not know yet.
+#[derive(Debug, Default)]
+struct NewMetadata {
+    /// What is known, by metric.
+    entries: Vec<(String, Metadata)>,
+    /// To be remembered once the store knows.
+    hashes: Vec<u128>,
+}
+
+impl Ingest {
+    /// Stores a request; the body is decompressed. Blocks for as long as decoding takes, not for the disk.
+    pub(crate) fn write(&self, body: &[u8]) -> Result<Written, WriteError> {
+        let config = self.config.load();
+        let limits = wire_limits(&config.ingest);
+        let view = WriteRequestView::new(body, &limits).map_err(invalid)?;
+        let mut prepared = self.prepare(&view, &config.ingest, Resolution::Memoised).map_err(invalid)?;
+        let metadata = self.new_metadata(&view).map_err(invalid)?;
+
+        let mut refusals = Refusals::default();
+        self.count(body, &prepared);
+        if !prepared.refused.is_empty() || !prepared.bad_histograms.is_empty() {
+            self.describe_series(&view, &prepared, &mut refusals);
+        }
+        let mut first = true;
+        let (outcome, pending) = self.append(|resolution| {
+            if !std::mem::take(&mut first) {
+                // The request was decoded before, so that it can be decoded again.
+                prepared = self.prepare(&view, &config.ingest, resolution).unwrap_or_default();
+            }
+            let samples = std::mem::take(&mut prepared.samples);
+            Batch { source: Source::Push, cursor: None, samples, metadata: metadata.entries.clone() }
+        })?;
+        if !metadata.hashes.is_empty() {
+            self.metadata.insert(metadata.hashes.into_iter().map(|hash| (hash, ())));
+        }
+        describe_samples(&view, &prepared.origins, &outcome, &mut refusals);
+        let refused = (refusals.count() > 0).then(|| format!("{refusals}; {} were stored", outcome.accepted));
+        Ok(Written { pending, refused })
+    }
+
+    /// Resolves the series of a request and collects its samples. In the steady state this is one hash and one probe
+    /// a series; labels are not even looked at.
+    fn prepare(
+        &self,
+        view: &WriteRequestView<'_>,
+        limits: &IngestConfig,
+        resolution: Resolution,
+    ) -> Result<Prepared, DecodeError> {
+        let mut prepared = Prepared::default();
+        let mut learned = Vec::new();
+        let mut scratch = Vec::new();
+        let mut lookup = self.series.lookup();
+        for (index, series) in view.series().enumerate() {
+            let series = series?;
+            let hash = series.label_bytes().map(|bytes| self.hasher.hash(Domain::RemoteWrite, bytes));
+            let found = match (hash, resolution) {
+                (Some(hash), Resolution::Memoised) => lookup.get(hash),
+                _ => Found::No,
+            };
+            let resolved = match found {
+                Found::Young(series) | Found::Old(series) => Ok(series),
+                Found::No => {
+                    // The store takes its own locks: the memo's is not held meanwhile.
+                    drop(lookup);
+                    let resolved = self.resolve(&series, limits, &mut scratch)?;
+                    lookup = self.series.lookup();
+                    resolved
+                }
+            };
+            match resolved {
+                Ok(reference) => {
+                    if let (Some(hash), Found::Old(_) | Found::No) = (hash, found) {
+                        learned.push((hash, reference));
+                    }
+                    prepared.origins.push((prepared.samples.len() as u32, index as u32));
+                    collect(index, &series, reference, &mut prepared)?;
+                }
+                Err(problem) => prepared.refused.push((index, problem)),
+            }
+        }
+        drop(lookup);
+        if !learned.is_empty() {
+            self.series.insert(learned);
+        }
+        Ok(prepared)
+    }
+
+    /// Finds the series in the store by its labels.
+    fn resolve<'a>(
+        &self,
+        series: &SeriesView<'a>,
+        limits: &IngestConfig,
+        scratch: &mut Vec<(&'a str, &'a str)>,
+    ) -> Result<Result<SeriesRef, LabelProblem>, DecodeError> {
+        scratch.clear();
+        for label in series.labels() {
+            match label {
+                Ok(label) => scratch.push(label),
+                Err(DecodeError::Wire(WireError::Utf8 { .. })) => return Ok(Err(LabelProblem::NotUtf8)),
+                Err(other) => return Err(other),
+            }
+        }
+        let checked = labels::normalise(scratch, limits);
+        Ok(checked.and_then(|()| self.db.series_ref(scratch).map_err(|_| LabelProblem::SeriesLimit)))
+    }
+
+    /// The metadata that the store may not know yet.
+    fn new_metadata(&self, view: &WriteRequestView<'_>) -> Result<NewMetadata, DecodeError> {
+        let mut new = NewMetadata::default();
+        for item in view.metadata() {
+            let item = item?;
+            let hash = self.metadata_hash(item.family, kind(&item), item.help, item.unit);
+            if item.family.is_empty() || self.metadata.lookup().get(hash) != Found::No {
+                continue;
+            }
+            new.hashes.push(hash);
+            let known = Metadata { kind: kind(&item), help: item.help.to_owned(), unit: item.unit.to_owned() };
+            new.entries.push((item.family.to_owned(), known));
+        }
+        Ok(new)
+    }
+
+    fn count(&self, body: &[u8], prepared: &Prepared) {
+        self.stats.remote_write_bytes.fetch_add(body.len() as u64, Relaxed);
+        self.stats.remote_write_samples.fetch_add(prepared.samples.len() as u64, Relaxed);
+        self.stats.exemplars_dropped.fetch_add(prepared.exemplars, Relaxed);
+    }
+
+    /// Says which series were refused, and counts their samples. Walks the request again: this is the rare case.
+    fn describe_series(&self, view: &WriteRequestView<'_>, prepared: &Prepared, into: &mut Refusals) {
+        let mut refused = prepared.refused.iter().peekable();
+        let mut bad = prepared.bad_histograms.iter().peekable();
+        for (index, series) in view.series().enumerate() {
+            let Ok(series) = series else { return };
+            if let Some((_, problem)) = refused.next_if(|(i, _)| *i == index) {
+                let samples = (series.sample_count() + series.histogram_count()) as u64;
+                self.stats.refuse(*problem, samples);
+                self.stats.remote_write_samples.fetch_add(samples, Relaxed);
+                into.add(problem.to_string(), samples, || text_of(&series));
+            }
+            if let Some((_, histograms)) = bad.next_if(|(i, _)| *i == index) {
+                self.stats.invalid_histograms.fetch_add(*histograms, Relaxed);
+                self.stats.remote_write_samples.fetch_add(*histograms, Relaxed);
+                into.add(describe(RejectReason::InvalidHistogram), *histograms, || text_of(&series));
+            }
+        }
+    }
+}
+
+/// Collects the samples of a series.
+fn collect(
+    index: usize,
+    series: &SeriesView<'_>,
+    reference: SeriesRef,
+    into: &mut Prepared,
+) -> Result<(), DecodeError> {
+    for sample in series.samples() {
+        let SampleView { timestamp, value } = sample?;
+        into.samples.push(BatchSample { series: reference, timestamp, value: BatchValue::Float(value) });
+    }
+    let mut bad_histograms = 0;
+    for histogram in series.histograms().take(series.histogram_count()) {
+        match histogram {
+            Ok(HistogramView { timestamp, histogram }) => into.samples.push(BatchSample {
+                series: reference,
+                timestamp,
+                value: BatchValue::Histogram(Box::new(histogram)),
+            }),
+            Err(DecodeError::Histogram { .. }) => bad_histograms += 1,
+            Err(other) => return Err(other),
+        }
+    }
+    if bad_histograms > 0 {
+        into.bad_histograms.push((index, bad_histograms));
+    }
+    into.exemplars += series.exemplars().count() as u64;
+    Ok(())
+}
+
+/// Says which samples the store refused. Walks the request again: this is the rare case.
+fn describe_samples(view: &WriteRequestView<'_>, origins: &[(u32, u32)], outcome: &Outcome, into: &mut Refusals) {
+    for rejected in &outcome.rejected {
+        let after = origins.partition_point(|(first, _)| *first <= rejected.index);
+        into.add(describe(rejected.reason), 1, || {
+            let origin = after.checked_sub(1).and_then(|at| origins.get(at));
+            let series = origin.and_then(|(_, index)| view.series().nth(*index as usize)?.ok());
+            series.map(|series| text_of(&series)).unwrap_or_default()
+        });
+    }
+}
+
+fn text_of(series: &SeriesView<'_>) -> String {
+    /// Longer label sets are cut: the text goes into an answer and a log line.
+    const MAX_CHARS: usize = 500;
+    let text = Labels::from_pairs(series.labels().filter_map(Result::ok)).to_string();
+    match text.char_indices().nth(MAX_CHARS) {
+        Some((cut, _)) => format!("{}...", &text[..cut]),
+        None => text,
+    }
+}
+
+fn kind(view: &MetadataView<'_>) -> MetricKind {
+    match view.kind {
+        1 => MetricKind::Counter,
+        2 => MetricKind::Gauge,
+        3 | 4 => MetricKind::Histogram,
+        5 => MetricKind::Summary,
+        6 => MetricKind::Info,
+        7 => MetricKind::StateSet,
+        _ => MetricKind::Unknown,
+    }
+}
+
+fn invalid(error: DecodeError) -> WriteError {
+    WriteError::Invalid(sonde_runtime::stage::with_causes(&error))
+}
+
+/// The limits of the decoder: labels beyond ours are decoded, so that their series alone is refused.
+fn wire_limits(limits: &IngestConfig) -> Limits {
+    Limits {
+        max_body_bytes: usize::try_from(limits.max_decoded_body.0).unwrap_or(usize::MAX),
+        max_series: limits.max_samples,
+        max_samples: limits.max_samples,
+        max_labels: limits.max_labels.saturating_mul(4),
+        ..Limits::default()
+    }
+}

@@ -1,0 +1,55 @@
+//! What ingest counts. The counters of the store itself are the store's.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::LabelProblem;
+
+/// Counters since the start.
+#[derive(Debug, Default)]
+pub(crate) struct IngestStats {
+    /// Remote write requests that were stored, in whole or in part.
+    pub(crate) remote_write_requests: AtomicU64,
+    /// Remote write requests that could not be decoded or were over a limit.
+    pub(crate) remote_write_invalid: AtomicU64,
+    /// Remote write requests that were asked to come again.
+    pub(crate) remote_write_busy: AtomicU64,
+    /// Remote write requests that the store could not write.
+    pub(crate) remote_write_failed: AtomicU64,
+    /// Samples that came by remote write, whatever became of them.
+    pub(crate) remote_write_samples: AtomicU64,
+    /// Bytes of remote write bodies after decompression.
+    pub(crate) remote_write_bytes: AtomicU64,
+    /// Exemplars that came by remote write; they are not stored yet.
+    pub(crate) exemplars_dropped: AtomicU64,
+    /// Native histograms of remote write that contradict themselves.
+    pub(crate) invalid_histograms: AtomicU64,
+    /// OTLP metric batches that were stored, in whole or in part.
+    pub(crate) otlp_batches: AtomicU64,
+    /// OTLP metric batches that were there already.
+    pub(crate) otlp_duplicate_batches: AtomicU64,
+    /// OTLP metric batches that could not be decoded or were over a limit.
+    pub(crate) otlp_invalid: AtomicU64,
+    /// OTLP metric batches that were asked to come again.
+    pub(crate) otlp_busy: AtomicU64,
+    /// OTLP metric batches refused because their number was taken by another content.
+    pub(crate) otlp_conflicts: AtomicU64,
+    /// OTLP metric batches that the store could not write.
+    pub(crate) otlp_failed: AtomicU64,
+    /// Data points that came by OTLP, whatever became of them.
+    pub(crate) otlp_points: AtomicU64,
+    /// OTLP data points that could not be translated.
+    pub(crate) otlp_untranslated: AtomicU64,
+    labels: [AtomicU64; LabelProblem::ALL.len()],
+}
+
+impl IngestStats {
+    /// Counts samples whose series was refused.
+    pub(crate) fn refuse(&self, problem: LabelProblem, samples: u64) {
+        self.labels[problem as usize].fetch_add(samples, Relaxed);
+    }
+
+    /// Samples whose series was refused for this reason.
+    pub(crate) fn refused(&self, problem: LabelProblem) -> u64 {
+        self.labels[problem as usize].load(Relaxed)
+    }
+}

@@ -1,0 +1,85 @@
+//! The metrics store as rules need it: queries under the limits of queries, appends that wait for the disk.
+
+use std::sync::Arc;
+
+use sonde_alerting::OutputSample;
+use sonde_model::TimestampMs;
+use sonde_promql::{Control, Engine, EngineOptions, Expr, Interrupt, QueryError, QueryResult, SampleValue};
+use sonde_tsdb::{AppendError, Batch, BatchSample, BatchValue, Db, Source};
+
+use crate::rules::{Appended, RuleStore};
+use crate::server::Server;
+
+/// How often a batch is put together again because a series left the head in between.
+const STALE_RETRIES: usize = 3;
+
+/// The store of a collector whose store is open.
+pub(crate) struct StoreForRules {
+    server: Arc<Server>,
+    db: Arc<Db>,
+}
+
+impl StoreForRules {
+    /// The store of `server`.
+    pub(crate) fn new(server: Arc<Server>, db: Arc<Db>) -> Self {
+        StoreForRules { server, db }
+    }
+
+    /// Resolves the series and hands the samples over; `None` where a series left the head in between.
+    fn try_append(&self, samples: &[OutputSample]) -> Result<Option<Appended>, String> {
+        let mut refused = 0;
+        let mut batch = Batch { source: Source::Rules, cursor: None, samples: Vec::new(), metadata: Vec::new() };
+        for sample in samples {
+            let labels: Vec<(&str, &str)> = sample.labels.iter().collect();
+            let Ok(series) = self.db.series_ref(&labels) else {
+                refused += 1;
+                continue;
+            };
+            let value = match &sample.value {
+                SampleValue::Float(v) => BatchValue::Float(*v),
+                SampleValue::Histogram(h) => BatchValue::Histogram(h.clone()),
+            };
+            batch.samples.push(BatchSample { series, timestamp: sample.timestamp, value });
+        }
+        let (sender, durable) = tokio::sync::oneshot::channel();
+        let told = move |result| drop(sender.send(result));
+        let outcome = match self.db.append(batch, self.server.clock.now_ms(), told) {
+            Ok(outcome) => outcome,
+            Err(AppendError::StaleRef) => return Ok(None),
+            Err(e) => return Err(sonde_runtime::stage::with_causes(&e)),
+        };
+        match durable.blocking_recv() {
+            Ok(Ok(())) => {
+                let rejected = refused + outcome.rejected.len() as u64;
+                Ok(Some(Appended { accepted: outcome.accepted + outcome.duplicates, rejected }))
+            }
+            Ok(Err(e)) => Err(sonde_runtime::stage::with_causes(&e)),
+            Err(_) => Err("the store is closed".into()),
+        }
+    }
+}
+
+impl RuleStore for StoreForRules {
+    fn query(&self, expr: &Expr, at: TimestampMs) -> Result<QueryResult, QueryError> {
+        let config = self.server.config.load();
+        let engine = Engine::new(EngineOptions {
+            lookback_ms: config.query.lookback.0.as_millis() as i64,
+            max_samples: usize::try_from(config.query.max_samples).unwrap_or(usize::MAX),
+            max_series: config.query.max_series,
+            ..EngineOptions::default()
+        });
+        let source = self.server.source().ok_or(QueryError::Canceled)?;
+        let deadline = self.server.clock.monotonic().saturating_add(config.query.timeout.0);
+        let expired = || (self.server.clock.monotonic() >= deadline).then_some(Interrupt::Timeout);
+        engine.instant(&source, expr, at, &Control { expired: &expired })
+    }
+
+    fn append(&self, samples: Vec<OutputSample>) -> Result<Appended, String> {
+        for _ in 0..STALE_RETRIES {
+            if let Some(appended) = self.try_append(&samples)? {
+                return Ok(appended);
+            }
+        }
+        Err("series leave the head faster than they are looked up".into())
+    }
+}

@@ -1,0 +1,158 @@
+//! What the handlers, the tasks and the threads of the collector share.
+
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use sonde_model::TimestampMs;
+use sonde_runtime::{Clock, Health, Registry};
+use sonde_tsdb::Db;
+
+use crate::api::ApiStats;
+use crate::config::{Config, ConfigError};
+use crate::flags::Flags;
+use crate::ingest::Ingest;
+use crate::notify::Notifier;
+use crate::query::{QueryPool, StoreSource};
+use crate::rule_store::StoreForRules;
+use crate::rules::{self, RuleFilesError, Rules};
+use crate::settings::{rule_settings, webhooks};
+use crate::watch::Watch;
+
+/// The collector as its handlers see it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) clock: Clock,
+    pub(crate) flags: Flags,
+    pub(crate) config: Arc<ArcSwap<Config>>,
+    pub(crate) health: Health,
+    pub(crate) registry: Registry,
+    pub(crate) queries: QueryPool,
+    pub(crate) api_stats: ApiStats,
+    pub(crate) otlp_stats: Arc<sonde_otlp::receiver::Stats>,
+    pub(crate) notifier: Notifier,
+    pub(crate) watch: Watch,
+    pub(crate) started: TimestampMs,
+    pub(crate) reloads: Reloads,
+    core: OnceLock<Core>,
+}
+
+/// What is there once the store is open.
+#[derive(Debug)]
+pub(crate) struct Core {
+    /// The metrics store.
+    pub(crate) db: Arc<Db>,
+    /// The road into it.
+    pub(crate) ingest: Arc<Ingest>,
+    /// The rule groups.
+    pub(crate) rules: Rules,
+}
+
+/// The last reload of the configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Reloads(parking_lot::Mutex<Reloaded>);
+
+/// How the last reload went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reloaded {
+    /// When a configuration was last taken.
+    pub(crate) succeeded_at: TimestampMs,
+    /// Whether the last one was no good.
+    pub(crate) failed: bool,
+}
+
+impl Server {
+    /// A collector whose store is not open yet.
+    pub(crate) fn new(config: Config, flags: Flags, clock: Clock, notifier: Notifier) -> Self {
+        let health = Health::new();
+        health.not_ready("store", "the store is being opened");
+        let started = clock.now_ms();
+        Server {
+            queries: QueryPool::new(clock.clone(), config.query.concurrency, config.query.queue),
+            config: Arc::new(ArcSwap::from_pointee(config)),
+            flags,
+            health,
+            registry: Registry::new(),
+            api_stats: ApiStats::default(),
+            otlp_stats: Arc::default(),
+            watch: Watch::new(&clock),
+            notifier,
+            started,
+            reloads: Reloads(parking_lot::Mutex::new(Reloaded { succeeded_at: started, failed: false })),
+            core: OnceLock::new(),
+            clock,
+        }
+    }
+
+    /// Takes the open store: from now on requests are served.
+    pub(crate) fn set_store(self: &Arc<Self>, db: Arc<Db>) -> &Core {
+        let ingest = Ingest::new(Arc::clone(&db), self.clock.clone(), Arc::clone(&self.config));
+        let store = StoreForRules::new(Arc::clone(self), Arc::clone(&db));
+        let settings = rule_settings(&self.config.load(), &self.flags);
+        let rules = Rules::new(Arc::new(store), self.notifier.clone(), self.clock.clone(), settings);
+        let core = self.core.get_or_init(|| Core { db, ingest: Arc::new(ingest), rules });
+        self.health.ready("store");
+        core
+    }
+
+    /// The store and the road into it; `None` while the store is being opened.
+    pub(crate) fn core(&self) -> Option<&Core> {
+        self.core.get()
+    }
+
+    /// The store as queries read it; `None` while it is being opened.
+    pub(crate) fn source(&self) -> Option<StoreSource> {
+        let core = self.core.get()?;
+        Some(StoreSource::new(Arc::clone(&core.db), self.config.load().query.max_series))
+    }
+
+    /// How the last reload went.
+    pub(crate) fn reloaded(&self) -> Reloaded {
+        *self.reloads.0.lock()
+    }
+
+    /// Reads the configuration file and the rule files again. Where one is no good, nothing changes.
+    pub(crate) fn reload(&self) -> Result<(), ReloadError> {
+        let result = self.try_reload();
+        let mut reloaded = self.reloads.0.lock();
+        reloaded.failed = result.is_err();
+        if result.is_ok() {
+            reloaded.succeeded_at = self.clock.now_ms();
+        }
+        drop(reloaded);
+        match &result {
+            Ok(()) => tracing::info!("the configuration was loaded again"),
+            Err(e) => tracing::error!("the configuration was not loaded again, the old one holds: {e}"),
+        }
+        result
+    }
+
+    fn try_reload(&self) -> Result<(), ReloadError> {
+        let new = match &self.flags.config {
+            Some(path) => Arc::new(Config::load(path)?),
+            None => self.config.load_full(),
+        };
+        let files = rules::read_files(&new.rules.files)?;
+        let restart = self.config.load().needs_restart(&new);
+        if !restart.is_empty() {
+            tracing::warn!("the configuration changed in keys that need a restart: {}", restart.join(", "));
+        }
+        self.config.store(Arc::clone(&new));
+        self.notifier.configure(webhooks(&new, &self.flags));
+        if let Some(core) = self.core() {
+            core.ingest.forget_memo();
+            core.rules.load(files, rule_settings(&new, &self.flags));
+        }
+        Ok(())
+    }
+}
+
+/// Why a reload was refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReloadError {
+    /// The configuration file is no good.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A rule file is no good.
+    #[error(transparent)]
+    Rules(#[from] RuleFilesError),
+}

@@ -1,0 +1,77 @@
+//! From the words of the configuration file to the options of the libraries.
+
+use std::time::Duration;
+
+use sonde_alerting::group::Environment;
+use sonde_alerting::template::External;
+use sonde_alerting::{DispatchOptions, GroupBy};
+use sonde_model::Labels;
+use sonde_otlp::receiver;
+
+use crate::config::Config;
+use crate::flags::Flags;
+use crate::notify::WebhookOptions;
+use crate::rules::Settings;
+
+/// The options of the metrics store.
+pub(crate) fn store_options(config: &Config) -> sonde_tsdb::Options {
+    let storage = &config.storage;
+    let ms = |d: sonde_runtime::config::Duration| i64::try_from(d.0.as_millis()).unwrap_or(i64::MAX);
+    sonde_tsdb::Options {
+        retention_ms: ms(storage.retention),
+        retention_bytes: Some(storage.retention_size.0).filter(|bytes| *bytes > 0),
+        lateness_ms: ms(storage.lateness),
+        max_ahead_ms: ms(storage.max_ahead),
+        max_series: usize::try_from(storage.max_series).unwrap_or(usize::MAX),
+        ..sonde_tsdb::Options::default()
+    }
+}
+
+/// The limits of the OTLP receivers.
+pub(crate) fn otlp_limits(config: &Config) -> receiver::Limits {
+    let ingest = &config.ingest;
+    receiver::Limits {
+        max_compressed_bytes: usize::try_from(ingest.max_body.0).unwrap_or(usize::MAX),
+        max_body_bytes: usize::try_from(ingest.max_decoded_body.0).unwrap_or(usize::MAX),
+        max_items: ingest.max_samples as u64,
+        ..receiver::Limits::default()
+    }
+}
+
+/// How rule groups are evaluated.
+pub(crate) fn rule_settings(config: &Config, flags: &Flags) -> Settings {
+    let external = External { labels: Labels::empty(), url: external_url(config, flags) };
+    Settings { interval: config.rules.evaluation_interval.0, environment: Environment { external, query_offset_ms: 0 } }
+}
+
+/// The webhooks.
+pub(crate) fn webhooks(config: &Config, flags: &Flags) -> Vec<WebhookOptions> {
+    let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+    let options = config.notify.webhooks.iter().map(|webhook| WebhookOptions {
+        url: webhook.url.clone(),
+        timeout: webhook.timeout.0,
+        dispatch: DispatchOptions {
+            receiver: webhook.name.clone(),
+            group_by: if webhook.group_by.iter().any(|label| label == "...") {
+                GroupBy::All
+            } else {
+                GroupBy::Labels(webhook.group_by.clone())
+            },
+            group_wait_ms: ms(webhook.group_wait.0),
+            group_interval_ms: ms(webhook.group_interval.0),
+            repeat_interval_ms: ms(webhook.repeat_interval.0),
+            send_resolved: webhook.send_resolved,
+            max_alerts: webhook.max_alerts,
+            external_url: external_url(config, flags),
+        },
+    });
+    options.collect()
+}
+
+/// Where a browser finds this collector, without a slash at the end.
+fn external_url(config: &Config, flags: &Flags) -> String {
+    match config.api.external_url.trim_end_matches('/') {
+        "" => format!("http://{}", flags.listen),
+        url => url.to_owned(),
+    }
+}
