@@ -9,8 +9,8 @@ use std::sync::Arc;
 use gotmpl::{Template, TemplateError, Value};
 use regex_automata::meta::Regex;
 use regex_automata::util::interpolate;
+use sonde_model::GoFloat;
 use sonde_model::duration::parse_duration_ms;
-use sonde_promql::value::GoFloat;
 
 use super::humanize;
 use super::link::{graph_link, query_escape, table_link};
