@@ -3,7 +3,6 @@
 //! It evaluates node by node and, within a node, series by series over columns: a selector reads once for all steps, a
 //! range function slides its window over the samples of a series, operators and aggregations work on step columns.
 
-mod absent;
 mod budget;
 mod call;
 mod evaluation;

@@ -7,7 +7,6 @@ use crate::error::QueryError;
 use crate::functions::{self, Function, FunctionCall};
 use crate::kernels::{Notes, RangeCall};
 
-use super::absent::labels_of_absent;
 use super::evaluation::Evaluation;
 use super::output::merge_equal_labels;
 
@@ -38,10 +37,8 @@ impl Evaluation<'_> {
         for arg in &call.args {
             args.push(self.evaluate(arg, steps)?);
         }
-        let type_and_unit_labels = self.options.type_and_unit_labels;
         let annotations = &mut self.annotations;
-        let mut call =
-            FunctionCall { function: call.function, args: &call.args, steps, type_and_unit_labels, annotations };
+        let mut call = FunctionCall { function: call.function, args: &call.args, steps, annotations };
         match functions::evaluate(&mut call, args)? {
             Evaluated::Vector(series) => Ok(Evaluated::Vector(merge_equal_labels(series)?)),
             value => Ok(value),
@@ -76,7 +73,7 @@ impl Evaluation<'_> {
             }
         }
         if call.function == Function::AbsentOverTime {
-            let labels = labels_of_absent(&call.args[range_arg]);
+            let labels = functions::labels_of_absent(&call.args[range_arg]);
             return Ok(Evaluated::Vector(absent_steps(StepSeries::new(labels, true), &result, steps)));
         }
         Ok(Evaluated::Vector(result))

@@ -25,8 +25,22 @@ impl Parser<'_> {
 
     /// A duration after `offset`: one operand, with a sign perhaps. Operators behind it belong to the query.
     pub(super) fn offset_duration(&mut self) -> Result<Duration> {
-        let expr = self.duration_operand("offset", EXPECTED)?;
-        self.known_duration(expr)
+        let sign = match self.token.kind {
+            TokenKind::Binary(BinaryOp::Add) => Some(UnaryOp::Plus),
+            TokenKind::Binary(BinaryOp::Sub) => Some(UnaryOp::Minus),
+            _ => None,
+        };
+        let Some(op) = sign else {
+            let expr = self.duration_operand("offset", EXPECTED)?;
+            return self.known_duration(expr);
+        };
+        let start = self.advance()?.span.start;
+        if matches!(self.token.kind, TokenKind::Binary(_)) {
+            return Err(self.unexpected("offset", EXPECTED));
+        }
+        let operand = self.duration_operand("offset", EXPECTED)?;
+        let kind = signed(op, operand);
+        self.known_duration(DurationExpr { kind, span: self.span_from(start) })
     }
 
     /// A literal becomes a fixed duration, all else stays an expression.
@@ -107,24 +121,10 @@ impl Parser<'_> {
         Ok(DurationExpr { kind, span: self.span_from(token.span.start) })
     }
 
-    /// A sign and what it belongs to; the sign of a literal becomes part of it.
+    /// A sign and what it belongs to: only `^` binds tighter.
     fn signed_duration(&mut self, op: UnaryOp, context: &str, expected: &str) -> Result<DurationKind> {
         self.advance()?;
-        // After `offset` the sign belongs to one operand; in brackets only `^` binds tighter.
-        let operand = if context == "offset" {
-            self.enter()?;
-            let operand = self.duration_operand(context, expected)?;
-            self.leave();
-            operand
-        } else {
-            self.duration_expression(DurationOp::Mul.precedence(), context, expected)?
-        };
-        Ok(match (op, operand.kind) {
-            (UnaryOp::Plus, kind @ (DurationKind::Number(_) | DurationKind::Literal(_))) => kind,
-            (UnaryOp::Minus, DurationKind::Number(seconds)) => DurationKind::Number(-seconds),
-            (UnaryOp::Minus, DurationKind::Literal(ms)) => DurationKind::Literal(-ms),
-            (op, kind) => DurationKind::Unary(op, Box::new(DurationExpr { kind, span: operand.span })),
-        })
+        Ok(signed(op, self.duration_expression(DurationOp::Mul.precedence(), context, expected)?))
     }
 
     fn duration_pair(&mut self, context: &str, expected: &str) -> Result<(Box<DurationExpr>, Box<DurationExpr>)> {
@@ -134,6 +134,16 @@ impl Parser<'_> {
         let b = self.duration_expression(0, context, expected)?;
         self.expect(TokenKind::RightParen, context, "\")\"")?;
         Ok((Box::new(a), Box::new(b)))
+    }
+}
+
+/// The sign of a literal becomes part of it.
+fn signed(op: UnaryOp, operand: DurationExpr) -> DurationKind {
+    match (op, operand.kind) {
+        (UnaryOp::Plus, kind @ (DurationKind::Number(_) | DurationKind::Literal(_))) => kind,
+        (UnaryOp::Minus, DurationKind::Number(seconds)) => DurationKind::Number(-seconds),
+        (UnaryOp::Minus, DurationKind::Literal(ms)) => DurationKind::Literal(-ms),
+        (op, kind) => DurationKind::Unary(op, Box::new(DurationExpr { kind, span: operand.span })),
     }
 }
 

@@ -113,7 +113,8 @@ impl Parser<'_> {
     }
 
     fn at_time(&mut self, span: Span, sign: f64) -> Result<At> {
-        if self.token.kind != TokenKind::Number {
+        // A duration is a number of seconds here too.
+        if !matches!(self.token.kind, TokenKind::Number | TokenKind::Duration) {
             return Err(self.unexpected("@", "timestamp"));
         }
         let seconds = sign * self.number()?.value;

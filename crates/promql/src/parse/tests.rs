@@ -47,6 +47,10 @@ fn errors_say_what_and_where() {
             "1 offset 1d",
             "1:1: parse error: offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",
         ),
+        (
+            "foo offset --1m",
+            "1:13: parse error: unexpected <op:-> in offset, expected number, duration, step(), or range()",
+        ),
         ("foo offset 1m offset 2m", "1:1: parse error: offset may not be set multiple times"),
         ("foo @ Inf", "1:1: parse error: timestamp out of bounds for @ modifier: inf"),
         ("1 == 1", "1:3: parse error: comparisons between scalars must use BOOL modifier"),
@@ -181,7 +185,7 @@ fn a_query_is_bounded_in_length_and_depth() {
         vec!["foo"; n].join(" or "),
         vec!["2"; n].join(" ^ "),
         format!("foo[{}1{}]", "(".repeat(n), ")".repeat(n)),
-        format!("foo offset {}1", "-".repeat(n)),
+        format!("foo offset ({}1)", "-".repeat(n)),
         format!("foo[{}]", vec!["1m"; n].join("+")),
         format!("{}foo", "1 + -(".repeat(n)),
     ];

@@ -1,7 +1,8 @@
 //! Counter reset hints as Prometheus's store gives them back.
 //!
 //! Histograms that fit to each other share a chunk: within it the second and later ones are known to follow no reset.
-//! One that does not fit begins a chunk, and only a reset that was seen is told of.
+//! One that does not fit begins a chunk, and nothing is told of it unless the hint came with it: that a reset was seen
+//! is lost when the original reads it back (<https://github.com/prometheus/prometheus/issues/15346>).
 
 use sonde_model::{CounterResetHint, Histogram};
 
@@ -21,9 +22,8 @@ impl ResetHints {
             Some(last) if last.reset_hint == CounterResetHint::Gauge => CounterResetHint::Unknown,
             Some(_) if histogram.is_stale() => CounterResetHint::NotReset,
             Some(last) if last.is_stale() => CounterResetHint::Unknown,
-            Some(last) if histogram.count < last.count => CounterResetHint::Reset,
             Some(last) if !same_layout(last, histogram) => CounterResetHint::Unknown,
-            Some(last) if histogram.is_reset_after(last) => CounterResetHint::Reset,
+            Some(last) if histogram.is_reset_after(last) => CounterResetHint::Unknown,
             Some(_) => CounterResetHint::NotReset,
         };
         self.last = Some(histogram.clone());

@@ -57,7 +57,7 @@ pub(crate) fn run_file(path: &Path) -> Outcome {
 
 /// The engine as the original suite sets it up.
 fn engine() -> Engine {
-    Engine::new(EngineOptions { max_samples: 10_000, type_and_unit_labels: true, ..EngineOptions::default() })
+    Engine::new(EngineOptions { max_samples: 10_000, ..EngineOptions::default() })
 }
 
 struct Runner {

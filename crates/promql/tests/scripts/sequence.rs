@@ -129,7 +129,7 @@ fn items(text: &str) -> Vec<&str> {
 /// Splits `a+bxN`: the first value, the increment if there is one, and how many more values follow the first.
 fn split_item<T>(item: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<(T, Option<T>, usize), String> {
     let repeated = item.rsplit_once('x').filter(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    let Some((value, times)) = repeated.filter(|(value, _)| *value != "0") else {
+    let Some((value, times)) = repeated else {
         return Ok((parse(item)?, None, 0));
     };
     let times = repeats(times)?;
@@ -146,7 +146,7 @@ pub(crate) fn repeats(text: &str) -> Result<usize, String> {
     if times <= MAX_REPEATS { Ok(times) } else { Err(format!("more than {MAX_REPEATS} repetitions")) }
 }
 
-/// A number: whole ones also in hexadecimal and octal, `Inf` and `NaN`.
+/// A number: whole ones also in octal, `Inf` and `NaN`. `0x10` is no number but eleven zeros.
 pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
     let (negative, digits) = match text.as_bytes().first() {
         Some(b'-') => (true, &text[1..]),
@@ -154,11 +154,8 @@ pub(crate) fn parse_number(text: &str) -> Result<f64, String> {
         _ => (false, text),
     };
     let lower = digits.to_ascii_lowercase();
-    let whole = match lower.strip_prefix("0x") {
-        Some(hex) => i64::from_str_radix(hex, 16).ok(),
-        None if lower.len() > 1 && lower.starts_with('0') => i64::from_str_radix(&lower, 8).ok(),
-        None => None,
-    };
+    let octal = lower.len() > 1 && lower.starts_with('0');
+    let whole = if octal { i64::from_str_radix(&lower, 8).ok() } else { None };
     let value = match (whole, lower.as_str()) {
         (Some(whole), _) => whole as f64,
         (None, "nan") => f64::from_bits(sonde_model::NORMAL_NAN_BITS),
