@@ -1,2 +1,37 @@
-//! The sonde command: up, agent, collector, query, check.
-fn main() {}
+//! The sonde command: reads the command line, does what it says, and turns problems into sentences and exit codes.
+
+mod args;
+mod check;
+mod problem;
+mod query;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Command, Sonde};
+use problem::Problem;
+
+fn main() -> ExitCode {
+    let outcome = match Sonde::parse().command {
+        Command::Query(args) => query::run(&args),
+        Command::Check(args) => check::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            // Where stderr is gone there is nobody left to tell.
+            drop(std::io::stderr().write_all(problem.to_string().as_bytes()));
+            ExitCode::from(problem.exit_code())
+        }
+    }
+}
+
+/// Prints to stdout. That the reader has gone, as `head` does, is no problem.
+pub(crate) fn print(text: &str) -> Result<(), Problem> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Problem::new(format!("cannot write: {e}"))),
+        _ => Ok(()),
+    }
+}

@@ -227,7 +227,7 @@ impl Config {
     }
 
     /// Makes the paths in the file relative to the directory that the file is in.
-    fn relative_to(mut self, directory: &Path) -> Self {
+    pub fn relative_to(mut self, directory: &Path) -> Self {
         for file in self.rules.files.iter_mut().filter(|file| *file != BUILTIN) {
             *file = directory.join(&*file).display().to_string();
         }

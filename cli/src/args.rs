@@ -1,0 +1,144 @@
+//! The command line, and the help that teaches it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Where a collector listens by default.
+pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:9090";
+
+const EXAMPLES: &str = "\
+Examples:
+  sonde up                                   this host's metrics, stored and queryable, in one process
+  sonde query 'system_cpu_load_average_1m'   ask
+  sonde query --range 1h 'rate(system_network_io_bytes_total[5m])'
+                                             ask for the last hour, drawn in the terminal
+  sonde check rules alert-rules/*.yml        look for mistakes in rule files
+
+Exit codes: 0 it worked, 1 it did not and stderr says why, 2 the command line was not understood.";
+
+/// Metrics, traces and alerts of hosts and services in one program.
+#[derive(Debug, Parser)]
+#[command(name = "sonde", version, after_help = EXAMPLES, max_term_width = 110, disable_help_subcommand = true)]
+pub(crate) struct Sonde {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Ask a collector a PromQL question and show the answer.
+    Query(QueryArgs),
+    /// Look for mistakes in configuration and rule files, without starting anything.
+    Check(CheckArgs),
+}
+
+const QUERY_EXAMPLES: &str = "\
+Examples:
+  sonde query 'up'
+      The value of every series of `up` now, as a table.
+  sonde query 'sum by (cpu_mode) (rate(system_cpu_time_seconds_total[5m]))'
+      CPU time by mode. Quote the expression: parentheses and braces mean something to the shell.
+  sonde query --range 1h 'system_cpu_load_average_1m'
+      The last hour as a chart. --step says how far apart the points are.
+  sonde query --range 1d --step 5m -o csv 'instance:system_memory_used:ratio' > memory.csv
+      A day as CSV, one line a sample.
+  sonde query --time 2026-11-20T09:30:00Z 'up == 0'
+      What was down at a time. A duration looks back: --time 15m is a quarter of an hour ago.
+  sonde query -o json 'up' | jq '.result[].metric.instance'
+      JSON, the `data` of Prometheus's HTTP API.
+
+Any server that speaks Prometheus's HTTP API can be asked: --url http://prometheus.example.org:9090";
+
+/// Ask a collector a PromQL question and show the answer.
+#[derive(Args, Debug)]
+#[command(after_help = QUERY_EXAMPLES)]
+pub(crate) struct QueryArgs {
+    /// The PromQL expression.
+    #[arg(value_name = "EXPR")]
+    pub(crate) expr: String,
+
+    /// Ask for all values in this much time up to now (or up to --time), as 30m, 6h or 7d.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) range: Option<String>,
+
+    /// Time between two values of a range; by default as much as gives about 100 of them.
+    #[arg(long, value_name = "DURATION", requires = "range")]
+    pub(crate) step: Option<String>,
+
+    /// Ask for a time other than now: RFC 3339, seconds since 1970, or a duration that looks back.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) time: Option<String>,
+
+    /// How the answer is shown; a chart for ranges and a table else.
+    #[arg(short, long, value_name = "FORMAT")]
+    pub(crate) output: Option<Output>,
+
+    /// Where the collector is.
+    #[arg(long, value_name = "URL", env = "SONDE_URL", default_value = DEFAULT_URL)]
+    pub(crate) url: String,
+
+    /// How long the answer may take.
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub(crate) timeout: String,
+}
+
+/// How an answer is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// Columns for people.
+    Table,
+    /// Lines drawn in the terminal; for ranges.
+    Chart,
+    /// The `data` of Prometheus's HTTP API.
+    Json,
+    /// One line a sample, labels in columns.
+    Csv,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  sonde check rules alert-rules/*.yml
+      Rule files in Prometheus format: keys, names, expressions and templates.
+  sonde check config sonde.yml
+      The configuration of a collector, with the rule files that it names, or of an agent.
+  cat rules.yml | sonde check rules -
+      From a pipe.
+
+Every mistake is printed with its file and line. Nothing is started and nothing is changed.";
+
+/// Look for mistakes in configuration and rule files, without starting anything.
+#[derive(Args, Debug)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub(crate) struct CheckArgs {
+    #[command(subcommand)]
+    pub(crate) what: CheckWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckWhat {
+    /// Rule files in Prometheus format.
+    Rules {
+        /// The files; `-` is standard input.
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Configuration files of a collector or of an agent.
+    Config {
+        /// Which program the files are for; by default their keys tell.
+        #[arg(long = "for", value_name = "PROGRAM")]
+        program: Option<Program>,
+        /// The files; `-` is standard input.
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// The programs that have a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Program {
+    /// `sonde collector` and `sonde up --config`.
+    Collector,
+    /// `sonde agent` and `sonde up --agent-config`.
+    Agent,
+}

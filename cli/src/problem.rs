@@ -1,0 +1,45 @@
+//! Problems as people read them: a plain sentence, then what to do about it.
+
+use std::fmt;
+
+/// Something that keeps a command from doing what it was asked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    lines: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Problem {
+    /// A problem in one sentence, without a full stop.
+    pub(crate) fn new(sentence: impl Into<String>) -> Self {
+        Problem { lines: vec![sentence.into()], hint: None }
+    }
+
+    /// Several problems of one kind, each with its place: `file:line: message`.
+    pub(crate) fn list(lines: Vec<String>) -> Self {
+        Problem { lines, hint: None }
+    }
+
+    /// The same problem with what to do about it.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// 1; 2 is for command lines that cannot be understood, and comes from the parser.
+    pub(crate) fn exit_code(&self) -> u8 {
+        1
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.lines {
+            writeln!(f, "error: {line}")?;
+        }
+        match &self.hint {
+            Some(hint) => writeln!(f, "{hint}"),
+            None => Ok(()),
+        }
+    }
+}
