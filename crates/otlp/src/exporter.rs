@@ -1,12 +1,30 @@
 //! The exporter: sends a request over gRPC and says whether to send it again.
+//!
+//! It sends once. When to send again is [`Backoff`]'s matter, and what to keep until then is the queue's.
 
 mod backoff;
+mod classify;
+mod codec;
+mod stats;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use sonde_model::Signal;
+use sonde_proto::agent_link;
+use sonde_proto::otlp::{ExportMetricsServiceResponse, ExportTraceServiceResponse, Message};
+use tonic::codec::CompressionEncoding;
+use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
 pub use backoff::{Backoff, BackoffOptions};
+pub use stats::{FailureKind, Stats};
 
 use crate::consumer::{Accepted, Export};
+use codec::RawCodec;
 
 /// Where and how to send.
 #[derive(Clone, Debug)]
@@ -36,9 +54,15 @@ impl Default for ExporterOptions {
 }
 
 /// Sends to one endpoint over one connection, which is made when it is needed and again when it broke.
+///
+/// Clones share the connection and the counters.
 #[derive(Clone, Debug)]
 pub struct Exporter {
-    options: ExporterOptions,
+    channel: Channel,
+    headers: Vec<(AsciiMetadataKey, AsciiMetadataValue)>,
+    compress: bool,
+    timeout: Duration,
+    stats: Arc<Stats>,
 }
 
 /// The options of an exporter are wrong.
@@ -84,18 +108,94 @@ pub enum ExportError {
     },
 }
 
+/// How large an answer may be: it holds a number and a sentence.
+const MAX_ANSWER_BYTES: usize = 1 << 20;
+/// How often a silent connection is tested, and how long the other side may take to answer.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
 impl Exporter {
     /// An exporter; connects when the first request is sent. Must be called within a tokio runtime.
     pub fn new(options: ExporterOptions) -> Result<Self, ExporterError> {
-        Ok(Exporter { options })
+        let invalid = || ExporterError::Endpoint { endpoint: options.endpoint.clone() };
+        // TLS is not built yet; an https endpoint must not be taken for a plain one.
+        if !options.endpoint.starts_with("http://") {
+            return Err(invalid());
+        }
+        let endpoint = Endpoint::from_shared(options.endpoint.clone())
+            .and_then(|endpoint| endpoint.user_agent(concat!("sonde/", env!("CARGO_PKG_VERSION"))))
+            .map_err(|_| invalid())?;
+        if endpoint.uri().host().is_none() {
+            return Err(invalid());
+        }
+        let channel = endpoint
+            .connect_timeout(options.connect_timeout)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .connect_lazy();
+        let header = |(name, value): &(String, String)| {
+            let invalid = || ExporterError::Header { name: name.clone() };
+            let key = AsciiMetadataKey::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
+            Ok((key, value.parse().map_err(|_| invalid())?))
+        };
+        let headers = options.headers.iter().map(header).collect::<Result<_, ExporterError>>()?;
+        let (compress, timeout) = (options.compress, options.timeout);
+        Ok(Exporter { channel, headers, compress, timeout, stats: Arc::default() })
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
     }
 
     /// Sends a request once. A duplicate that the receiver already has is a success.
     pub async fn export(&self, export: &Export) -> Result<Accepted, ExportError> {
-        let _ = export;
-        Err(ExportError::Retry {
-            after: None,
-            reason: format!("the exporter to {} is not implemented yet", self.options.endpoint),
-        })
+        let result = match tokio::time::timeout(self.timeout, self.call(export)).await {
+            Ok(Ok(answer)) => Ok(accepted(export.signal, &answer)),
+            Ok(Err(status)) => Err(classify::status(&status)),
+            Err(_) => {
+                let reason = format!("no answer within {} s", self.timeout.as_secs_f64());
+                Err((FailureKind::Timeout, ExportError::Retry { after: None, reason }))
+            }
+        };
+        self.stats.count(export, result.as_ref().map_err(|(kind, _)| *kind));
+        result.map_err(|(_, error)| error)
+    }
+
+    async fn call(&self, export: &Export) -> Result<Bytes, Status> {
+        let mut client = tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
+        if self.compress {
+            client = client.send_compressed(CompressionEncoding::Zstd);
+        }
+        let mut request = Request::new(export.body.clone());
+        for (name, value) in &self.headers {
+            request.metadata_mut().insert(name, value.clone());
+        }
+        for (name, value) in export.batch.iter().flat_map(agent_link::format) {
+            let value = value.parse().map_err(|_| Status::invalid_argument("an agent-link header is not ASCII"))?;
+            request.metadata_mut().insert(name, value);
+        }
+        let path = match export.signal {
+            Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+            Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        };
+        client.ready().await.map_err(|error| Status::from_error(error.into()))?;
+        Ok(client.unary(request, PathAndQuery::from_static(path), RawCodec).await?.into_inner())
+    }
+}
+
+/// What the answer says was left out. An answer that cannot be read is still one: the request was taken.
+fn accepted(signal: Signal, answer: &[u8]) -> Accepted {
+    let partial = match signal {
+        Signal::Metrics => ExportMetricsServiceResponse::decode(answer)
+            .map(|answer| answer.partial_success.map(|p| (p.rejected_data_points, p.error_message))),
+        Signal::Traces => ExportTraceServiceResponse::decode(answer)
+            .map(|answer| answer.partial_success.map(|p| (p.rejected_spans, p.error_message))),
+    };
+    match partial {
+        Ok(None) => Accepted::default(),
+        Ok(Some((rejected, message))) => Accepted { rejected: u64::try_from(rejected).unwrap_or(0), message },
+        Err(error) => Accepted { rejected: 0, message: format!("the answer cannot be read: {error}") },
     }
 }

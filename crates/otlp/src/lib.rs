@@ -8,6 +8,8 @@ pub mod exporter;
 pub mod receiver;
 pub mod serve;
 pub mod status;
+#[cfg(test)]
+mod testing;
 
 pub use consumer::{Accepted, Consumer, Export, Refused};
 pub use serve::{ServeOptions, serve};

@@ -13,12 +13,14 @@ pub struct Limits {
     pub max_items: u64,
     /// Messages of all kinds in a request: resources, metrics, points, attributes. It bounds what decoding allocates.
     pub max_messages: u64,
-    /// How deep attribute values may be nested.
+    /// How deep messages may lie in each other; the value of an attribute of a point is at depth 7.
     pub max_depth: u32,
     /// How long a body may take to come.
     pub read_timeout: Duration,
     /// Requests that are read or waited for at one time; more get told to come again.
     pub max_concurrent: usize,
+    /// Bytes of bodies, compressed and decompressed, that may be in memory at one time; beyond it as above.
+    pub max_in_flight_bytes: usize,
 }
 
 impl Default for Limits {
@@ -28,9 +30,10 @@ impl Default for Limits {
             max_body_bytes: 32 << 20,
             max_items: 250_000,
             max_messages: 4_000_000,
-            max_depth: 32,
+            max_depth: 48,
             read_timeout: Duration::from_secs(30),
             max_concurrent: 256,
+            max_in_flight_bytes: 256 << 20,
         }
     }
 }

@@ -35,8 +35,10 @@ pub enum Reason {
     Malformed,
     /// The agent-link headers are malformed.
     AgentLink,
-    /// The body did not come in time, or the sender went away.
+    /// The body broke off or did not come in time.
     ReadFailed,
+    /// The sender went away before it was answered.
+    Abandoned,
     /// Too many requests at one time.
     Concurrency,
     /// The consumer has no room.
@@ -53,7 +55,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Reason; 14] = [
+    pub const ALL: [Reason; 15] = [
         Reason::ContentType,
         Reason::ContentEncoding,
         Reason::NotFound,
@@ -62,6 +64,7 @@ impl Reason {
         Reason::Malformed,
         Reason::AgentLink,
         Reason::ReadFailed,
+        Reason::Abandoned,
         Reason::Concurrency,
         Reason::Busy,
         Reason::Invalid,
@@ -81,6 +84,7 @@ impl Reason {
             Reason::Malformed => "malformed",
             Reason::AgentLink => "agent_link",
             Reason::ReadFailed => "read_failed",
+            Reason::Abandoned => "abandoned",
             Reason::Concurrency => "concurrency",
             Reason::Busy => "busy",
             Reason::Invalid => "invalid",

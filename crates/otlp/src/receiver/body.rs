@@ -1,0 +1,131 @@
+//! Bodies: read within time, size and memory, inflated within size and memory.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Code;
+
+use super::failure::Failure;
+use super::stats::Reason;
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Identity,
+    Gzip,
+    /// The zlib format, which HTTP calls deflate.
+    Deflate,
+    Zstd,
+}
+
+impl Encoding {
+    /// The encoding of a header value, or `None` for one that is not known.
+    pub(super) fn parse(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"" | b"identity" => Encoding::Identity,
+            b"gzip" | b"x-gzip" => Encoding::Gzip,
+            b"deflate" => Encoding::Deflate,
+            b"zstd" => Encoding::Zstd,
+            _ => return None,
+        })
+    }
+}
+
+/// The memory that bodies may take together, and what one request holds of it.
+#[derive(Debug)]
+pub(super) struct Held {
+    budget: Arc<Semaphore>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Held {
+    pub(super) fn new(budget: &Arc<Semaphore>) -> Self {
+        Held { budget: Arc::clone(budget), permit: None }
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), Failure> {
+        let crowded = || Failure::crowded("bytes of requests in memory");
+        let bytes = u32::try_from(bytes).map_err(|_| crowded())?;
+        let more = Arc::clone(&self.budget).try_acquire_many_owned(bytes).map_err(|_| crowded())?;
+        match &mut self.permit {
+            Some(permit) => permit.merge(more),
+            None => self.permit = Some(more),
+        }
+        Ok(())
+    }
+}
+
+/// Reads a body of at most `max` bytes within `timeout`.
+pub(super) async fn read(body: Body, max: usize, timeout: Duration, held: &mut Held) -> Result<Bytes, Failure> {
+    let too_slow = |_| {
+        let message = format!("the body did not come within {} s", timeout.as_secs_f64());
+        Failure::new(Reason::ReadFailed, Code::DeadlineExceeded, StatusCode::REQUEST_TIMEOUT, message)
+    };
+    tokio::time::timeout(timeout, read_frames(body, max, held)).await.map_err(too_slow)?
+}
+
+async fn read_frames(mut body: Body, max: usize, held: &mut Held) -> Result<Bytes, Failure> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            let message = format!("the body broke off: {error}");
+            Failure::new(Reason::ReadFailed, Code::InvalidArgument, StatusCode::BAD_REQUEST, message)
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len() + all.len() + data.len() > max {
+            return Err(Failure::too_large("as it came", max));
+        }
+        held.take(data.len())?;
+        if first.is_empty() && all.is_empty() {
+            // A body in one piece, which most are, is not copied.
+            first = data;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// Undoes the compression of a body; stops at the first byte beyond `max`.
+pub(super) fn inflate(encoding: Encoding, body: Bytes, max: usize, held: &mut Held) -> Result<Bytes, Failure> {
+    let broken = |e: io::Error| Failure::malformed(format!("the body cannot be decompressed: {e}"));
+    match encoding {
+        Encoding::Identity if body.len() > max => Err(Failure::too_large("", max)),
+        Encoding::Identity => Ok(body),
+        Encoding::Gzip => drain(flate2::read::MultiGzDecoder::new(&body[..]), body.len(), max, held),
+        Encoding::Deflate => drain(flate2::read::ZlibDecoder::new(&body[..]), body.len(), max, held),
+        Encoding::Zstd => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(&body[..]).map_err(broken)?;
+            // A frame may ask for a window of gigabytes in a few bytes. No window is wider than 8 MiB here, which is
+            // what the format asks every decoder to support.
+            decoder.window_log_max(23).map_err(broken)?;
+            drain(decoder, body.len(), max, held)
+        }
+    }
+}
+
+fn drain(mut reader: impl Read, compressed: usize, max: usize, held: &mut Held) -> Result<Bytes, Failure> {
+    // Memory grows with what really comes out, whatever the body says about itself.
+    let mut out = Vec::with_capacity(compressed.saturating_mul(4).clamp(512, max.min(256 << 10)));
+    let mut chunk = [0; 16 << 10];
+    loop {
+        match reader.read(&mut chunk) {
+            Ok(0) => return Ok(out.into()),
+            Ok(n) if out.len() + n > max => return Err(Failure::too_large("after decompression", max)),
+            Ok(n) => {
+                held.take(n)?;
+                out.extend_from_slice(&chunk[..n]);
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Failure::malformed(format!("the body cannot be decompressed: {e}"))),
+        }
+    }
+}
