@@ -127,6 +127,20 @@ impl Points {
     }
 }
 
+/// How many data points a request holds.
+pub fn count_points(request: &ExportMetricsServiceRequest) -> u64 {
+    let metrics = request.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics);
+    let points = metrics.flat_map(|scope| &scope.metrics).map(|metric| match &metric.data {
+        Some(metric::Data::Gauge(gauge)) => gauge.data_points.len(),
+        Some(metric::Data::Sum(sum)) => sum.data_points.len(),
+        Some(metric::Data::Histogram(histogram)) => histogram.data_points.len(),
+        Some(metric::Data::ExponentialHistogram(histogram)) => histogram.data_points.len(),
+        Some(metric::Data::Summary(summary)) => summary.data_points.len(),
+        None => 0,
+    });
+    points.map(|count| count as u64).sum()
+}
+
 /// A string attribute.
 pub fn attribute(key: &str, value: &str) -> KeyValue {
     let value = AnyValue { value: Some(any_value::Value::StringValue(value.to_owned())) };

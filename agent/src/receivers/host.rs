@@ -9,11 +9,13 @@ pub mod filesystem;
 pub mod load;
 pub mod memory;
 pub mod network;
+pub mod own_process;
 pub mod paging;
 pub mod portable;
 pub mod processes;
 mod slow;
 mod source;
+mod task;
 mod text;
 
 use std::time::Duration;
@@ -23,6 +25,7 @@ use crate::payload::Payload;
 use source::{ReadError, Source};
 
 pub use slow::{Slow, SlowReading};
+pub use task::{HostStats, run};
 
 /// Collects the metrics of this host.
 #[derive(Debug)]

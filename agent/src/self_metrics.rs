@@ -1,0 +1,128 @@
+//! The agent's own metrics: what its parts count, under the names that users see.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use sonde_otlp::receiver;
+use sonde_runtime::{Clock, Metric, Registry};
+
+use crate::config::HostReceiver;
+use crate::export::ExportStats;
+use crate::queue::{DropReason, Queue, QueueStats, Source};
+use crate::receivers::host::{HostStats, own_process};
+
+/// A name, a help text, and where the queue keeps the number.
+type Described = (&'static str, &'static str, fn(&QueueStats) -> &AtomicU64);
+
+/// Registers what the queue counts.
+pub fn register_queue(registry: &Registry, queue: &Arc<Queue>, clock: &Clock) {
+    let stats = queue.stats();
+    for source in Source::ALL {
+        let metric = Metric::counter(
+            "sonde_agent_points_accepted_total",
+            "Points that the agent took responsibility for; always sent + rejected + dropped + waiting.",
+        );
+        on(registry, metric.label("source", source.as_str()), stats, move |stats| stats.accepted(source));
+    }
+    for reason in DropReason::ALL {
+        let metric = Metric::counter("sonde_agent_points_dropped_total", "Points that were dropped and left a gap.");
+        on(registry, metric.label("reason", reason.as_str()), stats, move |stats| stats.dropped(reason));
+    }
+    let counters: [Described; 5] = [
+        ("sonde_agent_points_sent_total", "Points that the collector has taken.", |s| &s.sent_points),
+        ("sonde_agent_points_rejected_total", "Points that the collector left out.", |s| &s.rejected_points),
+        ("sonde_agent_batches_sent_total", "Batches that the collector has taken.", |s| &s.sent_batches),
+        ("sonde_agent_queue_holes_total", "Numbers of batches that damage took away.", |s| &s.filled_holes),
+        ("sonde_agent_otlp_pushed_back_total", "Requests pushed back for want of room.", |s| &s.pushed_back),
+    ];
+    for (name, help, counter) in counters {
+        on(registry, Metric::counter(name, help), stats, move |stats| counter(stats).load(Relaxed));
+    }
+    let gauges: [Described; 3] = [
+        ("sonde_agent_queue_bytes", "Bytes that wait for the collector.", |s| &s.waiting_bytes),
+        ("sonde_agent_queue_batches", "Batches that wait for the collector.", |s| &s.waiting_batches),
+        ("sonde_agent_queue_points", "Points that wait for the collector.", |s| &s.waiting_points),
+    ];
+    for (name, help, gauge) in gauges {
+        on(registry, Metric::gauge(name, help), stats, move |stats| gauge(stats).load(Relaxed));
+    }
+    let max_bytes = queue.max_bytes() as f64;
+    registry.register(Metric::gauge("sonde_agent_queue_max_bytes", "Bytes that may wait."), move || max_bytes);
+    let metric = Metric::gauge("sonde_agent_queue_oldest_seconds", "Age of the batch that is sent next; 0 for none.");
+    let (stats, clock) = (Arc::clone(stats), clock.clone());
+    registry.register(metric, move || age_seconds(stats.oldest_ms.load(Relaxed), clock.now_ms()));
+    let metric = Metric::gauge("sonde_agent_queue_disk_bytes", "Bytes of all files of the queue.");
+    let wal = Arc::clone(queue.wal().stats());
+    registry.register(metric, move || wal.size_bytes.load(Relaxed) as f64);
+}
+
+fn age_seconds(made_ms: u64, now_ms: i64) -> f64 {
+    let age_ms = if made_ms == 0 { 0 } else { u64::try_from(now_ms).unwrap_or(0).saturating_sub(made_ms) };
+    age_ms as f64 / 1_000.0
+}
+
+/// Registers what the exporter counts.
+pub fn register_export(registry: &Registry, stats: &Arc<ExportStats>) {
+    let retries = || Metric::counter("sonde_agent_export_retries_total", "Attempts that had to be repeated.");
+    on(registry, retries().label("reason", "pushed_back"), stats, |s| s.retries_pushed_back.load(Relaxed));
+    on(registry, retries().label("reason", "failed"), stats, |s| s.retries_failed.load(Relaxed));
+    let refused = Metric::counter("sonde_agent_batches_refused_total", "Batches that were refused for good.");
+    on(registry, refused, stats, |s| s.refused_batches.load(Relaxed));
+    let failures = Metric::gauge("sonde_agent_export_failures", "Attempts that failed in a row.");
+    on(registry, failures, stats, |s| s.failures_in_a_row.load(Relaxed));
+}
+
+/// Registers what the host receivers count.
+pub fn register_host(registry: &Registry, stats: &Arc<HostStats>) {
+    let collections = Metric::counter("sonde_agent_host_collections_total", "Collections of host metrics.");
+    on(registry, collections, stats, |s| s.collections.load(Relaxed));
+    let missed = Metric::counter("sonde_agent_host_missed_total", "Collections skipped because of a slow one before.");
+    on(registry, missed, stats, |s| s.missed.load(Relaxed));
+    let jumps = Metric::counter("sonde_agent_clock_jumps_total", "Jumps of the host's clock.");
+    on(registry, jumps, stats, |s| s.clock_jumps.load(Relaxed));
+    let jumped = Metric::gauge("sonde_agent_clock_jumped_seconds", "How far the host's clock has jumped in all.");
+    let own = Arc::clone(stats);
+    registry.register(jumped, move || own.clock_jumped_ms.load(Relaxed) as f64 / 1_000.0);
+    let busy = Metric::counter("sonde_agent_host_busy_seconds_total", "Time that collections of host metrics took.");
+    let own = Arc::clone(stats);
+    registry.register(busy, move || own.busy_us.load(Relaxed) as f64 / 1e6);
+    for receiver in HostReceiver::ALL {
+        let failed = Metric::counter("sonde_agent_host_failures_total", "Readings that failed.");
+        on(registry, failed.label("receiver", receiver.name()), stats, move |stats| stats.failed(receiver));
+    }
+}
+
+/// Registers what the OTLP receiver of one protocol counts.
+pub fn register_otlp(registry: &Registry, stats: &Arc<receiver::Stats>) {
+    let requests =
+        Metric::counter("sonde_agent_otlp_requests_total", "Requests of local applications that were taken.");
+    on(registry, requests, stats, |s| s.accepted_requests.load(Relaxed));
+    for reason in receiver::Reason::ALL {
+        let refused = Metric::counter("sonde_agent_otlp_refused_total", "Requests of local applications refused.");
+        on(registry, refused.label("reason", reason.as_str()), stats, move |stats| stats.refused(reason));
+    }
+}
+
+/// Registers what the process uses, under the names that Prometheus clients use.
+pub fn register_process(registry: &Registry) {
+    if own_process::read().is_none() {
+        return;
+    }
+    let read = || own_process::read().unwrap_or_default();
+    registry.register(Metric::counter("process_cpu_seconds_total", "CPU time of the process."), move || {
+        read().cpu.as_secs_f64()
+    });
+    registry.register(Metric::gauge("process_resident_memory_bytes", "Memory that the process holds."), move || {
+        read().resident_bytes as f64
+    });
+}
+
+fn on<S: Send + Sync + 'static>(
+    registry: &Registry,
+    metric: Metric,
+    stats: &Arc<S>,
+    read: impl Fn(&S) -> u64 + Send + Sync + 'static,
+) {
+    let stats = Arc::clone(stats);
+    registry.register(metric, move || read(&stats) as f64);
+}
