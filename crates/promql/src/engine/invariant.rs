@@ -3,6 +3,8 @@
 use crate::ast::{Expr, ExprKind};
 use crate::functions::Function;
 
+use super::info::has_selector;
+
 /// Whether the value does not depend on the step: every selector is pinned by `@`, and no function looks at the time.
 pub(crate) fn is_step_invariant(expr: &Expr) -> bool {
     match &expr.kind {
@@ -12,6 +14,10 @@ pub(crate) fn is_step_invariant(expr: &Expr) -> bool {
         // What is inside a pinned subquery sees only the times of the subquery.
         ExprKind::Subquery(subquery) => subquery.at.is_some(),
         ExprKind::Call(call) if depends_on_time(call.function) => false,
+        // The info series are looked up at the time of the first argument's samples.
+        ExprKind::Call(call) if call.function == Function::Info => {
+            has_selector(&call.args[0]) && is_step_invariant(&call.args[0])
+        }
         _ => expr.children().into_iter().all(is_step_invariant),
     }
 }
@@ -34,6 +40,5 @@ fn depends_on_time(function: Function) -> bool {
             | PredictLinear
             | Time
             | Timestamp
-            | Function::Info
     )
 }

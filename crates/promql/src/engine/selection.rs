@@ -122,7 +122,7 @@ pub(super) fn compile(selector: &VectorSelector) -> Result<Vec<Matcher>, QueryEr
 }
 
 /// Calls `visit` for each step at which the series has a sample that is at most `lookback` old and no stale marker.
-fn last_at_steps(
+pub(super) fn last_at_steps(
     series: &SampleSeries,
     timing: Timing,
     steps: Steps,
