@@ -1,131 +1,127 @@
-//! The store: opening, appending, reading, maintenance.
+//! The store: its parts, its series, its state.
 
-use sonde_model::{BatchId, Cursor, Labels, Matcher, Series, TimestampMs};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
-use crate::{
-    AppendError, Batch, Error, HeadStatus, Metadata, Outcome, SelectError, SelectLimits, SeriesLimit, SeriesRef, Stats,
-};
+use parking_lot::Mutex;
+use sonde_disk::{Fs, FsLock, Wal};
+use sonde_model::{Cursor, TimestampMs};
+
+use crate::block::PageCache;
+use crate::manifest::Manifest;
+use crate::shared::Shared;
+use crate::streams::StreamId;
+use crate::{Error, HeadStatus, Metadata, SeriesLimit, SeriesRef, Stats};
 
 /// An open store. All methods may be called from any thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Db {
-    stats: Stats,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) wal: Wal,
+    pub(crate) fs: Arc<dyn Fs>,
+    pub(crate) dir: PathBuf,
+    pub(crate) cache: Arc<PageCache>,
+    /// Held by whatever changes blocks: flush, merge, retention, quarantine.
+    pub(crate) maintenance: Mutex<Maintenance>,
+    pub(crate) _lock: FsLock,
 }
+
+/// What only maintenance needs.
+#[derive(Debug)]
+pub(crate) struct Maintenance {
+    pub(crate) manifest: Manifest,
+    pub(crate) next_seq: u64,
+    pub(crate) last_flush: TimestampMs,
+    /// Where the WAL may be cut once the frozen part of the head is in blocks.
+    pub(crate) frozen_from: Option<sonde_disk::Position>,
+}
+
+/// Labels of a series at most; further ones are bounded by the edge already.
+const MAX_LABELS: usize = 1 << 16;
 
 impl Db {
     /// The series with these labels, which must be sorted by name, unique and without empty values. A new series is
     /// made if there is none; it becomes visible to reads with its first durable sample.
     pub fn series_ref(&self, sorted_labels: &[(&str, &str)]) -> Result<SeriesRef, SeriesLimit> {
-        let _ = sorted_labels;
-        Err(SeriesLimit { limit: 0 })
-    }
-
-    /// Judges a batch, writes what was accepted as one WAL record, and calls `on_durable` once it is on disk and
-    /// visible to reads. Does not wait for the disk. After an error nothing was written and `on_durable` is dropped.
-    ///
-    /// `on_durable` runs on the WAL's thread, or on this one when there is nothing to wait for: it must be short.
-    pub fn append(
-        &self,
-        batch: Batch,
-        now: TimestampMs,
-        on_durable: impl FnOnce(Result<(), Error>) + Send + 'static,
-    ) -> Result<Outcome, AppendError> {
-        drop((batch, now, on_durable));
-        Err(AppendError::Closed)
-    }
-
-    /// The series that match all matchers, with their samples from `from` to `to` inclusive, sorted by labels. Stale
-    /// markers are included. Series without samples in the range are left out.
-    pub fn select(
-        &self,
-        matchers: &[Matcher],
-        from: TimestampMs,
-        to: TimestampMs,
-        limits: &SelectLimits,
-    ) -> Result<Vec<Series>, SelectError> {
-        let _ = (matchers, from, to, limits);
-        Err(SelectError::Storage(Error::Closed))
-    }
-
-    /// The label sets of the series that match all matchers and may have samples in the range, sorted, at most
-    /// `limit`.
-    pub fn series(
-        &self,
-        matchers: &[Matcher],
-        from: TimestampMs,
-        to: TimestampMs,
-        limit: usize,
-    ) -> Result<Vec<Labels>, SelectError> {
-        let _ = (matchers, from, to, limit);
-        Err(SelectError::Storage(Error::Closed))
-    }
-
-    /// The label names of those series, sorted, at most `limit`.
-    pub fn label_names(
-        &self,
-        matchers: &[Matcher],
-        from: TimestampMs,
-        to: TimestampMs,
-        limit: usize,
-    ) -> Result<Vec<String>, SelectError> {
-        let _ = (matchers, from, to, limit);
-        Err(SelectError::Storage(Error::Closed))
-    }
-
-    /// The values that label `name` has in those series, sorted, at most `limit`.
-    pub fn label_values(
-        &self,
-        name: &str,
-        matchers: &[Matcher],
-        from: TimestampMs,
-        to: TimestampMs,
-        limit: usize,
-    ) -> Result<Vec<String>, SelectError> {
-        let _ = (name, matchers, from, to, limit);
-        Err(SelectError::Storage(Error::Closed))
+        debug_assert!(sorted_labels.windows(2).all(|w| w[0].0 < w[1].0), "BUG: labels not sorted: {sorted_labels:?}");
+        if let Some(found) = self.shared.registry.read().find(sorted_labels) {
+            return Ok(found);
+        }
+        let limit = self.shared.options.max_series;
+        let mut registry = self.shared.registry.write();
+        if let Some(found) = registry.find(sorted_labels) {
+            return Ok(found);
+        }
+        if registry.len() >= limit || sorted_labels.len() > MAX_LABELS {
+            self.shared.stats.series_refused.fetch_add(1, Relaxed);
+            return Err(SeriesLimit { limit });
+        }
+        self.shared.stats.series_created.fetch_add(1, Relaxed);
+        Ok(registry.insert(sorted_labels))
     }
 
     /// What is known of one metric, or of all, sorted by metric name, at most `limit`.
     pub fn metadata(&self, metric: Option<&str>, limit: usize) -> Vec<(String, Metadata)> {
-        let _ = (metric, limit);
-        Vec::new()
-    }
-
-    /// Writes the head into blocks and frees its part of the WAL.
-    pub fn flush(&self, now: TimestampMs) -> Result<(), Error> {
-        let _ = now;
-        Err(Error::Closed)
-    }
-
-    /// Merges small blocks until the plan has nothing more to do.
-    pub fn compact(&self, now: TimestampMs) -> Result<(), Error> {
-        let _ = now;
-        Err(Error::Closed)
-    }
-
-    /// What the owner calls every few seconds: flush when it is due, retention, one merge of small blocks.
-    pub fn maintain(&self, now: TimestampMs) -> Result<(), Error> {
-        let _ = now;
-        Err(Error::Closed)
+        let data = self.shared.data.read();
+        let owned = |(name, entry): (&String, &Metadata)| (name.clone(), entry.clone());
+        match metric {
+            Some(metric) => data.metadata.get_key_value(metric).into_iter().take(limit).map(owned).collect(),
+            None => data.metadata.iter().take(limit).map(owned).collect(),
+        }
     }
 
     /// The counters.
     pub fn stats(&self) -> &Stats {
-        &self.stats
+        &self.shared.stats
+    }
+
+    /// The counters of the WAL.
+    pub fn wal_stats(&self) -> &Arc<sonde_disk::WalStats> {
+        self.wal.stats()
     }
 
     /// The state at this moment.
     pub fn status(&self) -> HeadStatus {
-        HeadStatus::default()
+        let (series, label_pairs, index_bytes) = {
+            let registry = self.shared.registry.read();
+            (registry.len(), registry.label_pairs(), registry.bytes())
+        };
+        let data = self.shared.data.read();
+        let times = data.head_times();
+        HeadStatus {
+            series,
+            label_pairs,
+            index_bytes,
+            bytes: data.bytes(),
+            samples: data.count(),
+            min_time: times.map(|t| t.0),
+            max_time: times.map(|t| t.1),
+            blocks: data.blocks.len(),
+            block_bytes: data.blocks.iter().map(|b| b.bytes()).sum(),
+            block_samples: data.blocks.iter().map(|b| b.meta().samples).sum(),
+            block_min_time: data.blocks.iter().map(|b| b.meta().min_time).min(),
+            block_max_time: data.blocks.iter().map(|b| b.meta().max_time).max(),
+            wal_bytes: self.wal.size_bytes(),
+            retention_paused: self.shared.retention_paused.load(Relaxed),
+        }
     }
 
-    /// The cursors of all streams, for people to look at. The `seq` of the key is the contiguous mark.
-    pub fn cursors(&self) -> Vec<(BatchId, Cursor)> {
-        Vec::new()
+    /// The cursors of all agent streams, for people to look at.
+    pub fn cursors(&self) -> Vec<(StreamId, Cursor)> {
+        self.shared.judge.lock().streams.iter().map(|(stream, cursor)| (*stream, cursor.clone())).collect()
     }
 
-    /// Stops appends, waits for what is pending and closes the WAL. The head stays in the WAL for the next opening.
-    pub fn close(&self) -> Result<(), Error> {
-        Ok(())
+    /// Refuses appends from now on, waits for what is pending and closes the WAL. The head stays in the WAL for the
+    /// next opening.
+    pub fn close(&self) {
+        self.shared.judge.lock().closed = true;
+        self.wal.close();
+    }
+
+    /// Reports a failed operation on a path.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.to_owned();
+        move |source| Error::Io { action, path, source }
     }
 }

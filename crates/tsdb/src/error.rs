@@ -39,9 +39,9 @@ pub enum Error {
         /// What does not hold.
         reason: String,
     },
-    /// The store was closed.
-    #[error("the store is closed")]
-    Closed,
+    /// The WAL cannot be opened or does not take what maintenance writes.
+    #[error("the WAL of the store")]
+    Wal(#[from] sonde_disk::WalError),
 }
 
 /// Why a batch was refused. Nothing of it was written.

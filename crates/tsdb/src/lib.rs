@@ -2,19 +2,48 @@
 //!
 //! Synchronous: it takes `now` as an argument, writes through `sonde_disk::Fs` and answers durability through
 //! callbacks. It must not know of PromQL, of wire formats, of HTTP, of tokio or of the wall clock.
+//!
+//! In reading order: `append` judges a batch (`judge`), writes one record (`record`) and applies it once durable
+//! (`shared`, `data`); `flush` turns the head into blocks, `compact` merges them, `retention` drops them; `read`
+//! and `listing` answer queries over head and blocks; `open` brings it all back.
 
 mod batch;
-mod db;
 mod error;
 mod limits;
 mod metadata;
 mod options;
 mod stats;
 
+mod accumulate;
+mod append;
+mod compact;
+mod data;
+mod db;
+mod flush;
+mod judge;
+mod listing;
+mod maintain;
+mod open;
+mod read;
+mod record;
+mod retention;
+mod shared;
+mod streams;
+
+mod block;
+mod codec;
+mod columns;
+mod head;
+mod index;
+mod layout;
+mod manifest;
+
 pub use batch::{Batch, BatchSample, BatchValue, Outcome, RejectReason, Rejected, SeriesRef, Source};
 pub use db::Db;
 pub use error::{AppendError, Error, SelectError, SeriesLimit};
 pub use limits::SelectLimits;
 pub use metadata::{Metadata, MetricKind};
+pub use open::{OpenReport, Quarantined};
 pub use options::Options;
 pub use stats::{HeadStatus, Stats};
+pub use streams::StreamId;

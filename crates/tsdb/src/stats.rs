@@ -98,4 +98,6 @@ pub struct HeadStatus {
     pub retention_paused: bool,
     /// Label pairs in the index of the head.
     pub label_pairs: usize,
+    /// Estimated bytes of the index of the head, which `bytes` does not count.
+    pub index_bytes: usize,
 }

@@ -1,0 +1,19 @@
+//! Blocks: immutable files of sealed samples with an index of their own. See docs/format/block.md.
+//!
+//! The writer streams series in order and knows no reader; the reader needs only the file. Neither knows of the head.
+
+pub(crate) mod cache;
+pub(crate) mod footer;
+mod index;
+mod pages;
+pub(crate) mod reader;
+pub(crate) mod writer;
+
+pub(crate) use cache::PageCache;
+pub(crate) use index::BlockIndex;
+pub(crate) use pages::SeriesEntry;
+pub(crate) use reader::{Block, Caching, HeldPage};
+pub(crate) use writer::{BlockWriter, Identity};
+
+#[cfg(test)]
+mod tests;

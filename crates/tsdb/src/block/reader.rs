@@ -1,0 +1,230 @@
+//! An open block: footer and directories in memory, pages read when they are asked for.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use sonde_disk::{File, Fs};
+use sonde_model::TimestampMs;
+
+use super::cache::PageCache;
+use super::footer::{self, Directories, HEADER_LEN, MAGIC, Meta, PageRef, TRAILER_LEN};
+use super::pages::{self, ChunkRef, SERIES_PER_PAGE, SYMBOLS_PER_PAGE, SeriesEntry, SymbolPage};
+use crate::Error;
+use crate::codec::{DecodeError, chunk};
+use crate::columns::{Columns, overlay};
+
+/// An open block.
+#[derive(Debug)]
+pub(crate) struct Block {
+    file: Arc<dyn File>,
+    path: PathBuf,
+    cache: Arc<PageCache>,
+    pub(super) directories: Directories,
+    meta: Meta,
+    bytes: u64,
+    damaged: AtomicBool,
+}
+
+/// Whether pages that are read should be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caching {
+    /// A query: what it reads is likely to be asked for again.
+    Keep,
+    /// A scan of the whole block.
+    Pass,
+}
+
+impl Block {
+    /// Opens a block. Reads footer and directories, no pages.
+    pub(crate) fn open(fs: &dyn Fs, path: &Path, cache: Arc<PageCache>) -> Result<Self, Error> {
+        let io = |source| Error::Io { action: "open", path: path.to_owned(), source };
+        let damaged = |error: DecodeError| Error::DamagedBlock { path: path.to_owned(), reason: error.to_string() };
+        let file = fs.open(path).map_err(io)?;
+        let bytes = file.len().map_err(io)?;
+        if bytes < (HEADER_LEN + TRAILER_LEN) as u64 {
+            return Err(damaged(DecodeError::Truncated));
+        }
+        let mut header = [0; HEADER_LEN];
+        file.read_exact_at(&mut header, 0).map_err(io)?;
+        if header[..8] != MAGIC {
+            return Err(damaged(DecodeError::Inconsistent { what: "the file does not begin as a block does" }));
+        }
+        let mut trailer = [0; TRAILER_LEN];
+        file.read_exact_at(&mut trailer, bytes - TRAILER_LEN as u64).map_err(io)?;
+        let place = footer::read_trailer(&trailer, bytes).map_err(damaged)?;
+        let mut footer = vec![0; place.len as usize];
+        file.read_exact_at(&mut footer, place.offset).map_err(io)?;
+        if crc32fast::hash(&footer) != place.crc {
+            return Err(damaged(DecodeError::Inconsistent { what: "the checksum of the footer does not hold" }));
+        }
+        let (meta, directories) = footer::decode(&footer, place.offset).map_err(damaged)?;
+        Ok(Block { file, path: path.to_owned(), cache, directories, meta, bytes, damaged: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The size of the file.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether a page was read whose checksum did not hold.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.load(Relaxed)
+    }
+
+    pub(crate) fn overlaps(&self, from: TimestampMs, to: TimestampMs) -> bool {
+        self.meta.min_time <= to && self.meta.max_time >= from
+    }
+
+    /// Visits series by their numbers, which are sorted.
+    pub(crate) fn visit_series(
+        &self,
+        numbers: impl IntoIterator<Item = u32>,
+        caching: Caching,
+        visit: &mut dyn FnMut(&SeriesEntry) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut numbers = numbers.into_iter().peekable();
+        while let Some(&first) = numbers.peek() {
+            let page = first as usize / SERIES_PER_PAGE;
+            let place = *self.directories.series.get(page).ok_or_else(|| self.damage("a series without a page"))?;
+            let bytes = self.page(place, caching)?;
+            let base = page * SERIES_PER_PAGE;
+            let mut wanted = |at: usize, entry: &SeriesEntry| {
+                if numbers.next_if(|n| *n as usize == base + at).is_some() { visit(entry) } else { Ok(()) }
+            };
+            pages::read_series(&bytes, &mut wanted).map_err(|e| self.undecodable(e))??;
+            if numbers.peek().is_some_and(|n| *n as usize / SERIES_PER_PAGE == page) {
+                return Err(self.damage("a page lacks series"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The samples of a series from `from` to `to` inclusive. `held` keeps the last page of chunks from call to call.
+    pub(crate) fn samples(
+        &self,
+        entry: &SeriesEntry,
+        from: TimestampMs,
+        to: TimestampMs,
+        caching: Caching,
+        held: &mut HeldPage,
+    ) -> Result<Columns, Error> {
+        let mut columns = Columns::default();
+        let mut histograms = Columns::default();
+        for chunk_ref in entry.chunks.iter().filter(|c| c.min <= to && c.max >= from) {
+            let bytes = self.chunk(chunk_ref, caching, held)?;
+            let decoded = if chunk::holds_histograms(bytes) {
+                chunk::decode_histograms(bytes, &mut histograms.histograms)
+            } else {
+                chunk::decode_floats(bytes, &mut columns.floats)
+            };
+            decoded.map_err(|e| self.undecodable(e))?;
+        }
+        let ordered = |ts: &[TimestampMs]| ts.windows(2).all(|w| w[0] < w[1]);
+        if !ordered(&columns.floats.timestamps) || !ordered(&histograms.histograms.timestamps) {
+            return Err(self.damage("chunks that overlap"));
+        }
+        if !histograms.is_empty() {
+            overlay(&mut columns, histograms);
+        }
+        columns.restrict(from, to);
+        Ok(columns)
+    }
+
+    /// The page of symbols that holds `symbol`.
+    pub(super) fn symbol_page(&self, page: usize, caching: Caching) -> Result<SymbolPage, Error> {
+        let (_, place) = self.directories.symbols.get(page).ok_or_else(|| self.damage("a symbol without a page"))?;
+        let bytes = self.page(*place, caching)?;
+        let page = pages::read_symbols(&bytes).map_err(|e| self.undecodable(e))?;
+        Ok(page)
+    }
+
+    /// All symbols in order.
+    pub(crate) fn symbols(&self) -> Result<Vec<String>, Error> {
+        let mut symbols = Vec::with_capacity(self.directories.symbol_count as usize);
+        for page in 0..self.directories.symbols.len() {
+            let page = self.symbol_page(page, Caching::Pass)?;
+            symbols.extend((0..page.len()).filter_map(|i| page.get(i).map(str::to_owned)));
+        }
+        let complete = symbols.len() == self.directories.symbol_count as usize;
+        if !complete || !symbols.windows(2).all(|w| w[0] < w[1]) {
+            return Err(self.damage("symbols are missing or not sorted"));
+        }
+        Ok(symbols)
+    }
+
+    /// Reads every page, so that a checksum that does not hold is found.
+    pub(crate) fn verify(&self) -> Result<(), Error> {
+        let directories = &self.directories;
+        let symbols = directories.symbols.iter().map(|(_, page)| page);
+        let postings = directories.postings.iter().map(|(_, page)| page);
+        for page in symbols.chain(&directories.series).chain(postings).chain(&directories.chunks) {
+            self.page(*page, Caching::Pass)?;
+        }
+        Ok(())
+    }
+
+    /// A page, from the cache or from the file.
+    pub(super) fn page(&self, place: PageRef, caching: Caching) -> Result<Arc<[u8]>, Error> {
+        let key = (self.meta.seq, place.offset);
+        if caching == Caching::Keep
+            && let Some(page) = self.cache.get(key)
+        {
+            return Ok(page);
+        }
+        let mut bytes = vec![0; place.len as usize];
+        self.file.read_exact_at(&mut bytes, place.offset).map_err(|source| Error::Io {
+            action: "read",
+            path: self.path.clone(),
+            source,
+        })?;
+        if crc32fast::hash(&bytes) != place.crc {
+            return Err(self.damage("the checksum of a page does not hold"));
+        }
+        let page: Arc<[u8]> = bytes.into();
+        if caching == Caching::Keep {
+            self.cache.put(key, &page);
+        }
+        Ok(page)
+    }
+
+    pub(super) fn damage(&self, reason: &str) -> Error {
+        self.damaged.store(true, Relaxed);
+        Error::DamagedBlock { path: self.path.clone(), reason: reason.to_owned() }
+    }
+
+    pub(super) fn undecodable(&self, error: DecodeError) -> Error {
+        self.damage(&error.to_string())
+    }
+
+    fn chunk<'p>(&self, chunk: &ChunkRef, caching: Caching, held: &'p mut HeldPage) -> Result<&'p [u8], Error> {
+        if held.page.is_none() || held.number != (self.meta.seq, chunk.page) {
+            let place = self.directories.chunks.get(chunk.page as usize);
+            let place = *place.ok_or_else(|| self.damage("a chunk without a page"))?;
+            held.page = Some(self.page(place, caching)?);
+            held.number = (self.meta.seq, chunk.page);
+        }
+        let range = chunk.offset as usize..chunk.offset as usize + chunk.len as usize;
+        held.page.as_deref().and_then(|page| page.get(range)).ok_or_else(|| self.damage("a chunk outside its page"))
+    }
+}
+
+/// The page of chunks that was read last: the next series is likely to lie in it.
+#[derive(Debug, Default)]
+pub(crate) struct HeldPage {
+    number: (u64, u32),
+    page: Option<Arc<[u8]>>,
+}
+
+/// The page and the place in it of a symbol.
+pub(super) fn place_of_symbol(symbol: u32) -> (usize, usize) {
+    (symbol as usize / SYMBOLS_PER_PAGE, symbol as usize % SYMBOLS_PER_PAGE)
+}

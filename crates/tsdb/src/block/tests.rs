@@ -1,0 +1,139 @@
+//! A block gives back what was written; damage is noticed and never a panic.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use sonde_disk::{Fs, MemFs};
+use sonde_model::{FloatColumn, Histogram, Labels, MatchOp, Matcher};
+
+use super::footer::Meta;
+use super::reader::{Caching, HeldPage};
+use super::*;
+use crate::columns::Columns;
+use crate::index::resolve::resolve;
+
+fn write(fs: &dyn Fs, path: &Path, series: &BTreeMap<Labels, Columns>) -> (Meta, u64) {
+    let mut symbols: Vec<&str> = series.keys().flat_map(|l| l.iter().flat_map(|(n, v)| [n, v])).collect();
+    symbols.sort_unstable();
+    symbols.dedup();
+    let number = |text: &str| symbols.binary_search(&text).unwrap() as u32;
+    let mut writer =
+        BlockWriter::create(fs, path, &symbols, Identity { seq: 7, rank: 7, level: 0, created: 123 }).unwrap();
+    for (labels, columns) in series {
+        let pairs: Vec<(u32, u32)> = labels.iter().map(|(n, v)| (number(n), number(v))).collect();
+        writer.series(&pairs, columns).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+fn series(n: usize, samples: usize) -> BTreeMap<Labels, Columns> {
+    let mut all = BTreeMap::new();
+    for i in 0..n {
+        let labels = Labels::from_pairs([
+            ("__name__", format!("metric_{}", i % 7)),
+            ("instance", format!("host-{i:04}")),
+            ("zone", if i % 3 == 0 { String::new() } else { format!("z{}", i % 5) }),
+        ]);
+        let ts: Vec<i64> = (0..samples as i64).map(|t| 1_000_000 + t * 15_000 + i as i64).collect();
+        let values = ts.iter().map(|t| (*t % 1009) as f64 / 100.0 + i as f64).collect();
+        let mut columns = Columns { floats: FloatColumn { timestamps: ts, values }, ..Columns::default() };
+        if i % 11 == 0 {
+            for t in 0..5 {
+                columns.histograms.push(10 + t, Histogram { count: t as f64, ..Histogram::default() });
+            }
+        }
+        all.insert(labels, columns);
+    }
+    all
+}
+
+fn open(fs: &dyn Fs, path: &Path) -> Result<Block, crate::Error> {
+    Block::open(fs, path, Arc::new(PageCache::new(1 << 20)))
+}
+
+fn read_all(block: &Block) -> Result<BTreeMap<Labels, Columns>, crate::Error> {
+    let index = BlockIndex::new(block);
+    let (mut all, mut held) = (BTreeMap::new(), HeldPage::default());
+    block.visit_series(0..block.meta().series, Caching::Pass, &mut |entry| {
+        let columns = block.samples(entry, i64::MIN, i64::MAX, Caching::Pass, &mut held)?;
+        all.insert(index.labels(&entry.pairs)?, columns);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+#[test]
+fn a_block_comes_back() {
+    let (fs, path) = (MemFs::new(), Path::new("a.block"));
+    let written = series(500, 300);
+    let (meta, bytes) = write(&fs, path, &written);
+    let block = open(&fs, path).unwrap();
+    assert_eq!((block.meta(), block.bytes(), meta.series, meta.min_time), (&meta, bytes, 500, 10));
+    assert!(read_all(&block).unwrap() == written);
+    block.verify().unwrap();
+    let index = BlockIndex::new(&block);
+    assert_eq!(index.names().unwrap(), ["__name__", "instance", "zone"]);
+    let sorted: Vec<&Labels> = written.keys().collect();
+    for (name, op, value) in [
+        ("__name__", MatchOp::Equal, "metric_3"),
+        ("__name__", MatchOp::Equal, "metric_9"),
+        ("zone", MatchOp::Equal, ""),
+        ("zone", MatchOp::NotEqual, ""),
+        ("zone", MatchOp::NotEqual, "z1"),
+        ("instance", MatchOp::Regex, "host-00.*"),
+        ("instance", MatchOp::Regex, "host-..99"),
+        ("instance", MatchOp::Regex, "host-0001|host-0400|nothing"),
+        ("instance", MatchOp::NotRegex, "host-0[0-3].*"),
+        ("zzz", MatchOp::Regex, ".*"),
+        ("zzz", MatchOp::Regex, ".+"),
+        ("aaa", MatchOp::Equal, "b"),
+    ] {
+        let matcher = Matcher::new(name, op, value).unwrap();
+        let expected: Vec<u32> =
+            (0..500).filter(|i| matcher.matches(sorted[*i as usize].get(name).unwrap_or(""))).collect();
+        assert_eq!(resolve(&index, std::slice::from_ref(&matcher)).unwrap(), expected, "{matcher}");
+    }
+}
+
+#[test]
+fn every_flipped_byte_is_noticed_or_harmless() {
+    let (fs, path) = (MemFs::new(), Path::new("a.block"));
+    let written = series(9, 20);
+    let (_, bytes) = write(&fs, path, &written);
+    let file = fs.open(path).unwrap();
+    for at in 0..bytes {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_at(&[byte[0] ^ 0x41], at).unwrap();
+        let found = open(&fs, path).and_then(|block| block.verify().and_then(|()| read_all(&block)));
+        let reserved = (8..16).contains(&at);
+        assert!(found.is_err() || reserved, "byte {at}");
+        file.write_at(&byte, at).unwrap();
+    }
+    assert!(read_all(&open(&fs, path).unwrap()).unwrap() == written);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_taken_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = footer::decode(&bytes, 1000);
+        let _ = pages::read_symbols(&bytes).map(|page| page.lower_bound("a"));
+        let _ = pages::read_series(&bytes, &mut |_, _| Ok(()));
+        let mut reader = crate::codec::varint::Reader::new(&bytes);
+        while let Ok(Some(entry)) = pages::next_postings(&mut reader) {
+            let _ = entry.list(1000);
+        }
+    }
+
+    #[test]
+    fn postings_lists_come_back(list in prop::collection::btree_set(0u32..5000, 0..300)) {
+        let list: Vec<u32> = list.into_iter().collect();
+        let mut bytes = Vec::new();
+        pages::put_postings((3, 4), &list, &mut bytes);
+        let mut reader = crate::codec::varint::Reader::new(&bytes);
+        let entry = pages::next_postings(&mut reader).unwrap().unwrap();
+        prop_assert_eq!((entry.label, entry.list(5000).unwrap()), ((3, 4), list));
+    }
+}

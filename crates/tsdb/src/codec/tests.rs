@@ -1,0 +1,188 @@
+//! Every codec gives back what it was given, bit for bit, and takes any bytes without panic.
+
+use proptest::prelude::*;
+use sonde_model::{FloatColumn, Histogram, HistogramColumn, Span};
+
+use super::varint::Reader;
+use super::{chunk, histogram, number, varint};
+
+/// Values as they come: counters, decimals, noise, constants, odd ones.
+fn values() -> impl Strategy<Value = Vec<f64>> {
+    let odd = prop::sample::select(vec![
+        0.0,
+        -0.0,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::MIN_POSITIVE,
+        f64::MAX,
+        5e-324,
+        1e15,
+        9_007_199_254_740_993.0,
+        f64::from_bits(sonde_model::STALE_NAN_BITS),
+        f64::from_bits(sonde_model::NORMAL_NAN_BITS),
+        f64::from_bits(0xfff4_dead_beef_0001),
+    ]);
+    prop_oneof![
+        prop::collection::vec(any::<u64>().prop_map(f64::from_bits), 1..300),
+        prop::collection::vec(
+            (-1_000_000i64..1_000_000, 0u32..6).prop_map(|(m, e)| m as f64 / 10f64.powi(e as i32)),
+            1..300
+        ),
+        (0u32..1_000_000, prop::collection::vec(0u32..500, 1..300)).prop_map(|(start, steps)| {
+            let mut total = u64::from(start);
+            steps
+                .iter()
+                .map(|s| {
+                    total += u64::from(*s);
+                    total as f64
+                })
+                .collect()
+        }),
+        (odd.clone(), 1usize..200).prop_map(|(v, n)| vec![v; n]),
+        prop::collection::vec(prop_oneof![3 => (0i32..9999).prop_map(|v| f64::from(v) / 100.0), 1 => odd], 1..100),
+    ]
+}
+
+fn timestamps(n: usize) -> impl Strategy<Value = Vec<i64>> {
+    let steps = prop_oneof![
+        Just(vec![15_000i64; n]),
+        prop::collection::vec(14_900i64..15_100, n),
+        prop::collection::vec(1i64..1 << 40, n),
+    ];
+    (-(1i64 << 50)..1 << 50, steps).prop_map(|(start, steps)| {
+        let mut t = start;
+        steps
+            .iter()
+            .map(|s| {
+                t += s;
+                t
+            })
+            .collect()
+    })
+}
+
+fn samples() -> impl Strategy<Value = (Vec<i64>, Vec<f64>)> {
+    values().prop_flat_map(|v| (timestamps(v.len()), Just(v)))
+}
+
+pub(crate) fn histograms() -> impl Strategy<Value = Histogram> {
+    let spans =
+        || prop::collection::vec((0i32..20, 0u32..6).prop_map(|(offset, length)| Span { offset, length }), 0..4);
+    let count = prop_oneof![4 => (0u32..10_000).prop_map(f64::from), 1 => 0.0f64..1e9, 1 => Just(9.0e18)];
+    (
+        prop::sample::select(vec![-53, -4, 0, 3, 8]),
+        spans(),
+        spans(),
+        prop::collection::vec(count, 64),
+        any::<u64>(),
+        0u8..4,
+    )
+        .prop_map(|(schema, positive_spans, negative_spans, counts, sum, hint)| {
+            let buckets = |spans: &[Span], from: usize| -> Vec<f64> {
+                let n: u32 = spans.iter().map(|s| s.length).sum();
+                (0..n as usize).map(|i| counts[(from + i) % counts.len()]).collect()
+            };
+            Histogram {
+                schema,
+                reset_hint: [
+                    sonde_model::CounterResetHint::Unknown,
+                    sonde_model::CounterResetHint::Reset,
+                    sonde_model::CounterResetHint::NotReset,
+                    sonde_model::CounterResetHint::Gauge,
+                ][hint as usize],
+                zero_threshold: 1e-128,
+                zero_count: counts[0],
+                count: counts[1],
+                sum: f64::from_bits(sum),
+                positive_buckets: buckets(&positive_spans, 2),
+                negative_buckets: buckets(&negative_spans, 30),
+                positive_spans,
+                negative_spans,
+                custom_values: if schema == -53 { vec![0.005, 0.01, 2.5] } else { Vec::new() },
+            }
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn float_chunks_are_lossless((ts, values) in samples()) {
+        let mut bytes = Vec::new();
+        chunk::encode_floats(&ts, &values, &mut chunk::Scratch::default(), &mut bytes);
+        let mut column = FloatColumn::default();
+        chunk::decode_floats(&bytes, &mut column).unwrap();
+        prop_assert_eq!(&column.timestamps, &ts);
+        let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        prop_assert_eq!(bits(&column.values), bits(&values));
+    }
+
+    #[test]
+    fn histogram_chunks_are_lossless(hs in prop::collection::vec(histograms(), 1..12)) {
+        let samples: Vec<_> = hs.iter().enumerate().map(|(i, h)| (i as i64 * 1000, h)).collect();
+        let mut bytes = Vec::new();
+        chunk::encode_histograms(&samples, &mut bytes);
+        let mut column = HistogramColumn::default();
+        chunk::decode_histograms(&bytes, &mut column).unwrap();
+        prop_assert_eq!(column.values.len(), hs.len());
+        for (a, b) in column.values.iter().zip(&hs) {
+            prop_assert!(histogram::same_bits(a, b), "{:?} {:?}", a, b);
+        }
+    }
+
+    #[test]
+    fn numbers_and_integers_are_lossless(v in values(), ints in prop::collection::vec(any::<i64>(), 1..50)) {
+        let mut bytes = Vec::new();
+        let mut writer = number::NumberWriter::default();
+        v.iter().for_each(|v| writer.put(&mut bytes, *v));
+        let mut reader = Reader::new(&bytes);
+        for value in &v {
+            prop_assert_eq!(number::read(&mut reader).unwrap().to_bits(), value.to_bits());
+        }
+        prop_assert!(reader.is_empty());
+        let mut bytes = Vec::new();
+        for i in &ints {
+            let before = bytes.len();
+            varint::put_signed(&mut bytes, *i);
+            prop_assert_eq!(bytes.len() - before, varint::len(varint::zigzag(*i)));
+        }
+        let mut reader = Reader::new(&bytes);
+        for i in &ints {
+            prop_assert_eq!(reader.signed().unwrap(), *i);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_taken_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = chunk::decode_floats(&bytes, &mut FloatColumn::default());
+        let _ = chunk::decode_histograms(&bytes, &mut HistogramColumn::default());
+        let _ = histogram::decode(&mut Reader::new(&bytes), None);
+        let _ = number::read(&mut Reader::new(&bytes));
+        let _ = Reader::new(&bytes).str();
+    }
+
+    #[test]
+    fn damaged_chunks_are_taken_without_panic((ts, values) in samples(), at in any::<prop::sample::Index>(), flip in 1u8..) {
+        let mut bytes = Vec::new();
+        chunk::encode_floats(&ts, &values, &mut chunk::Scratch::default(), &mut bytes);
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        let _ = chunk::decode_floats(&bytes, &mut FloatColumn::default());
+    }
+}
+
+#[test]
+fn chunks_are_as_small_as_the_measurements_promised() {
+    let ts: Vec<i64> = (0..120).map(|i| 1_700_000_000_000 + i * 15_000).collect();
+    let bytes_a_sample = |values: Vec<f64>| {
+        let mut bytes = Vec::new();
+        chunk::encode_floats(&ts, &values, &mut chunk::Scratch::default(), &mut bytes);
+        bytes.len() as f64 / 120.0
+    };
+    let constant = bytes_a_sample(vec![1.5; 120]);
+    assert!(constant < 0.2, "{constant}");
+    let seconds = bytes_a_sample((0..120).map(|i| (123_456 + i * 37 + i % 3) as f64 / 100.0).collect());
+    assert!(seconds < 1.3, "{seconds}");
+    let noise = bytes_a_sample((0..120).map(|i| (f64::from(i) * 0.7).sin()).collect());
+    assert!(noise < 8.5, "{noise}");
+}

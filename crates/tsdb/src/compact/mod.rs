@@ -1,0 +1,92 @@
+//! Fewer, larger blocks: what to merge is planned by a pure function, the merge itself knows no policy.
+
+mod merge;
+pub(crate) mod plan;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use sonde_model::TimestampMs;
+
+use crate::block::{Block, BlockWriter, Identity};
+use crate::db::{Db, Maintenance};
+use crate::manifest::Manifest;
+use crate::{Error, layout};
+use plan::{Candidate, Eagerness};
+
+impl Db {
+    /// Merges small blocks until the plan has nothing more to do. More eager than `maintain`: it leaves one block a
+    /// partition of time, as far as their size allows.
+    pub fn compact(&self, now: TimestampMs) -> Result<(), Error> {
+        let mut maintenance = self.maintenance.lock();
+        while self.compact_once(&mut maintenance, Eagerness::All, now)? {}
+        Ok(())
+    }
+
+    /// Does one merge, if the plan has one.
+    pub(crate) fn compact_once(
+        &self,
+        maintenance: &mut Maintenance,
+        eagerness: Eagerness,
+        now: TimestampMs,
+    ) -> Result<bool, Error> {
+        let blocks = Arc::clone(&self.shared.data.read().blocks);
+        let candidates: Vec<Candidate> = blocks.iter().map(|block| Candidate::of(block)).collect();
+        let Some(range) = plan::next(&candidates, self.shared.options.partition_ms(), eagerness) else {
+            return Ok(false);
+        };
+        let inputs: Vec<Arc<Block>> = range.iter().map(|i| Arc::clone(&blocks[*i])).collect();
+        let stats = &self.shared.stats;
+        match self.merge(maintenance, &inputs, now) {
+            Ok(()) => {
+                stats.compactions.fetch_add(1, Relaxed);
+                Ok(true)
+            }
+            Err(error) => {
+                stats.compaction_failures.fetch_add(1, Relaxed);
+                Err(error)
+            }
+        }
+    }
+
+    fn merge(&self, maintenance: &mut Maintenance, inputs: &[Arc<Block>], now: TimestampMs) -> Result<(), Error> {
+        let (seq, path) = self.next_block(maintenance);
+        let rank = inputs.iter().map(|b| b.meta().rank).max().unwrap_or(seq);
+        let level = inputs.iter().map(|b| b.meta().level).max().unwrap_or(0) + 1;
+        let identity = Identity { seq, rank, level, created: now };
+        let blocks_dir = layout::blocks(&self.dir);
+        let gone = |seq: u64| inputs.iter().any(|b| b.meta().seq == seq);
+        let mut manifest = Manifest {
+            flushed: maintenance.manifest.flushed,
+            blocks: maintenance.manifest.blocks.iter().copied().filter(|seq| !gone(*seq)).collect(),
+        };
+        manifest.blocks.push(seq);
+        let merged = merge::symbols(inputs)
+            .and_then(|symbols| {
+                let texts: Vec<&str> = symbols.all.iter().map(String::as_str).collect();
+                let mut writer = BlockWriter::create(self.fs.as_ref(), &path, &texts, identity)?;
+                merge::run(inputs, &symbols.renamed, &mut |pairs, columns| writer.series(pairs, columns))?;
+                writer.finish()?;
+                self.fs.sync_dir(&blocks_dir).map_err(Db::io("sync", &blocks_dir))?;
+                Block::open(self.fs.as_ref(), &path, Arc::clone(&self.cache))
+            })
+            .and_then(|block| self.write_manifest(maintenance, manifest).map(|()| block));
+        let merged = match merged {
+            Ok(block) => Arc::new(block),
+            Err(error) => {
+                // What is left of it is in nobody's way: its number is not used again before the next start.
+                let _ = self.fs.remove_file(&path);
+                return Err(error);
+            }
+        };
+        {
+            let mut data = self.shared.data.write();
+            let kept = data.blocks.iter().filter(|b| !gone(b.meta().seq)).map(Arc::clone);
+            let mut blocks: Vec<Arc<Block>> = kept.chain([merged]).collect();
+            blocks.sort_by_key(|block| block.meta().rank);
+            data.blocks = Arc::new(blocks);
+        }
+        self.remove_blocks(inputs);
+        Ok(())
+    }
+}

@@ -1,0 +1,272 @@
+//! The flush of the head: a checkpoint in the WAL, blocks of what came before it, and then the WAL is cut.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::sync_channel;
+
+use sonde_disk::{Position, WalError, write_atomic};
+use sonde_model::TimestampMs;
+
+use crate::block::{Block, BlockWriter, Identity};
+use crate::data::Frozen;
+use crate::db::{Db, Maintenance};
+use crate::head::Samples;
+use crate::manifest::Manifest;
+use crate::{Error, layout, record};
+
+/// Pieces into which the cursors and the metadata of a checkpoint are cut.
+const CHECKPOINT_PIECE: usize = 1 << 20;
+
+/// A WAL that has grown over so many segments is cut by a flush even if the head holds no samples.
+const WAL_SEGMENTS_KEPT: u64 = 8;
+
+impl Db {
+    /// Writes the head into blocks and frees its part of the WAL. Series that are stale or idle leave the head.
+    pub fn flush(&self, now: TimestampMs) -> Result<(), Error> {
+        let mut maintenance = self.maintenance.lock();
+        self.flush_locked(&mut maintenance, now)
+    }
+
+    /// Whether the head is so large or so old that it should be flushed.
+    pub(crate) fn flush_is_due(&self, maintenance: &Maintenance, now: TimestampMs) -> bool {
+        let options = &self.shared.options;
+        let data = self.shared.data.read();
+        let aged = now.saturating_sub(maintenance.last_flush) >= options.head_span_ms;
+        data.frozen.is_some()
+            || data.active.bytes() >= options.head_bytes
+            || (aged && (data.active.count() > 0 || self.shared.registry.read().len() > 0))
+            || self.wal.size_bytes() > options.wal_segment_bytes.saturating_mul(WAL_SEGMENTS_KEPT)
+    }
+
+    pub(crate) fn flush_locked(&self, maintenance: &mut Maintenance, now: TimestampMs) -> Result<(), Error> {
+        let done = self.try_flush(maintenance, now);
+        let stats = &self.shared.stats;
+        match &done {
+            Ok(()) => stats.flushes.fetch_add(1, Relaxed),
+            Err(_) => stats.flush_failures.fetch_add(1, Relaxed),
+        };
+        done
+    }
+
+    fn try_flush(&self, maintenance: &mut Maintenance, now: TimestampMs) -> Result<(), Error> {
+        // What an earlier flush could not write comes first: flushes become blocks in their order.
+        self.write_frozen(maintenance, now)?;
+        let has_samples = self.shared.data.read().active.count() > 0;
+        if has_samples || self.wal.size_bytes() > self.shared.options.wal_segment_bytes {
+            maintenance.frozen_from = Some(self.freeze()?);
+            self.write_frozen(maintenance, now)?;
+        }
+        self.evict(now);
+        maintenance.last_flush = now;
+        Ok(())
+    }
+
+    /// Writes a checkpoint and, once it is durable, puts the samples that came before it aside. Answers where the
+    /// WAL has to begin once those samples are in blocks.
+    fn freeze(&self) -> Result<Position, Error> {
+        let (start_sender, start) = sync_channel(1);
+        let (done_sender, done) = sync_channel(1);
+        {
+            let mut judge = self.shared.judge.lock();
+            let flush = judge.next_flush;
+            judge.next_flush += 1;
+            judge.epoch += 1;
+            let pieces = {
+                let data = self.shared.data.read();
+                let metadata = data.metadata.iter().map(|(name, entry)| (name.as_str(), entry));
+                record::checkpoint(flush, u64::from(judge.epoch), judge.streams.iter(), metadata, CHECKPOINT_PIECE)
+            };
+            let failures = judge.failures;
+            self.wal.rotate_with(Box::new(move |position| {
+                // The receiver is gone only if a later step failed, and then nobody needs the position.
+                let _ = start_sender.send(position);
+            }))?;
+            let last = pieces.len() - 1;
+            for (i, piece) in pieces.into_iter().enumerate() {
+                if i < last {
+                    // A piece that fails makes the end of the checkpoint fail as well: they share the queue.
+                    let failed = Arc::clone(&self.shared);
+                    let on_piece = move |result: Result<Position, WalError>| {
+                        if result.is_err() {
+                            failed.judge.lock().failures += 1;
+                        }
+                    };
+                    self.wal.append(piece, Box::new(on_piece))?;
+                    continue;
+                }
+                let shared = Arc::clone(&self.shared);
+                let done_sender = done_sender.clone();
+                let on_end = move |result: Result<Position, WalError>| {
+                    // What was on its way and failed is recorded as taken in this checkpoint: it must not count.
+                    let unchanged = shared.judge.lock().failures == failures;
+                    let frozen = result.map(|_| unchanged && shared.freeze(flush));
+                    let _ = done_sender.send(frozen);
+                };
+                self.wal.append(piece, Box::new(on_end))?;
+            }
+        }
+        drop(done_sender);
+        let frozen = done.recv().unwrap_or(Err(WalError::Closed))?;
+        let start = start.recv().unwrap_or(Err(WalError::Closed))?;
+        if !frozen {
+            let reason = "a batch failed while the checkpoint was written; the flush will be tried again".to_owned();
+            return Err(Error::NotWritten { reason });
+        }
+        Ok(start)
+    }
+
+    /// Writes what was put aside into blocks, one for each partition of time, makes them count, and cuts the WAL.
+    fn write_frozen(&self, maintenance: &mut Maintenance, now: TimestampMs) -> Result<(), Error> {
+        let Some(Frozen { flush, samples }) = self.shared.data.read().frozen.clone() else { return Ok(()) };
+        let mut written = Vec::new();
+        let result = self.write_partitions(maintenance, &samples, now, &mut written);
+        let manifest = Manifest {
+            flushed: flush,
+            blocks: maintenance.manifest.blocks.iter().copied().chain(written.iter().map(|b| b.meta().seq)).collect(),
+        };
+        if let Err(error) = result.and_then(|()| self.write_manifest(maintenance, manifest)) {
+            self.remove_blocks(&written);
+            return Err(error);
+        }
+        {
+            let mut data = self.shared.data.write();
+            let mut blocks: Vec<Arc<Block>> = data.blocks.iter().map(Arc::clone).collect();
+            blocks.extend(written);
+            blocks.sort_by_key(|block| block.meta().rank);
+            data.blocks = Arc::new(blocks);
+            data.frozen = None;
+            self.shared.head_bytes.store(data.bytes(), Relaxed);
+        }
+        if let Some(position) = maintenance.frozen_from.take() {
+            self.wal.truncate_before(position)?;
+        }
+        Ok(())
+    }
+
+    fn write_partitions(
+        &self,
+        maintenance: &mut Maintenance,
+        samples: &Samples,
+        now: TimestampMs,
+        written: &mut Vec<Arc<Block>>,
+    ) -> Result<(), Error> {
+        let width = self.shared.options.partition_ms();
+        let Some((min, max)) = samples.times() else { return Ok(()) };
+        let sorted = self.sorted_series(samples);
+        let symbols: Vec<&str> = sorted.symbols.iter().map(String::as_str).collect();
+        // Only partitions that have samples are looked at: a stray sample must not make thousands of them.
+        let mut partitions = BTreeSet::from([min.div_euclid(width), max.div_euclid(width)]);
+        for (slot, _) in &sorted.series {
+            if let Some((from, to)) = samples.times_of(*slot) {
+                partitions.extend(from.div_euclid(width)..=to.div_euclid(width));
+            }
+        }
+        for partition in partitions {
+            let (from, to) = (partition * width, partition.saturating_add(1).saturating_mul(width) - 1);
+            let with_samples = || {
+                sorted
+                    .series
+                    .iter()
+                    .filter(|(slot, _)| samples.overlaps(*slot, from, to))
+                    .map(|(slot, pairs)| (&sorted.pairs[pairs.clone()], samples.read(*slot, from, to)))
+            };
+            let mut series = with_samples().filter(|(_, columns)| !columns.is_empty()).peekable();
+            if series.peek().is_none() {
+                continue;
+            }
+            let (seq, path) = self.next_block(maintenance);
+            let identity = Identity { seq, rank: seq, level: 0, created: now };
+            let block = BlockWriter::create(self.fs.as_ref(), &path, &symbols, identity).and_then(|mut writer| {
+                series.try_for_each(|(pairs, columns)| writer.series(pairs, &columns))?;
+                writer.finish()?;
+                Block::open(self.fs.as_ref(), &path, Arc::clone(&self.cache))
+            });
+            match block {
+                Ok(block) => written.push(Arc::new(block)),
+                Err(error) => {
+                    // What is left of it is in nobody's way: its number is not used again before the next start.
+                    let _ = self.fs.remove_file(&path);
+                    return Err(error);
+                }
+            }
+        }
+        let blocks_dir = layout::blocks(&self.dir);
+        self.fs.sync_dir(&blocks_dir).map_err(Db::io("sync", &blocks_dir))
+    }
+
+    /// The series that have samples, by their labels, and the sorted symbols of those labels.
+    fn sorted_series(&self, samples: &Samples) -> Sorted {
+        let registry = self.shared.registry.read();
+        let slots: Vec<u32> = registry.live_slots().filter(|slot| samples.times_of(*slot).is_some()).collect();
+        let mut symbols: Vec<u32> =
+            slots.iter().flat_map(|slot| registry.pairs(*slot).iter().flat_map(|(n, v)| [*n, *v])).collect();
+        symbols.sort_unstable();
+        symbols.dedup();
+        symbols.sort_unstable_by_key(|symbol| registry.text(*symbol));
+        let mut renamed = vec![u32::MAX; symbols.iter().max().map_or(0, |max| *max as usize + 1)];
+        for (new, old) in symbols.iter().enumerate() {
+            renamed[*old as usize] = new as u32;
+        }
+        let mut pairs = Vec::new();
+        let mut series: Vec<(u32, std::ops::Range<usize>)> = Vec::with_capacity(slots.len());
+        for slot in slots {
+            let start = pairs.len();
+            pairs.extend(registry.pairs(slot).iter().map(|(n, v)| (renamed[*n as usize], renamed[*v as usize])));
+            series.push((slot, start..pairs.len()));
+        }
+        series.sort_unstable_by(|a, b| pairs[a.1.clone()].cmp(&pairs[b.1.clone()]));
+        let symbols = symbols.into_iter().map(|symbol| registry.text(symbol).to_owned()).collect();
+        Sorted { symbols, pairs, series }
+    }
+
+    /// Removes the series that are stale or idle from the head.
+    fn evict(&self, now: TimestampMs) {
+        let idle_before = now.saturating_sub(self.shared.options.idle_ms);
+        let mut judge = self.shared.judge.lock();
+        let leaving = judge.leaving(&self.shared.registry.read(), &self.shared.data.read(), idle_before);
+        if leaving.is_empty() {
+            return;
+        }
+        let mut registry = self.shared.registry.write();
+        let mut data = self.shared.data.write();
+        for slot in &leaving {
+            judge.forget(*slot);
+            data.forget(*slot);
+        }
+        registry.remove(&leaving);
+        self.shared.stats.series_removed.fetch_add(leaving.len() as u64, Relaxed);
+    }
+
+    /// The number and the file of the next block.
+    pub(crate) fn next_block(&self, maintenance: &mut Maintenance) -> (u64, PathBuf) {
+        let seq = maintenance.next_seq;
+        maintenance.next_seq += 1;
+        (seq, layout::block(&self.dir, seq))
+    }
+
+    /// Makes a manifest count.
+    pub(crate) fn write_manifest(&self, maintenance: &mut Maintenance, mut manifest: Manifest) -> Result<(), Error> {
+        manifest.blocks.sort_unstable();
+        let path = layout::manifest(&self.dir);
+        write_atomic(self.fs.as_ref(), &path, &manifest.encode()).map_err(Db::io("write", &path))?;
+        maintenance.manifest = manifest;
+        Ok(())
+    }
+
+    /// Removes the files of blocks that do not count. What cannot be removed now goes at the next start.
+    pub(crate) fn remove_blocks(&self, blocks: &[Arc<Block>]) {
+        for block in blocks {
+            if let Err(error) = self.fs.remove_file(block.path()) {
+                tracing::warn!(block = %block.path().display(), %error, "a dropped block could not be removed yet");
+            }
+        }
+    }
+}
+
+struct Sorted {
+    symbols: Vec<String>,
+    pairs: Vec<(u32, u32)>,
+    series: Vec<(u32, std::ops::Range<usize>)>,
+}

@@ -1,0 +1,13 @@
+//! The head: the series that are alive, their index, and their samples since the last flush.
+//!
+//! Strings live once, series are numbers, samples lie in slabs. The head knows nothing of files or of the WAL.
+
+mod arena;
+mod probe;
+pub(crate) mod registry;
+pub(crate) mod samples;
+mod symbols;
+mod tail;
+
+pub(crate) use registry::Registry;
+pub(crate) use samples::Samples;

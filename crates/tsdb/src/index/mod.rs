@@ -1,0 +1,7 @@
+//! From matchers to series: sorted lists of numbers, and how matchers become operations on them.
+//!
+//! The head and the blocks both keep an inverted index; what they share is here.
+
+pub(crate) mod pattern;
+pub(crate) mod postings;
+pub(crate) mod resolve;

@@ -1,0 +1,174 @@
+//! Series, label names and label values out of head and blocks, without decoding samples.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use sonde_model::{Labels, Matcher, TimestampMs};
+
+use crate::SelectError;
+use crate::block::{Block, BlockIndex};
+use crate::data::Data;
+use crate::db::Db;
+use crate::head::Registry;
+use crate::index::resolve::resolve;
+
+impl Db {
+    /// The label sets of the series that match all matchers and may have samples in the range, sorted, at most
+    /// `limit`.
+    pub fn series(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        limit: usize,
+    ) -> Result<Vec<Labels>, SelectError> {
+        let mut found = First::new(limit);
+        let blocks = self.visit_head(matchers, from, to, &mut |registry, slot| found.put(registry.labels(slot)));
+        for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
+            self.visit_block(block, matchers, from, to, &mut |index, entry| {
+                found.put(index.labels(&entry.pairs)?);
+                Ok(())
+            })?;
+        }
+        Ok(found.into_vec())
+    }
+
+    /// The label names of the series that match all matchers and may have samples in the range, sorted, at most
+    /// `limit`. Without matchers a block answers by its range as a whole.
+    pub fn label_names(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        limit: usize,
+    ) -> Result<Vec<String>, SelectError> {
+        let mut found = First::new(limit);
+        if matchers.is_empty() {
+            let blocks = {
+                let registry = self.shared.registry.read();
+                let data = self.shared.data.read();
+                let seen = |name: &&str| registry.values(name).any(|(_, slots)| any_overlaps(&data, slots, from, to));
+                registry.names().filter(seen).for_each(|name| found.put(name.to_owned()));
+                Arc::clone(&data.blocks)
+            };
+            for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
+                let names = self.noting_damage(block, BlockIndex::new(block).names())?;
+                names.into_iter().for_each(|name| found.put(name));
+            }
+            return Ok(found.into_vec());
+        }
+        let mut symbols = BTreeSet::new();
+        let blocks = self.visit_head(matchers, from, to, &mut |registry, slot| {
+            let new = registry.pairs(slot).iter().filter(|(name, _)| symbols.insert(*name));
+            new.for_each(|(name, _)| found.put(registry.text(*name).to_owned()));
+        });
+        for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
+            let mut symbols = BTreeSet::new();
+            self.visit_block(block, matchers, from, to, &mut |index, entry| {
+                for (name, _) in &entry.pairs {
+                    if symbols.insert(*name) {
+                        found.put(index.text(*name)?);
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(found.into_vec())
+    }
+
+    /// The values that label `name` has in the series that match all matchers and may have samples in the range,
+    /// sorted, at most `limit`. Without matchers a block answers by its range as a whole.
+    pub fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        limit: usize,
+    ) -> Result<Vec<String>, SelectError> {
+        let mut found = First::new(limit);
+        if matchers.is_empty() {
+            let blocks = {
+                let registry = self.shared.registry.read();
+                let data = self.shared.data.read();
+                let seen = registry.values(name).filter(|(_, slots)| any_overlaps(&data, slots, from, to));
+                seen.for_each(|(value, _)| found.put(value.to_owned()));
+                Arc::clone(&data.blocks)
+            };
+            for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
+                let visited = BlockIndex::new(block).values(name, &mut |value| {
+                    found.put(value.to_owned());
+                    Ok(ControlFlow::Continue(()))
+                });
+                self.noting_damage(block, visited)?;
+            }
+            return Ok(found.into_vec());
+        }
+        let mut symbols = BTreeSet::new();
+        let blocks = self.visit_head(matchers, from, to, &mut |registry, slot| {
+            let pair = registry.pairs(slot).iter().find(|(n, _)| registry.text(*n) == name);
+            if let Some((_, value)) = pair.filter(|(_, value)| symbols.insert(*value)) {
+                found.put(registry.text(*value).to_owned());
+            }
+        });
+        for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
+            let mut symbols = BTreeSet::new();
+            let label = self.noting_damage(block, BlockIndex::new(block).find(name))?;
+            self.visit_block(block, matchers, from, to, &mut |index, entry| {
+                let pair = entry.pairs.iter().find(|(n, _)| Some(*n) == label);
+                if let Some((_, value)) = pair.filter(|(_, value)| symbols.insert(*value)) {
+                    found.put(index.text(*value)?);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(found.into_vec())
+    }
+
+    /// Visits the matching series of the head that may have samples in the range, and gives the blocks of the same
+    /// moment.
+    fn visit_head(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        visit: &mut dyn FnMut(&Registry, u32),
+    ) -> Arc<Vec<Arc<Block>>> {
+        let registry = self.shared.registry.read();
+        let Ok(slots) = resolve(&*registry, matchers);
+        let data = self.shared.data.read();
+        slots.into_iter().filter(|slot| data.overlaps(*slot, from, to)).for_each(|slot| visit(&registry, slot));
+        Arc::clone(&data.blocks)
+    }
+}
+
+fn any_overlaps(data: &Data, slots: &[u32], from: TimestampMs, to: TimestampMs) -> bool {
+    slots.iter().any(|slot| data.overlaps(*slot, from, to))
+}
+
+/// The first items, in their order, of all that were put; never more than `limit` are held.
+struct First<T> {
+    items: BTreeSet<T>,
+    limit: usize,
+}
+
+impl<T: Ord> First<T> {
+    fn new(limit: usize) -> Self {
+        First { items: BTreeSet::new(), limit }
+    }
+
+    fn put(&mut self, item: T) {
+        if self.items.len() >= self.limit && self.items.last().is_none_or(|last| item >= *last) {
+            return;
+        }
+        self.items.insert(item);
+        if self.items.len() > self.limit {
+            self.items.pop_last();
+        }
+    }
+
+    fn into_vec(self) -> Vec<T> {
+        self.items.into_iter().collect()
+    }
+}

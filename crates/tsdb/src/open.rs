@@ -1,0 +1,316 @@
+//! Opening a store: manifest, blocks, then the WAL from the last flush on. Damage is set aside and reported.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use parking_lot::{Mutex, RwLock};
+use sonde_disk::{Fs, SyncPolicy, Wal, WalOptions, read_all, write_atomic};
+use sonde_model::TimestampMs;
+
+use crate::block::{Block, PageCache};
+use crate::codec::DecodeError;
+use crate::data::Data;
+use crate::db::{Db, Maintenance};
+use crate::head::Registry;
+use crate::judge::Judge;
+use crate::manifest::{self, Manifest};
+use crate::record::{self, BatchRecord, Item, Record};
+use crate::shared::Shared;
+use crate::streams::{StreamId, Streams};
+use crate::{Error, Metadata, Options, Stats, layout};
+
+/// What opening a store found.
+#[derive(Debug, Default)]
+pub struct OpenReport {
+    /// What the WAL says about itself: records, the tail that was cut, damage.
+    pub wal: sonde_disk::OpenReport,
+    /// Blocks that were opened.
+    pub blocks: usize,
+    /// Blocks that were set aside because they are damaged: their samples are not in the answers.
+    pub quarantined: Vec<Quarantined>,
+    /// Why the manifest could not be read. All blocks that can be read were taken instead.
+    pub manifest_damage: Option<String>,
+    /// Samples that came back from the WAL.
+    pub samples: u64,
+    /// Series that came back from the WAL.
+    pub series: usize,
+    /// Samples whose series definition was lost with damaged WAL records.
+    pub orphans: u64,
+    /// Records that pass their checksum and still cannot be read.
+    pub unreadable_records: u64,
+    /// Why the first of those cannot be read.
+    pub first_unreadable: Option<String>,
+}
+
+/// A block that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Where the file is now; where it was, if it is missing or could not be renamed.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl OpenReport {
+    /// Whether data was lost or set aside.
+    pub fn is_damaged(&self) -> bool {
+        !self.wal.damage.is_empty()
+            || !self.quarantined.is_empty()
+            || self.manifest_damage.is_some()
+            || self.orphans > 0
+            || self.unreadable_records > 0
+    }
+}
+
+impl Db {
+    /// Opens the store in `dir`, which is made if it is not there. Damage is set aside and reported, never a reason
+    /// not to start.
+    pub fn open(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        options: Options,
+        now: TimestampMs,
+    ) -> Result<(Arc<Db>, OpenReport), Error> {
+        let blocks_dir = layout::blocks(dir);
+        fs.create_dir_all(&blocks_dir).map_err(Db::io("create", &blocks_dir))?;
+        let lock = fs.lock(&layout::lock(dir)).map_err(|source| match source.kind() {
+            std::io::ErrorKind::WouldBlock => Error::Locked { dir: dir.to_owned() },
+            _ => Error::Io { action: "lock", path: layout::lock(dir), source },
+        })?;
+        let mut report = OpenReport::default();
+        let stats = Stats::default();
+        let cache = Arc::new(PageCache::new(options.cache_bytes));
+        let listed = list_blocks(fs.as_ref(), dir)?;
+        let known = read_manifest(fs.as_ref(), dir, &mut report)?;
+        let mut manifest = match &known {
+            Some(manifest) => manifest.clone(),
+            None => Manifest { flushed: 0, blocks: listed.iter().copied().collect() },
+        };
+        let next_seq = listed.iter().chain(&manifest.blocks).max().map_or(1, |seq| seq + 1);
+        if known.is_some() {
+            remove_leftovers(fs.as_ref(), dir, &listed, &manifest);
+        }
+        let blocks = open_blocks(fs.as_ref(), dir, &mut manifest, &cache, &mut report)?;
+        if known.as_ref() != Some(&manifest) {
+            let path = layout::manifest(dir);
+            write_atomic(fs.as_ref(), &path, &manifest.encode()).map_err(Db::io("write", &path))?;
+        }
+        stats.blocks_quarantined.store(report.quarantined.len() as u64, Relaxed);
+        report.blocks = blocks.len();
+
+        let manifest_is_lost = report.manifest_damage.is_some();
+        let mut replay = Replay::new(manifest.flushed, manifest_is_lost, &mut report);
+        let wal_options = WalOptions {
+            segment_bytes: options.wal_segment_bytes,
+            max_pending_bytes: options.wal_pending_bytes,
+            max_record_bytes: options.wal_record_bytes,
+            sync: SyncPolicy::Immediate,
+        };
+        let opened = Wal::open(Arc::clone(&fs), &layout::wal(dir), wal_options, &mut |_, bytes| replay.record(bytes));
+        let Replay { registry, mut data, mut judge, epoch, newest_flush, .. } = replay;
+        let (wal, wal_report) = opened?;
+        report.wal = wal_report;
+        report.samples = data.count();
+        report.series = registry.len();
+        stats.replay_orphans.store(report.orphans, Relaxed);
+
+        data.blocks = Arc::new(blocks);
+        judge.epoch = epoch + 1;
+        judge.next_flush = newest_flush.max(manifest.flushed) + 1;
+        judge.adopt(&registry, &data);
+        let head_bytes = AtomicUsize::new(data.bytes());
+        let shared = Arc::new(Shared {
+            judge: Mutex::new(judge),
+            registry: RwLock::new(registry),
+            data: RwLock::new(data),
+            head_bytes,
+            retention_paused: AtomicBool::new(false),
+            options,
+            stats,
+        });
+        let maintenance = Mutex::new(Maintenance { manifest, next_seq, last_flush: now, frozen_from: None });
+        let db = Db { shared, wal, fs, dir: dir.to_owned(), cache, maintenance, _lock: lock };
+        Ok((Arc::new(db), report))
+    }
+}
+
+fn list_blocks(fs: &dyn Fs, dir: &Path) -> Result<BTreeSet<u64>, Error> {
+    let blocks_dir = layout::blocks(dir);
+    let entries = fs.list(&blocks_dir).map_err(Db::io("list", &blocks_dir))?;
+    Ok(entries.iter().filter(|e| !e.is_dir).filter_map(|e| layout::block_seq(&e.name)).collect())
+}
+
+/// The manifest; an empty one for a new store, `None` for one that cannot be read.
+fn read_manifest(fs: &dyn Fs, dir: &Path, report: &mut OpenReport) -> Result<Option<Manifest>, Error> {
+    let path = layout::manifest(dir);
+    if !fs.exists(&path).map_err(Db::io("look for", &path))? {
+        if fs.exists(&layout::wal(dir)).map_err(Db::io("look for", &path))? {
+            report.manifest_damage = Some("the file is missing".to_owned());
+            return Ok(None);
+        }
+        // Written before the WAL is made, so that only a lost manifest is ever missing.
+        write_atomic(fs, &path, &Manifest::default().encode()).map_err(Db::io("write", &path))?;
+        return Ok(Some(Manifest::default()));
+    }
+    let decoded = match read_all(fs, &path, manifest::MAX_BYTES) {
+        Ok(bytes) => Manifest::decode(&bytes).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match decoded {
+        Ok(manifest) => Ok(Some(manifest)),
+        Err(reason) => {
+            tracing::error!(path = %path.display(), reason, "the manifest is damaged; all readable blocks are taken");
+            report.manifest_damage = Some(reason);
+            Ok(None)
+        }
+    }
+}
+
+/// Removes the files of flushes and merges that did not get as far as the manifest, and of blocks that were dropped.
+fn remove_leftovers(fs: &dyn Fs, dir: &Path, listed: &BTreeSet<u64>, manifest: &Manifest) {
+    for seq in listed.iter().filter(|seq| manifest.blocks.binary_search(seq).is_err()) {
+        let path = layout::block(dir, *seq);
+        if let Err(error) = fs.remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "a left-over block could not be removed");
+        }
+    }
+}
+
+/// Opens the blocks of the manifest, in the order of their ranks. Damaged ones leave the manifest.
+fn open_blocks(
+    fs: &dyn Fs,
+    dir: &Path,
+    manifest: &mut Manifest,
+    cache: &Arc<PageCache>,
+    report: &mut OpenReport,
+) -> Result<Vec<Arc<Block>>, Error> {
+    let mut blocks = Vec::new();
+    let mut kept = Vec::new();
+    for seq in std::mem::take(&mut manifest.blocks) {
+        let path = layout::block(dir, seq);
+        match Block::open(fs, &path, Arc::clone(cache)) {
+            Ok(block) => {
+                kept.push(seq);
+                blocks.push(Arc::new(block));
+            }
+            Err(error) => report.quarantined.push(set_aside(fs, &path, &error)),
+        }
+    }
+    manifest.blocks = kept;
+    blocks.sort_by_key(|block| block.meta().rank);
+    Ok(blocks)
+}
+
+/// Renames a damaged block, so that it is kept for a look and never opened again.
+pub(crate) fn set_aside(fs: &dyn Fs, path: &Path, error: &Error) -> Quarantined {
+    let reason = match error {
+        Error::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
+    };
+    let aside = layout::damaged(path);
+    tracing::error!(block = %path.display(), reason, "a block is damaged and was set aside");
+    match fs.rename(path, &aside) {
+        Ok(()) => Quarantined { path: aside, reason },
+        Err(_) => Quarantined { path: path.to_owned(), reason },
+    }
+}
+
+/// What comes back from the WAL.
+struct Replay<'r> {
+    registry: Registry,
+    data: Data,
+    judge: Judge,
+    flushed: u64,
+    newest_flush: u64,
+    epoch: u32,
+    /// Slots as the records number them, to slots of the new head; of one epoch.
+    slots: HashMap<u32, u32, foldhash::fast::RandomState>,
+    /// What came with a checkpoint whose end has not been read.
+    cursors: Vec<(StreamId, sonde_model::Cursor)>,
+    metadata: Vec<(String, Metadata)>,
+    /// Without a manifest a checkpoint counts if the WAL begins with it: the WAL is only cut after a flush.
+    trusts_first_checkpoint: bool,
+    report: &'r mut OpenReport,
+}
+
+impl<'r> Replay<'r> {
+    fn new(flushed: u64, trusts_first_checkpoint: bool, report: &'r mut OpenReport) -> Self {
+        Replay {
+            registry: Registry::default(),
+            data: Data::default(),
+            judge: Judge::default(),
+            flushed,
+            newest_flush: 0,
+            epoch: 0,
+            slots: HashMap::default(),
+            cursors: Vec::new(),
+            metadata: Vec::new(),
+            trusts_first_checkpoint,
+            report,
+        }
+    }
+
+    fn record(&mut self, bytes: &[u8]) {
+        if let Err(error) = self.read(bytes) {
+            self.report.unreadable_records += 1;
+            self.report.first_unreadable.get_or_insert_with(|| error.to_string());
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        match record::read(bytes)? {
+            Record::Batch(batch) => return self.batch(batch),
+            Record::Cursors(cursors) => self.cursors.extend(cursors),
+            Record::Metadata(metadata) => {
+                self.metadata.extend(metadata.into_iter().map(|(name, entry)| (name.to_owned(), entry)));
+            }
+            Record::Checkpoint { flush, epoch } => {
+                let counts = flush <= self.flushed || self.trusts_first_checkpoint;
+                let (cursors, metadata) = (std::mem::take(&mut self.cursors), std::mem::take(&mut self.metadata));
+                if counts {
+                    // All that came before is in blocks, and what is remembered of it came with the checkpoint.
+                    self.registry = Registry::default();
+                    self.data = Data::default();
+                    self.judge.streams = Streams::default();
+                    cursors.into_iter().for_each(|(stream, cursor)| self.judge.streams.restore(stream, cursor));
+                    self.data.metadata = metadata.into_iter().collect();
+                }
+                self.newest_flush = self.newest_flush.max(flush);
+                self.begin_epoch(u32::try_from(epoch).map_err(|_| DecodeError::OutOfRange)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn batch(&mut self, batch: BatchRecord<'_>) -> Result<(), DecodeError> {
+        self.trusts_first_checkpoint = false;
+        let epoch = u32::try_from(batch.epoch).map_err(|_| DecodeError::OutOfRange)?;
+        if epoch != self.epoch {
+            self.begin_epoch(epoch);
+        }
+        if let Some((id, checksum)) = batch.cursor {
+            self.judge.streams.record(id, checksum);
+        }
+        for (name, entry) in &batch.metadata {
+            self.data.metadata.insert((*name).to_owned(), entry.clone());
+        }
+        let Replay { registry, data, slots, report, .. } = self;
+        batch.walk(&mut |item| match item {
+            Item::Definition { slot, labels } => {
+                let series = registry.find(labels).unwrap_or_else(|| registry.insert(labels));
+                slots.insert(slot, series.slot);
+            }
+            Item::Sample { slot, timestamp, value } => match slots.get(&slot) {
+                Some(slot) => data.apply(*slot, timestamp, &value),
+                None => report.orphans += 1,
+            },
+        })
+    }
+
+    fn begin_epoch(&mut self, epoch: u32) {
+        self.epoch = epoch;
+        self.slots.clear();
+    }
+}

@@ -1,0 +1,160 @@
+//! Samples out of head and blocks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use sonde_model::{Labels, Matcher, Series, TimestampMs};
+
+use crate::block::{Block, BlockIndex, Caching, HeldPage, SeriesEntry};
+use crate::columns::{Columns, overlay};
+use crate::db::Db;
+use crate::index::resolve::resolve;
+use crate::record::Value;
+use crate::{Error, SelectError, SelectLimits};
+
+type ByLabels = HashMap<Labels, Columns, foldhash::fast::RandomState>;
+
+impl Db {
+    /// The series that match all matchers, with their samples from `from` to `to` inclusive, sorted by labels. Stale
+    /// markers are included. Series without samples in the range are left out.
+    pub fn select(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        limits: &SelectLimits,
+    ) -> Result<Vec<Series>, SelectError> {
+        let mut budget = Budget { limits: *limits, samples: 0 };
+        let mut of_head: Vec<(Labels, Columns)> = Vec::new();
+        let blocks = {
+            let registry = self.shared.registry.read();
+            let Ok(slots) = resolve(&*registry, matchers);
+            let data = self.shared.data.read();
+            for slot in slots {
+                let columns = data.read(slot, from, to);
+                if !columns.is_empty() {
+                    budget.spend(of_head.len() + 1, columns.len())?;
+                    of_head.push((registry.labels(slot), columns));
+                }
+            }
+            Arc::clone(&data.blocks)
+        };
+        let mut all = ByLabels::default();
+        for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
+            let mut held = HeldPage::default();
+            self.visit_block(block, matchers, from, to, &mut |index, entry| {
+                let columns = block.samples(entry, from, to, Caching::Keep, &mut held)?;
+                if columns.is_empty() {
+                    return Ok(());
+                }
+                let labels = index.labels(&entry.pairs)?;
+                let n = columns.len();
+                overlay(all.entry(labels).or_default(), columns);
+                budget.spend(all.len(), n)
+            })?;
+        }
+        for (labels, columns) in of_head {
+            overlay(all.entry(labels).or_default(), columns);
+        }
+        budget.spend(all.len(), 0)?;
+        let series = |(labels, c): (Labels, Columns)| Series { labels, floats: c.floats, histograms: c.histograms };
+        let mut found: Vec<Series> = all.into_iter().map(series).collect();
+        found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(found)
+    }
+
+    /// The newest sample of a series of the head in any block. What cannot be read is taken for nothing: the series
+    /// then begins anew, as a counter does after a reset.
+    pub(crate) fn last_in_blocks(&self, slot: u32) -> Option<(TimestampMs, Value)> {
+        let (labels, blocks) = {
+            let registry = self.shared.registry.read();
+            registry.generation(slot)?;
+            (registry.labels(slot), Arc::clone(&self.shared.data.read().blocks))
+        };
+        let matchers: Vec<Matcher> = labels.iter().map(|(n, v)| Matcher::equal(n, v)).collect();
+        let mut newest: Option<(TimestampMs, Value)> = None;
+        for block in blocks.iter() {
+            let after = newest.as_ref().map_or(TimestampMs::MIN, |(t, _)| *t);
+            if block.meta().max_time < after {
+                continue;
+            }
+            let visited = self.visit_block(block, &matchers, after, TimestampMs::MAX, &mut |_, entry| {
+                if entry.pairs.len() != labels.len() {
+                    return Ok(());
+                }
+                let columns = block.samples(entry, after, TimestampMs::MAX, Caching::Keep, &mut HeldPage::default())?;
+                let float = columns.floats.timestamps.last().zip(columns.floats.values.last());
+                if let Some((t, v)) = float {
+                    newest = Some((*t, Value::Float(v.to_bits())));
+                }
+                let histogram = columns.histograms.timestamps.last().zip(columns.histograms.values.last());
+                if let Some((t, h)) = histogram
+                    && float.is_none_or(|(f, _)| t > f)
+                {
+                    newest = Some((*t, Value::Histogram(Box::new(h.clone()))));
+                }
+                Ok(())
+            });
+            if let Err(error) = visited {
+                tracing::warn!(%error, "the last value of a delta series could not be read");
+            }
+        }
+        newest
+    }
+
+    /// Visits the matching series of a block that have chunks in the range.
+    pub(crate) fn visit_block(
+        &self,
+        block: &Block,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        visit: &mut dyn FnMut(&BlockIndex<'_>, &SeriesEntry) -> Result<(), SelectError>,
+    ) -> Result<(), SelectError> {
+        let index = BlockIndex::new(block);
+        let numbers = self.noting_damage(block, resolve(&index, matchers))?;
+        let mut refused = None;
+        let visited = block.visit_series(numbers, Caching::Keep, &mut |entry| {
+            if refused.is_none()
+                && entry.chunks.iter().any(|c| c.min <= to && c.max >= from)
+                && let Err(error) = visit(&index, entry)
+            {
+                refused = Some(error);
+            }
+            Ok(())
+        });
+        self.noting_damage(block, visited)?;
+        match refused {
+            None => Ok(()),
+            Some(SelectError::Storage(error)) => Ok(self.noting_damage(block, Err(error))?),
+            Some(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn noting_damage<T>(&self, block: &Block, result: Result<T, Error>) -> Result<T, Error> {
+        if let Err(Error::DamagedBlock { .. }) = &result {
+            self.shared.stats.corrupt_pages.fetch_add(1, Relaxed);
+            tracing::error!(block = %block.path().display(), "a query met damage in a block");
+        }
+        result
+    }
+}
+
+struct Budget {
+    limits: SelectLimits,
+    samples: usize,
+}
+
+impl Budget {
+    fn spend(&mut self, series: usize, samples: usize) -> Result<(), SelectError> {
+        self.samples += samples;
+        if series > self.limits.max_series {
+            return Err(SelectError::TooManySeries { limit: self.limits.max_series });
+        }
+        if self.samples > self.limits.max_samples {
+            return Err(SelectError::TooManySamples { limit: self.limits.max_samples });
+        }
+        Ok(())
+    }
+}

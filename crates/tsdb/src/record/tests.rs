@@ -1,0 +1,74 @@
+//! Records give back what was written and take any bytes without panic.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn id(seq: u64) -> BatchId {
+    BatchId { agent: AgentId([7; 16]), epoch: 3, signal: Signal::Metrics, seq }
+}
+
+#[test]
+fn a_batch_comes_back() {
+    let mut registry = Registry::default();
+    let a = registry.insert(&[("__name__", "up"), ("instance", "a"), ("job", "x")]).slot;
+    let b = registry.insert(&[("__name__", "up"), ("instance", "b"), ("job", "x")]).slot;
+    let c = registry.insert(&[("__name__", "down")]).slot;
+    let help = Metadata { kind: MetricKind::Gauge, help: "is it up?".to_owned(), unit: String::new() };
+    let mut writer = BatchWriter::new(9, Some((id(4), 77)), &[("up".to_owned(), help.clone())], 4);
+    [a, b, c].iter().for_each(|slot| writer.define(*slot, &registry));
+    writer.float(b, 1000, 1.5);
+    writer.float(a, 999, sonde_model::stale_nan());
+    writer.histogram(c, 2000, &Histogram::stale());
+    let bytes = writer.finish();
+    let Ok(Record::Batch(batch)) = read(&bytes) else { panic!("not a batch") };
+    assert_eq!((batch.epoch, batch.cursor, &batch.metadata), (9, Some((id(4), 77)), &vec![("up", help)]));
+    let (mut definitions, mut samples) = (Vec::new(), Vec::new());
+    let walked = batch.walk(&mut |item| match item {
+        Item::Definition { slot, labels } => definitions.push((slot, format!("{labels:?}"))),
+        Item::Sample { slot, timestamp, value } => samples.push((slot, timestamp, value)),
+    });
+    assert_eq!(walked, Ok(()));
+    assert_eq!(definitions[1].1, r#"[("__name__", "up"), ("instance", "b"), ("job", "x")]"#);
+    assert_eq!(definitions[2].1, r#"[("__name__", "down")]"#);
+    assert_eq!(samples[0], (b, 1000, Value::Float(1.5f64.to_bits())));
+    assert_eq!(samples[1], (a, 999, Value::Float(sonde_model::STALE_NAN_BITS)));
+    assert!(matches!(&samples[2].2, Value::Histogram(h) if h.is_stale()));
+}
+
+#[test]
+fn a_checkpoint_comes_back_in_pieces() {
+    let cursors: Vec<(StreamId, Cursor)> = (0..20u64)
+        .map(|epoch| {
+            let mut cursor = Cursor::default();
+            (1..50).filter(|seq| *seq != 40).for_each(|seq| cursor.record(seq, seq as u32 * 3));
+            (StreamId { epoch, ..id(1).into() }, cursor)
+        })
+        .collect();
+    let metadata = Metadata { kind: MetricKind::Counter, help: "h".repeat(100), unit: "s".to_owned() };
+    let metrics: Vec<String> = (0..20).map(|i| format!("m{i}")).collect();
+    let records =
+        checkpoint(5, 6, cursors.iter().map(|(s, c)| (s, c)), metrics.iter().map(|m| (m.as_str(), &metadata)), 1000);
+    let (mut found, mut names, mut ended) = (Vec::new(), 0, false);
+    for record in &records {
+        assert!(record.len() < 2000 && !ended);
+        match read(record).unwrap() {
+            Record::Cursors(some) => found.extend(some),
+            Record::Metadata(some) => names += some.len(),
+            Record::Checkpoint { flush: 5, epoch: 6 } => ended = true,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(ended && records.len() > 5);
+    assert_eq!((found, names), (cursors, 20));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_taken_without_panic(kind in 0u8..6, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let record = [&[kind, VERSION], &bytes[..]].concat();
+        if let Ok(Record::Batch(batch)) = read(&record) {
+            let _ = batch.walk(&mut |_| {});
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What the store shares with the callbacks of its WAL. It does not hold the WAL, so that nothing keeps itself alive.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use parking_lot::{Mutex, RwLock};
+use sonde_disk::WalError;
+use sonde_model::BatchId;
+
+use crate::batch::SeriesRef;
+use crate::data::{Accepted, Data, Frozen};
+use crate::head::Registry;
+use crate::judge::Judge;
+use crate::streams::Waiter;
+use crate::{Error, Metadata, Options, Stats};
+
+/// The state of a store. Locks are taken in the order of the fields: judge, registry, data.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) judge: Mutex<Judge>,
+    pub(crate) registry: RwLock<Registry>,
+    pub(crate) data: RwLock<Data>,
+    /// A copy of what `data` says about its bytes, to be read without its lock.
+    pub(crate) head_bytes: AtomicUsize,
+    pub(crate) retention_paused: AtomicBool,
+    pub(crate) options: Options,
+    pub(crate) stats: Stats,
+}
+
+/// What has to be done when a batch is durable or has failed.
+pub(crate) struct Completion {
+    pub(crate) accepted: Arc<Vec<Accepted>>,
+    pub(crate) metadata: Vec<(String, Metadata)>,
+    /// The series that the record defines.
+    pub(crate) defined: Vec<SeriesRef>,
+    pub(crate) epoch: u32,
+    pub(crate) cursor: Option<BatchId>,
+    /// Set where the batch repeats samples that were on their way: if any batch fails meanwhile, this one has to be
+    /// sent again as well.
+    pub(crate) depends_on_failures: Option<u64>,
+    pub(crate) on_durable: Waiter,
+}
+
+impl Shared {
+    /// Runs on the WAL's thread, in WAL order.
+    pub(crate) fn complete(&self, completion: Completion, result: Result<(), WalError>) {
+        let Completion { accepted, metadata, defined, epoch, cursor, depends_on_failures, on_durable } = completion;
+        let written = result.is_ok();
+        if written {
+            self.apply(&accepted, metadata);
+        }
+        drop(accepted);
+        let (waiters, failures) = {
+            let mut judge = self.judge.lock();
+            if written {
+                judge.written(&defined, epoch);
+            } else {
+                self.stats.failed_batches.fetch_add(1, Relaxed);
+                judge.failed(&self.data.read());
+            }
+            (cursor.map(|id| judge.streams.end(id, written)).unwrap_or_default(), judge.failures)
+        };
+        let outcome = match result {
+            Err(error) => Err(error.to_string()),
+            Ok(()) if depends_on_failures.is_some_and(|before| before != failures) => {
+                Err("a batch that it repeats was not written".to_owned())
+            }
+            Ok(()) => Ok(()),
+        };
+        for waiter in std::iter::once(on_durable).chain(waiters) {
+            waiter(outcome.clone().map_err(|reason| Error::NotWritten { reason }));
+        }
+    }
+
+    /// Puts the samples of the head aside for flush `flush`; true if there was room for them. Runs on the WAL's thread,
+    /// so that exactly what comes before the checkpoint is put aside.
+    pub(crate) fn freeze(&self, flush: u64) -> bool {
+        let mut data = self.data.write();
+        if data.frozen.is_some() {
+            return false;
+        }
+        let samples = Arc::new(std::mem::take(&mut data.active));
+        data.frozen = Some(Frozen { flush, samples });
+        true
+    }
+
+    fn apply(&self, accepted: &[Accepted], metadata: Vec<(String, Metadata)>) {
+        let mut data = self.data.write();
+        for sample in accepted {
+            data.apply(sample.slot, sample.timestamp, &sample.value);
+        }
+        for (name, entry) in metadata {
+            data.metadata.insert(name, entry);
+        }
+        self.head_bytes.store(data.bytes(), Relaxed);
+    }
+}

@@ -1,0 +1,248 @@
+//! One promise a test, each small enough to read.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use sonde_disk::MemFs;
+use sonde_model::{AgentId, BatchId, CursorVerdict, Histogram, MatchOp, Matcher, Signal, Span, stale_nan};
+use sonde_tsdb::{AppendError, BatchSample, BatchValue, Metadata, MetricKind, Options, RejectReason, Source};
+
+use crate::support::*;
+
+const UP: &[(&str, &str)] = &[("__name__", "up"), ("job", "a")];
+
+fn reasons(outcome: &sonde_tsdb::Outcome) -> Vec<RejectReason> {
+    outcome.rejected.iter().map(|r| r.reason).collect()
+}
+
+#[test]
+fn samples_survive_a_restart_a_flush_and_a_merge() {
+    let fs = Arc::new(MemFs::new());
+    let (db, _) = open(Arc::clone(&fs) as _, Options::default());
+    let mut expected = Vec::new();
+    for round in 0..6i64 {
+        let up = series(&db, UP);
+        for i in 0..50 {
+            let t = NOW + (round * 50 + i) * 15_000;
+            append(&db, batch(Source::Push, vec![float(up, t, (t % 97) as f64 / 10.0)]), t);
+            expected.push((t, (t % 97) as f64 / 10.0));
+        }
+        assert_eq!(floats(&db, UP), expected);
+        db.flush(NOW + HOUR).unwrap();
+        assert_eq!(floats(&db, UP), expected);
+    }
+    assert_eq!(db.status().blocks, 6);
+    db.compact(NOW + HOUR).unwrap();
+    assert_eq!((db.status().blocks, db.status().samples), (1, 0));
+    assert_eq!(floats(&db, UP), expected);
+    drop(db);
+    let (db, report) = open(fs, Options::default());
+    assert!(!report.is_damaged(), "{report:?}");
+    assert_eq!((report.blocks, report.samples), (1, 0));
+    assert_eq!(floats(&db, UP), expected);
+}
+
+#[test]
+fn samples_are_judged() {
+    let (db, _) = open(Arc::new(MemFs::new()), Options::default());
+    let up = series(&db, UP);
+    let push = |samples| append(&db, batch(Source::Push, samples), NOW);
+    assert_eq!(push(vec![float(up, NOW, 1.0), float(up, NOW, 1.0), float(up, NOW, 2.0)]).duplicates, 1);
+    let outcome = push(vec![
+        float(up, NOW + 11 * MINUTE, 1.0),
+        float(up, NOW - 2 * HOUR, 1.0),
+        float(up, NOW - 20 * DAY, 1.0),
+        float(up, NOW - MINUTE, 5.0),
+        float(up, NOW - MINUTE, 5.0),
+        float(up, NOW - MINUTE, 6.0),
+        BatchSample { series: up, timestamp: NOW - 2, value: BatchValue::FloatDelta(1.0) },
+    ]);
+    use RejectReason::{DuplicateTimestamp, OutOfOrder, TooFarAhead, TooLate};
+    assert_eq!(reasons(&outcome), [TooFarAhead, TooLate, TooLate, DuplicateTimestamp, OutOfOrder]);
+    assert_eq!((outcome.accepted, outcome.duplicates), (1, 1));
+    let agent = append(&db, batch(Source::AgentLink, vec![float(up, NOW - 2 * HOUR, 1.0)]), NOW);
+    assert_eq!(agent.accepted, 1);
+    let rules = append(&db, batch(Source::Rules, vec![float(up, NOW, 7.0), float(up, NOW - MINUTE, 8.0)]), NOW);
+    assert_eq!(rules.accepted, 2);
+    assert_eq!(floats(&db, UP), [(NOW - 2 * HOUR, 1.0), (NOW - MINUTE, 8.0), (NOW, 7.0)]);
+    assert_eq!(db.stats().rejected(TooLate), 2);
+    assert_eq!(db.stats().late_samples.load(Relaxed), 3);
+}
+
+#[test]
+fn deltas_add_up_across_flush_restart_and_eviction() {
+    let fs = Arc::new(MemFs::new());
+    let (mut db, _) = open(Arc::clone(&fs) as _, Options { idle_ms: 0, ..Options::default() });
+    let delta = |series, timestamp, v| BatchSample { series, timestamp, value: BatchValue::FloatDelta(v) };
+    let grow = |series, timestamp, n: f64| BatchSample {
+        series,
+        timestamp,
+        value: BatchValue::HistogramDelta(Box::new(Histogram {
+            count: n,
+            sum: n,
+            positive_spans: vec![Span { offset: n as i32, length: 1 }],
+            positive_buckets: vec![n],
+            ..Histogram::default()
+        })),
+    };
+    let hist = &[("__name__", "h")];
+    for i in 0..8 {
+        let (c, h) = (series(&db, UP), series(&db, hist));
+        let t = NOW + i * 1000;
+        append(&db, batch(Source::Push, vec![delta(c, t, 2.5), grow(h, t, (i + 1) as f64)]), t);
+        match i {
+            2 | 6 => {
+                db.flush(t + HOUR).unwrap();
+                assert_eq!(db.status().series, 0, "both series are idle");
+                let stale = send(&db, batch(Source::Push, vec![delta(c, t + 1, 1.0)]), t);
+                assert_eq!(stale.unwrap_err(), AppendError::StaleRef);
+            }
+            4 => {
+                drop(db);
+                db = open(Arc::clone(&fs) as _, Options { idle_ms: 0, ..Options::default() }).0;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(floats(&db, UP).last(), Some(&(NOW + 7000, 20.0)));
+    let found = select(&db, &[Matcher::equal("__name__", "h")], i64::MIN, i64::MAX);
+    let last = found[0].histograms.values.last().unwrap();
+    assert_eq!((found[0].histograms.len(), last.count), (8, 36.0));
+    assert_eq!(last.positive_buckets.iter().sum::<f64>(), 36.0);
+}
+
+#[test]
+fn a_numbered_batch_is_taken_once() {
+    let fs = Arc::new(MemFs::new());
+    let (mut db, _) = open(Arc::clone(&fs) as _, Options::default());
+    let id = |seq| BatchId { agent: AgentId([1; 16]), epoch: 1, signal: Signal::Metrics, seq };
+    let numbered = |db: &sonde_tsdb::Db, seq: u64, checksum: u32| {
+        let sample = float(series(db, UP), NOW + seq as i64, seq as f64);
+        let batch = sonde_tsdb::Batch { cursor: Some((id(seq), checksum)), ..batch(Source::AgentLink, vec![sample]) };
+        send(db, batch, NOW).map(|(outcome, durable)| {
+            wait(&durable).unwrap();
+            outcome.verdict
+        })
+    };
+    for restart in 0..3u64 {
+        let seq = restart + 1;
+        assert_eq!(numbered(&db, seq, 7), Ok(CursorVerdict::New));
+        for old in 1..=seq {
+            assert_eq!(numbered(&db, old, 7), Ok(CursorVerdict::Duplicate));
+            assert_eq!(numbered(&db, old, 8), Err(AppendError::CursorConflict { id: id(old) }));
+        }
+        assert_eq!(numbered(&db, 9_999, 7), Err(AppendError::CursorTooFarAhead { id: id(9_999) }));
+        if restart == 1 {
+            db.flush(NOW).unwrap();
+        }
+        drop(db);
+        db = open(Arc::clone(&fs) as _, Options::default()).0;
+    }
+    assert_eq!(floats(&db, UP).len(), 3);
+    assert_eq!(db.cursors()[0].1.mark(), 3);
+}
+
+#[test]
+fn the_newcomer_is_refused_when_the_head_is_full() {
+    let (db, _) = open(Arc::new(MemFs::new()), Options { max_series: 2, ..Options::default() });
+    let (a, b) = (series(&db, UP), series(&db, &[("__name__", "b")]));
+    assert!(db.series_ref(&[("__name__", "c")]).is_err());
+    assert_eq!(db.stats().series_refused.load(Relaxed), 1);
+    append(&db, batch(Source::Push, vec![float(a, NOW, 1.0), float(b, NOW, stale_nan())]), NOW);
+    db.flush(NOW).unwrap();
+    // The stale series has made room, the other one goes on under its old ref.
+    series(&db, &[("__name__", "c")]);
+    append(&db, batch(Source::Push, vec![float(a, NOW + 1, 2.0)]), NOW);
+    assert_eq!(floats(&db, UP), [(NOW, 1.0), (NOW + 1, 2.0)]);
+}
+
+#[test]
+fn labels_are_listed_from_head_and_blocks() {
+    let (db, _) = open(Arc::new(MemFs::new()), Options::default());
+    let put = |labels: &[(&str, &str)], t: i64| {
+        let sample = float(series(&db, labels), t, 1.0);
+        append(&db, batch(Source::AgentLink, vec![sample]), NOW);
+    };
+    put(&[("__name__", "old"), ("zone", "x")], NOW - 2 * DAY);
+    put(&[("__name__", "new"), ("host", "h")], NOW);
+    series(&db, &[("__name__", "invisible"), ("never", "n")]);
+    for _ in 0..2 {
+        let names = |matchers: &[Matcher], from, to| db.label_names(matchers, from, to, 100).unwrap();
+        assert_eq!(names(&[], i64::MIN, i64::MAX), ["__name__", "host", "zone"]);
+        assert_eq!(names(&[], NOW - HOUR, NOW), ["__name__", "host"]);
+        assert_eq!(names(&[Matcher::equal("zone", "x")], i64::MIN, i64::MAX), ["__name__", "zone"]);
+        let values = |name, matchers: &[Matcher]| db.label_values(name, matchers, i64::MIN, i64::MAX, 100).unwrap();
+        assert_eq!(values("__name__", &[]), ["new", "old"]);
+        assert_eq!(values("__name__", &[Matcher::equal("host", "h")]), ["new"]);
+        assert_eq!(values("nothing", &[]), [""; 0]);
+        assert_eq!(db.label_values("__name__", &[], i64::MIN, i64::MAX, 1).unwrap(), ["new"]);
+        let old = Matcher::new("__name__", MatchOp::Regex, "o.*").unwrap();
+        assert_eq!(db.series(&[old], i64::MIN, i64::MAX, 10).unwrap()[0].to_string(), "old{zone=\"x\"}");
+        assert_eq!(db.series(&[], NOW, NOW, 10).unwrap().len(), 1);
+        db.flush(NOW).unwrap();
+    }
+}
+
+#[test]
+fn metadata_is_kept() {
+    let fs = Arc::new(MemFs::new());
+    let (db, _) = open(Arc::clone(&fs) as _, Options { max_metadata: 2, ..Options::default() });
+    let entry = |help: &str| Metadata { kind: MetricKind::Gauge, help: help.to_owned(), unit: "s".to_owned() };
+    let put = |name: &str, help: &str| {
+        let metadata = vec![(name.to_owned(), entry(help))];
+        append(&db, sonde_tsdb::Batch { metadata, ..batch(Source::Push, Vec::new()) }, NOW);
+    };
+    put("a", "first");
+    put("b", "second");
+    put("c", "too many");
+    put("a", "changed");
+    let up = series(&db, UP);
+    append(&db, batch(Source::Push, vec![float(up, NOW, 1.0)]), NOW);
+    db.flush(NOW).unwrap();
+    drop(db);
+    let (db, _) = open(fs, Options::default());
+    let expected = [("a".to_owned(), entry("changed")), ("b".to_owned(), entry("second"))];
+    assert_eq!(db.metadata(None, 10), expected);
+    assert_eq!(db.metadata(Some("b"), 10), expected[1..]);
+}
+
+#[test]
+fn retention_drops_whole_blocks_and_pauses_when_the_clock_leaps() {
+    let options = Options { retention_ms: 10 * DAY, ..Options::default() };
+    let (db, _) = open(Arc::new(MemFs::new()), options);
+    let up = series(&db, UP);
+    for day in 0..5 {
+        let t = NOW + day * DAY;
+        append(&db, batch(Source::Push, vec![float(up, t, 1.0)]), t);
+    }
+    db.flush(NOW + 4 * DAY).unwrap();
+    assert_eq!(db.status().blocks, 5);
+    db.maintain(NOW + 12 * DAY).unwrap();
+    assert_eq!((db.status().blocks, db.status().retention_paused), (5, true));
+    let up = series(&db, UP);
+    append(&db, batch(Source::Push, vec![float(up, NOW + 12 * DAY, 1.0)]), NOW + 12 * DAY);
+    db.maintain(NOW + 12 * DAY).unwrap();
+    assert!(!db.status().retention_paused);
+    let left: Vec<i64> = floats(&db, UP).iter().map(|(t, _)| (t - NOW) / DAY).collect();
+    assert_eq!(left, [2, 3, 4, 12]);
+    assert_eq!(db.stats().blocks_expired.load(Relaxed), 2);
+}
+
+#[test]
+fn reads_are_bounded() {
+    let (db, _) = open(Arc::new(MemFs::new()), Options::default());
+    for i in 0..5 {
+        let one = series(&db, &[("__name__", "m"), ("i", &i.to_string())]);
+        append(&db, batch(Source::Push, (0..10).map(|t| float(one, NOW + t, 1.0)).collect()), NOW);
+    }
+    let limited = |max_series, max_samples| {
+        let limits = sonde_tsdb::SelectLimits { max_series, max_samples };
+        db.select(&all(), i64::MIN, i64::MAX, &limits).map(|s| s.len()).map_err(|e| e.to_string())
+    };
+    for _ in 0..2 {
+        assert_eq!(limited(5, 50), Ok(5));
+        assert!(limited(4, 50).unwrap_err().starts_with("more than 4 series"));
+        assert!(limited(5, 49).unwrap_err().starts_with("more than 49 samples"));
+        db.flush(NOW).unwrap();
+    }
+}

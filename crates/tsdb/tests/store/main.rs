@@ -1,0 +1,4 @@
+//! The store through its public interface: what it promises, under crashes, faults and damage.
+
+mod basics;
+mod support;
