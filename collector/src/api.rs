@@ -120,3 +120,6 @@ async fn not_found(request: Request) -> Response {
     );
     (StatusCode::NOT_FOUND, text).into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use sonde_disk::WalStats;
 use sonde_model::Signal;
 use sonde_otlp::{Export, receiver};
 use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
 use sonde_runtime::telemetry::Telemetry;
 use sonde_runtime::{Metric, Registry};
-use sonde_tsdb::{Db, HeadStatus, RejectReason, Stats};
+use sonde_tsdb::{Db, HeadStatus, OpenReport, RejectReason, Stats};
 
 use crate::api::ApiStats;
 use crate::ingest::{IngestStats, LabelProblem};
@@ -90,6 +91,7 @@ fn register_receiver(registry: &Registry, stats: &Arc<receiver::Stats>) {
 pub(crate) fn register_core(server: &Arc<Server>) {
     let Some(core) = server.core() else { return };
     register_store(&server.registry, &core.db);
+    register_wal(&server.registry, core.db.wal_stats());
     register_ingest(&server.registry, &core.ingest);
     let source = Source { registry: &server.registry, owner: server };
     let rules =
@@ -207,6 +209,53 @@ fn register_store(registry: &Registry, db: &Arc<Db>) {
     for (name, help, read) in gauges {
         source.gauge(name, help, move |db| read(&db.status()));
     }
+}
+
+/// Registers what opening the store found: it does not change any more.
+pub(crate) fn register_opening(registry: &Registry, report: &OpenReport) {
+    let found = [
+        (
+            "sonde_tsdb_wal_damaged_ranges_total",
+            "Damaged ranges of the log at the start.",
+            report.wal.damage.len() as u64,
+        ),
+        (
+            "sonde_tsdb_wal_unreadable_records_total",
+            "Records of the log that could not be read.",
+            report.unreadable_records,
+        ),
+        ("sonde_tsdb_wal_replayed_samples_total", "Samples that came back from the log at the start.", report.samples),
+    ];
+    for (name, help, count) in found {
+        registry.register(Metric::counter(name, help), move || count as f64);
+    }
+}
+
+fn register_wal(registry: &Registry, stats: &Arc<WalStats>) {
+    let source = Source { registry, owner: stats };
+    let counters: [Counter<WalStats>; 10] = [
+        ("sonde_tsdb_wal_records_total", "Records of the log that are on disk.", |s| &s.records),
+        ("sonde_tsdb_wal_record_bytes_total", "Bytes of those records.", |s| &s.bytes),
+        ("sonde_tsdb_wal_syncs_total", "Syncs of the log that succeeded.", |s| &s.syncs),
+        ("sonde_tsdb_wal_busy_total", "Records refused because too many bytes waited for the disk.", |s| &s.busy),
+        ("sonde_tsdb_wal_failed_records_total", "Records that could not be written.", |s| &s.failed_records),
+        ("sonde_tsdb_wal_disk_full_total", "Batches of records that failed because the disk was full.", |s| {
+            &s.disk_full
+        }),
+        ("sonde_tsdb_wal_failed_writes_total", "Writes of the log that failed.", |s| &s.failed_writes),
+        ("sonde_tsdb_wal_failed_syncs_total", "Syncs of the log that failed.", |s| &s.failed_syncs),
+        ("sonde_tsdb_wal_abandoned_segments_total", "Segments given up after a failed write or sync.", |s| {
+            &s.abandoned_segments
+        }),
+        ("sonde_tsdb_wal_callback_panics_total", "Callbacks that panicked.", |s| &s.callback_panics),
+    ];
+    for (name, help, counter) in counters {
+        source.counter(name, help, move |s| load(counter(s)));
+    }
+    source.gauge("sonde_tsdb_wal_pending_bytes", "Bytes of the log that wait for their sync.", |s| {
+        load(&s.pending_bytes)
+    });
+    source.gauge("sonde_tsdb_wal_segments", "Segments of the log.", |s| load(&s.segments));
 }
 
 fn register_ingest(registry: &Registry, ingest: &Arc<crate::ingest::Ingest>) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sonde_alerting::RuleFile;
 use sonde_disk::Fs;
 use sonde_runtime::Stage;
-use sonde_tsdb::Db;
+use sonde_tsdb::{Db, OpenReport};
 use tokio_util::sync::CancellationToken;
 
 use crate::server::{Core, Server};
@@ -32,15 +32,16 @@ pub(super) fn spawn(start: Start) {
     storage.spawn("store", async move {
         let (server, fs) = (Arc::clone(&start.server), Arc::clone(&start.fs));
         let opening = tokio::task::spawn_blocking(move || open(&server, fs));
-        let db = opening.await.map_err(|e| Error::Panicked(e.to_string()))??;
+        let (db, report) = opening.await.map_err(|e| Error::Panicked(e.to_string()))??;
         let token = start.storage.token();
         let core = start.server.set_store(db);
         telemetry::register_core(&start.server);
+        telemetry::register_opening(&start.server.registry, &report);
         spawn_pipelines(&start.server, core, start.rule_files, &start.pipelines);
         maintain(&start.server, &core.db, &token).await;
         let db = Arc::clone(&core.db);
         let closing = tokio::task::spawn_blocking(move || db.close());
-        closing.await.map_err(|e| Error::Panicked(e.to_string()))?.map_err(Error::Store)
+        closing.await.map_err(|e| Error::Panicked(e.to_string()))
     });
 }
 
@@ -53,16 +54,40 @@ enum Error {
     Panicked(String),
 }
 
-fn open(server: &Server, fs: Arc<dyn Fs>) -> Result<Arc<Db>, Error> {
+fn open(server: &Server, fs: Arc<dyn Fs>) -> Result<(Arc<Db>, OpenReport), Error> {
     let dir = server.flags.data_dir.join("tsdb");
     let started = server.clock.monotonic();
     let options = store_options(&server.config.load());
-    let db = Arc::new(Db::default());
-    let report = "it keeps nothing yet";
-    drop((fs, options));
+    let (db, report) = Db::open(fs, &dir, options, server.clock.now_ms()).map_err(Error::Store)?;
     let took = server.clock.monotonic().saturating_sub(started);
-    tracing::warn!(?took, ?report, "the metrics store in {} is open", dir.display());
-    Ok(db)
+    let (series, samples, blocks) = (report.series, report.samples, report.blocks);
+    tracing::info!(series, samples, blocks, ?took, "the metrics store in {} is open", dir.display());
+    tell_damage(&report);
+    Ok((db, report))
+}
+
+/// Says what was lost or set aside, each range and each file.
+fn tell_damage(report: &OpenReport) {
+    if let Some(tail) = &report.wal.truncated_tail {
+        let bytes = tail.bytes;
+        tracing::warn!("{bytes} bytes at the end of the write-ahead log, never acknowledged, were cut off");
+    }
+    for range in &report.wal.damage {
+        tracing::error!("damage in the write-ahead log, samples were lost: {range}");
+    }
+    for block in &report.quarantined {
+        tracing::error!("damage in a block, it was set aside as {}: {}", block.path.display(), block.reason);
+    }
+    if let Some(reason) = &report.manifest_damage {
+        tracing::error!("damage in the list of blocks, all blocks that can be read were taken: {reason}");
+    }
+    if report.orphans > 0 {
+        tracing::error!("{} samples lost their series with damaged records of the write-ahead log", report.orphans);
+    }
+    if let Some(reason) = &report.first_unreadable {
+        let count = report.unreadable_records;
+        tracing::error!("{count} records of the write-ahead log cannot be read, the first because: {reason}");
+    }
 }
 
 /// Starts what reads from and writes into the store by itself: rules, notifications, the collector's own metrics.

@@ -1,0 +1,380 @@
+//! Requests against the whole router over a real store in memory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
+use sonde_disk::{Fs, MemFs};
+use sonde_proto::remote_write::{
+    BucketSpan, Count, Histogram, Label, MetricMetadata, Sample, TimeSeries, WriteRequest, compress, encode,
+};
+use sonde_runtime::{Clock, ManualClock};
+use sonde_tsdb::{Db, Options};
+use tower::ServiceExt;
+
+use super::main_router;
+use crate::config::Config;
+use crate::flags::Flags;
+use crate::notify::Notifier;
+use crate::server::Server;
+
+/// A collector without ports, whose store lies in memory.
+struct Fixture {
+    server: Arc<Server>,
+    router: Router,
+    clock: ManualClock,
+}
+
+impl Fixture {
+    fn new(config: Config, flags: Flags) -> Self {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let (clock, hand) = Clock::manual(60_000);
+        let notifier = Notifier::new(clock.clone()).expect("a client");
+        let server = Arc::new(Server::new(config, flags, clock, notifier));
+        crate::telemetry::register_server(&server);
+        let limits = crate::settings::otlp_limits(&server.config.load());
+        let router = main_router(&server, &limits);
+        Fixture { server, router, clock: hand }
+    }
+
+    /// One whose store is open.
+    fn open() -> Self {
+        Self::open_with(Config::default(), Flags::default())
+    }
+
+    fn open_with(config: Config, flags: Flags) -> Self {
+        let fixture = Self::new(config, flags);
+        let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
+        let options: Options = crate::settings::store_options(&fixture.server.config.load());
+        let (db, _) = Db::open(fs, Path::new("/data/tsdb"), options, 60_000).expect("an empty store");
+        fixture.server.set_store(db);
+        crate::telemetry::register_core(&fixture.server);
+        fixture
+    }
+
+    async fn send(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.expect("the router answers")
+    }
+
+    async fn answer(&self, request: Request<Body>) -> (u16, String) {
+        let response = self.send(request).await;
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 64 << 20).await.expect("a body");
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        self.answer(Request::get(path).body(Body::empty()).expect("a request")).await
+    }
+
+    async fn write(&self, request: &WriteRequest) -> (u16, String) {
+        self.post_write(&[], compress(&encode(request)).expect("it fits")).await
+    }
+
+    async fn post_write(&self, headers: &[(&str, &str)], body: Vec<u8>) -> (u16, String) {
+        let mut request = Request::post("/api/v1/write");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.answer(request.body(Body::from(body)).expect("a request")).await
+    }
+}
+
+fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> TimeSeries {
+    let label = |(name, value): &(&str, &str)| Label { name: (*name).into(), value: (*value).into() };
+    let sample = |(timestamp, value): &(i64, f64)| Sample { value: *value, timestamp: *timestamp };
+    TimeSeries {
+        labels: labels.iter().map(label).collect(),
+        samples: samples.iter().map(sample).collect(),
+        ..TimeSeries::default()
+    }
+}
+
+fn of(timeseries: Vec<TimeSeries>) -> WriteRequest {
+    WriteRequest { timeseries, ..WriteRequest::default() }
+}
+
+/// What `fixtures/cases.txt` says is in the store.
+fn data() -> WriteRequest {
+    let times = [0, 15_000, 30_000, 45_000, 60_000];
+    let with = |values: [f64; 5]| times.into_iter().zip(values).collect::<Vec<_>>();
+    let mut latency = series(&[("__name__", "latency"), ("job", "a")], &[]);
+    latency.histograms.push(histogram(3, &[1, 1]));
+    let metadata = MetricMetadata {
+        kind: 1,
+        metric_family_name: "http_requests_total".into(),
+        help: "Requests.".into(),
+        ..MetricMetadata::default()
+    };
+    WriteRequest {
+        timeseries: vec![
+            series(&[("__name__", "up"), ("instance", "1"), ("job", "a")], &with([1.0; 5])),
+            series(
+                &[("__name__", "http_requests_total"), ("code", "200"), ("job", "a")],
+                &with([0.0, 30.0, 60.0, 90.0, 120.0]),
+            ),
+            series(&[("__name__", "service.requests"), ("http.route", "/x")], &with([5.0; 5])),
+            series(
+                &[("job", "b"), ("__name__", "odd")],
+                &with([f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e-7, 0.1]),
+            ),
+            latency,
+        ],
+        metadata: vec![metadata],
+    }
+}
+
+/// A native histogram at 60 s; deltas are those of whole counts.
+fn histogram(count: u64, deltas: &[i64]) -> Histogram {
+    Histogram {
+        count: Some(Count::Int(count)),
+        sum: 4.5,
+        positive_spans: vec![BucketSpan { offset: 0, length: deltas.len() as u32 }],
+        positive_deltas: deltas.to_vec(),
+        timestamp: 60_000,
+        ..Histogram::default()
+    }
+}
+
+#[tokio::test]
+async fn answers_are_those_of_the_table() {
+    let fixture = Fixture::open();
+    assert_eq!(fixture.write(&data()).await, (204, String::new()));
+    let mut request = ("", "", "");
+    let mut cases = 0;
+    for line in include_str!("fixtures/cases.txt").lines() {
+        if let Some(rest) = line.strip_prefix("> ") {
+            let (method, rest) = rest.split_once(' ').expect("a method");
+            let (path, form) = rest.split_once(' ').unwrap_or((rest, ""));
+            request = (method, path, form);
+        } else if let Some(rest) = line.strip_prefix('<') {
+            let (partly, rest) = rest.strip_prefix('~').map_or((false, rest), |rest| (true, rest));
+            let rest = rest.trim_start();
+            let (status, body) = rest.split_once(' ').unwrap_or((rest, ""));
+            check(&fixture, request, status.parse().expect("a status"), body, partly).await;
+            cases += 1;
+        }
+    }
+    assert!(cases > 50, "only {cases} cases were read");
+}
+
+async fn check(fixture: &Fixture, (method, path, form): (&str, &str, &str), status: u16, body: &str, partly: bool) {
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let request = request.body(Body::from(form.to_owned())).expect("a request");
+    let (found_status, found) = fixture.answer(request).await;
+    assert_eq!(found_status, status, "{method} {path} {form}: {found}");
+    if partly {
+        assert!(found.contains(body), "{method} {path} {form}: {found}");
+    } else {
+        assert_eq!(found.trim_end(), body, "{method} {path} {form}");
+    }
+}
+
+#[tokio::test]
+async fn before_the_store_is_open_only_the_probes_are_served() {
+    let fixture = Fixture::new(Config::default(), Flags::default());
+    let (status, text) = fixture.get("/-/ready").await;
+    assert_eq!((status, text.contains("store: the store is being opened")), (503, true), "{text}");
+    assert_eq!(fixture.get("/-/healthy").await.0, 200);
+    for path in ["/api/v1/query?query=1", "/api/v1/labels", "/api/v1/rules", "/api/v1/status/tsdb"] {
+        let (status, text) = fixture.get(path).await;
+        assert_eq!((status, text.contains(r#""errorType":"unavailable""#)), (503, true), "{path}: {text}");
+    }
+    assert_eq!(fixture.write(&data()).await.0, 503);
+    assert_eq!(fixture.get("/").await.0, 200);
+    assert_eq!(fixture.get("/metrics").await.0, 200);
+}
+
+#[tokio::test]
+async fn answers_are_compressed_and_readable_from_web_pages() {
+    let fixture = Fixture::open();
+    for (encoding, expected) in [("gzip", Some("gzip")), ("zstd", Some("zstd")), ("identity", None)] {
+        let request =
+            Request::get("/api/v1/status/buildinfo").header("accept-encoding", encoding).header("origin", "http://x");
+        let response = fixture.send(request.body(Body::empty()).expect("a request")).await;
+        let header = |name| response.headers().get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+        assert_eq!((header("content-encoding"), header("access-control-allow-origin")), (expected, Some("*")));
+    }
+}
+
+#[tokio::test]
+async fn remote_write_answers_with_the_statuses_that_senders_expect() {
+    let fixture = Fixture::open();
+    let good = compress(&encode(&data())).expect("it fits");
+    const PROTOBUF: &str = "application/x-protobuf";
+    for (headers, status) in [
+        (vec![], 204),
+        (vec![("content-type", PROTOBUF), ("content-encoding", "snappy")], 204),
+        (vec![("content-type", "application/x-protobuf;proto=prometheus.WriteRequest")], 204),
+        (vec![("content-type", "application/x-protobuf;proto=io.prometheus.write.v2.Request")], 415),
+        (vec![("content-type", "application/json")], 415),
+        (vec![("content-type", PROTOBUF), ("content-encoding", "gzip")], 415),
+        (vec![("content-length", "999999999")], 413),
+    ] {
+        let (found, text) = fixture.post_write(&headers, good.clone()).await;
+        assert_eq!(found, status, "{headers:?}: {text}");
+        assert_eq!(text.is_empty(), status == 204, "{headers:?}: {text}");
+    }
+    for body in [&b""[..], b"garbage", &[0xff; 40], &good[..good.len() / 2], &[0xff, 0xff, 0xff, 0xff, 0x0f, 0]] {
+        let (found, text) = fixture.post_write(&[], body.to_vec()).await;
+        assert_eq!(found, 400, "{body:?}: {text}");
+    }
+    for body in [&[0x0a, 0x05, 0x01][..], &[0xff; 30], &[0x0a; 500]] {
+        let (found, text) = fixture.post_write(&[], compress(body).expect("it fits")).await;
+        assert_eq!(found, 400, "{body:?}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn bad_samples_are_refused_one_by_one() {
+    let fixture = Fixture::open();
+    fixture.clock.advance(std::time::Duration::from_secs(100_000));
+    let now = 60_000 + 100_000_000;
+    let mut broken = series(&[("__name__", "broken")], &[]);
+    broken.histograms.push(histogram(3, &[1, -7]));
+    let request = of(vec![
+        series(&[("__name__", "good")], &[(now, 1.0)]),
+        series(&[("job", "nameless")], &[(now, 1.0)]),
+        series(&[("__name__", "twice"), ("a", "1"), ("a", "2")], &[(now, 1.0), (now + 1, 2.0)]),
+        series(&[("__name__", "ahead")], &[(now, 1.0), (now + 3_600_000, 2.0)]),
+        broken,
+    ]);
+    let (status, text) = fixture.write(&request).await;
+    assert_eq!(status, 400, "{text}");
+    for part in [
+        "5 samples were refused:",
+        "1 further ahead of the clock than storage.max_ahead allows",
+        "1 with a histogram that contradicts itself",
+        "2 with a label name that comes twice",
+        "1 without a metric name",
+        "2 were stored",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // The same again is no error where the same was stored.
+    assert_eq!(fixture.write(&of(vec![series(&[("__name__", "good")], &[(now, 1.0)])])).await.0, 204);
+    let (status, text) = fixture.write(&of(vec![series(&[("__name__", "good")], &[(now, 2.0)])])).await;
+    assert_eq!(status, 400, "{text}");
+    assert!(text.contains("1 sample was refused: 1 with another value than the one stored") && text.contains("good"));
+    let late = of(vec![series(&[("__name__", "good")], &[(now - 7_200_000, 1.0)])]);
+    let (status, text) = fixture.write(&late).await;
+    assert_eq!((status, text.contains("older than storage.lateness")), (400, true), "{text}");
+    let (_, answer) =
+        fixture.get(&format!("/api/v1/query?query=count(%7B__name__=~%22.%2B%22%7D)&time={}", now / 1_000)).await;
+    assert!(answer.contains(r#""2"]"#), "good and ahead are stored: {answer}");
+}
+
+#[tokio::test]
+async fn limits_are_answered_before_memory_is_spent() {
+    let mut config = Config::default();
+    config.ingest.max_samples = 10;
+    let fixture = Fixture::open_with(config.clone(), Flags::default());
+    let many: Vec<(i64, f64)> = (0..11).map(|n| (50_000 + n, 1.0)).collect();
+    let (status, text) = fixture.write(&of(vec![series(&[("__name__", "many")], &many)])).await;
+    assert_eq!((status, text.contains("11 samples, the limit is 10")), (400, true), "{text}");
+
+    config.ingest.max_inflight = sonde_runtime::config::ByteSize(4096);
+    let fixture = Fixture::open_with(config, Flags::default());
+    let mut response = Request::post("/api/v1/write").header("content-length", "5000");
+    response = response.header("content-encoding", "snappy");
+    let response = fixture.send(response.body(Body::from(vec![0; 5000])).expect("a request")).await;
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(response.headers().get("retry-after").and_then(|v| v.to_str().ok()), Some("1"));
+}
+
+#[tokio::test]
+async fn admin_calls_answer_when_the_work_is_done() {
+    let flags = Flags { enable_admin_api: true, ..Flags::default() };
+    let fixture = Fixture::open_with(Config::default(), flags);
+    assert_eq!(fixture.write(&data()).await.0, 204);
+    for call in ["flush", "compact"] {
+        let request = Request::post(format!("/api/v1/admin/tsdb/{call}")).body(Body::empty()).expect("a request");
+        assert_eq!(fixture.answer(request).await, (204, String::new()));
+    }
+    let (_, status) = fixture.get("/api/v1/status/tsdb").await;
+    assert!(status.contains(r#""blockStats":{"numBlocks":1,"numSamples":21,"#), "{status}");
+    let (_, answer) = fixture.get("/api/v1/query?query=sum(http_requests_total)").await;
+    assert!(answer.contains(r#"[60,"120"]"#), "{answer}");
+}
+
+mod otlp {
+    //! Exactly-once over the consumer that the receivers call.
+
+    use sonde_model::{AgentId, BatchId, Signal};
+    use sonde_otlp::{Consumer, Export, Refused};
+    use sonde_proto::otlp::metrics::{
+        Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric, number_data_point,
+    };
+    use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
+
+    use super::Fixture;
+    use crate::consumer::OtlpConsumer;
+
+    fn body(points: &[(&str, u64, f64)]) -> Vec<u8> {
+        let metric = |(name, ms, value): &(&str, u64, f64)| Metric {
+            name: (*name).into(),
+            data: Some(metric::Data::Gauge(Gauge {
+                data_points: vec![NumberDataPoint {
+                    time_unix_nano: ms * 1_000_000,
+                    value: Some(number_data_point::Value::AsDouble(*value)),
+                    ..NumberDataPoint::default()
+                }],
+            })),
+            ..Metric::default()
+        };
+        let scope = ScopeMetrics { metrics: points.iter().map(metric).collect(), ..ScopeMetrics::default() };
+        let resource = ResourceMetrics { scope_metrics: vec![scope], ..ResourceMetrics::default() };
+        ExportMetricsServiceRequest { resource_metrics: vec![resource] }.encode_to_vec()
+    }
+
+    fn export(body: &[u8], seq: Option<u64>) -> Export {
+        let batch = seq.map(|seq| BatchId { agent: AgentId([7; 16]), epoch: 1, signal: Signal::Metrics, seq });
+        Export { signal: Signal::Metrics, body: body.to_vec().into(), batch, items: 1 }
+    }
+
+    #[tokio::test]
+    async fn a_numbered_batch_counts_once() {
+        let fixture = Fixture::open();
+        let consumer = OtlpConsumer::new(std::sync::Arc::clone(&fixture.server));
+        let first = body(&[("some.gauge", 60_000, 1.0)]);
+        for _ in 0..3 {
+            let accepted = consumer.consume(export(&first, Some(1))).await.expect("stored, or there already");
+            assert_eq!(accepted.rejected, 0);
+        }
+        let other = body(&[("some.gauge", 60_000, 2.0)]);
+        let refused = consumer.consume(export(&other, Some(1))).await;
+        assert!(matches!(&refused, Err(Refused::Conflict(text)) if text.contains("other content")), "{refused:?}");
+        consumer.consume(export(&other, Some(3))).await.expect("batches may overtake each other");
+        let far = consumer.consume(export(&other, Some(1_000_000))).await;
+        assert!(matches!(&far, Err(Refused::Busy { .. })), "{far:?}");
+
+        let db = &fixture.server.core().expect("open").db;
+        let stats = db.stats();
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!([&stats.batches, &stats.duplicate_batches, &stats.conflicting_batches].map(read), [2, 2, 1]);
+        let (_, answer) = fixture.get("/api/v1/query?query=some_gauge").await;
+        assert!(answer.contains(r#"[60,"1"]"#), "{answer}");
+        let (_, page) = fixture.get("/").await;
+        assert!(page.contains("agent 07070707070707070707070707070707") && page.contains("epoch 1, batch"), "{page}");
+    }
+
+    #[tokio::test]
+    async fn what_is_valid_is_stored_and_the_rest_is_told() {
+        let fixture = Fixture::open();
+        let consumer = OtlpConsumer::new(std::sync::Arc::clone(&fixture.server));
+        let mixed = body(&[("good", 60_000, 1.0), ("ahead", 3_600_000_000, 1.0), ("", 60_000, 1.0)]);
+        let accepted = consumer.consume(export(&mixed, None)).await.expect("stored in part");
+        assert_eq!(accepted.rejected, 2, "{}", accepted.message);
+        assert!(accepted.message.contains("storage.max_ahead"), "{}", accepted.message);
+        for garbage in [&b"garbage"[..], &[0xff; 100], &mixed[..mixed.len() - 2]] {
+            let refused = consumer.consume(export(garbage, None)).await;
+            assert!(matches!(refused, Err(Refused::Invalid(_))), "{refused:?}");
+        }
+        let spans = Export { signal: Signal::Traces, ..export(&mixed, None) };
+        let refused = consumer.consume(spans).await;
+        assert!(matches!(&refused, Err(Refused::Unsupported(text)) if text.contains("spans")), "{refused:?}");
+    }
+}
