@@ -9,6 +9,8 @@ pub struct FloatColumn {
     pub timestamps: Vec<TimestampMs>,
     /// One value a timestamp; stale markers are included.
     pub values: Vec<f64>,
+    /// When the counter that a sample shows began to count, 0 where that is not known. Empty where no sample has one.
+    pub starts: Vec<TimestampMs>,
 }
 
 /// Histogram samples in order of time; the columns have one length.
@@ -18,6 +20,8 @@ pub struct HistogramColumn {
     pub timestamps: Vec<TimestampMs>,
     /// One histogram a timestamp; stale markers are included.
     pub values: Vec<Histogram>,
+    /// When the histogram that a sample shows began to count, 0 where that is not known. Empty where no sample has one.
+    pub starts: Vec<TimestampMs>,
 }
 
 /// A series and its samples of a range of time. A timestamp is in one of the two columns, never in both.
@@ -34,6 +38,12 @@ pub struct Series {
 impl FloatColumn {
     /// Appends a sample.
     pub fn push(&mut self, timestamp: TimestampMs, value: f64) {
+        self.push_started(timestamp, 0, value);
+    }
+
+    /// Appends a sample with its start timestamp, 0 where that is not known.
+    pub fn push_started(&mut self, timestamp: TimestampMs, start: TimestampMs, value: f64) {
+        push_start(&mut self.starts, self.timestamps.len(), start);
         self.timestamps.push(timestamp);
         self.values.push(value);
     }
@@ -52,6 +62,12 @@ impl FloatColumn {
 impl HistogramColumn {
     /// Appends a sample.
     pub fn push(&mut self, timestamp: TimestampMs, value: Histogram) {
+        self.push_started(timestamp, 0, value);
+    }
+
+    /// Appends a sample with its start timestamp, 0 where that is not known.
+    pub fn push_started(&mut self, timestamp: TimestampMs, start: TimestampMs, value: Histogram) {
+        push_start(&mut self.starts, self.timestamps.len(), start);
         self.timestamps.push(timestamp);
         self.values.push(value);
     }
@@ -64,5 +80,13 @@ impl HistogramColumn {
     /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.timestamps.is_empty()
+    }
+}
+
+/// The column of start timestamps comes into being with the first one that is known.
+fn push_start(starts: &mut Vec<TimestampMs>, samples: usize, start: TimestampMs) {
+    if start != 0 || !starts.is_empty() {
+        starts.resize(samples, 0);
+        starts.push(start);
     }
 }

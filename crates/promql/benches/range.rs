@@ -24,7 +24,7 @@ impl Memory {
             ]);
             let timestamps: Vec<_> = (0..RANGE_MS / INTERVAL_MS).map(|n| n * INTERVAL_MS).collect();
             let values = timestamps.iter().map(|t| (t / 1000 * (1 + i as i64 % 7)) as f64).collect();
-            Series { labels, floats: FloatColumn { timestamps, values }, ..Series::default() }
+            Series { labels, floats: FloatColumn { timestamps, values, ..FloatColumn::default() }, ..Series::default() }
         });
         let mut series: Vec<Series> = series.collect();
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -46,6 +46,7 @@ impl Queryable for Memory {
             let floats = FloatColumn {
                 timestamps: timestamps[range.clone()].to_vec(),
                 values: series.floats.values[range].to_vec(),
+                ..FloatColumn::default()
             };
             Series { labels: series.labels.clone(), floats, ..Series::default() }
         };

@@ -101,6 +101,8 @@ pub(crate) struct Samples<T> {
     pub(crate) timestamps: Vec<TimestampMs>,
     /// The values.
     pub(crate) values: Vec<T>,
+    /// When what a sample shows began to count, 0 where that is not known. Empty where no sample has one.
+    pub(crate) starts: Vec<TimestampMs>,
 }
 
 impl<T> Default for Points<T> {
@@ -111,7 +113,7 @@ impl<T> Default for Points<T> {
 
 impl<T> Default for Samples<T> {
     fn default() -> Self {
-        Samples { timestamps: Vec::new(), values: Vec::new() }
+        Samples { timestamps: Vec::new(), values: Vec::new(), starts: Vec::new() }
     }
 }
 
@@ -152,6 +154,11 @@ impl<T> Samples<T> {
     /// How many samples there are.
     pub(crate) fn len(&self) -> usize {
         self.timestamps.len()
+    }
+
+    /// When what the sample `index` shows began to count; 0 where that is not known.
+    pub(crate) fn start(&self, index: usize) -> TimestampMs {
+        self.starts.get(index).copied().unwrap_or(0)
     }
 }
 

@@ -159,8 +159,12 @@ mod tests {
         );
         let series = Series {
             labels,
-            floats: FloatColumn { timestamps: vec![0, 1], values: vec![1.0, 2.5] },
-            histograms: HistogramColumn { timestamps: vec![2], values: vec![Histogram::default()] },
+            floats: FloatColumn { timestamps: vec![0, 1], values: vec![1.0, 2.5], ..FloatColumn::default() },
+            histograms: HistogramColumn {
+                timestamps: vec![2],
+                values: vec![Histogram::default()],
+                ..HistogramColumn::default()
+            },
         };
         check(
             &Value::Matrix(vec![series]),

@@ -20,9 +20,17 @@ impl Evaluation<'_> {
             Function::Step => constant(seconds(self.times.grid.step_ms)),
             Function::Range => constant(seconds(self.times.grid.range_ms)),
             Function::Info => self.info(call, steps),
-            Function::StartTimestamp => Err(QueryError::NotImplemented("the function start_timestamp".to_owned())),
+            Function::StartTimestamp => match &call.args[0].unparenthesised().kind {
+                ExprKind::Vector(selector) => {
+                    Ok(Evaluated::Vector(self.sample_times(selector, steps, |sample| sample.start)?))
+                }
+                // What was computed has no start.
+                _ => Ok(Evaluated::Vector(Vec::new())),
+            },
             Function::Timestamp => match &call.args[0].unparenthesised().kind {
-                ExprKind::Vector(selector) => Ok(Evaluated::Vector(self.sample_times(selector, steps)?)),
+                ExprKind::Vector(selector) => {
+                    Ok(Evaluated::Vector(self.sample_times(selector, steps, |sample| sample.time)?))
+                }
                 _ => self.instant_function(call, steps),
             },
             _ => match call.args.iter().position(|arg| arg.value_type() == ValueType::Matrix) {

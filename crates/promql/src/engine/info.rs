@@ -223,7 +223,7 @@ fn sample_times(
     let mut is_histogram = false;
     last_at_steps(series, timing, steps, lookback, |step, time, value| {
         is_histogram |= matches!(value, StepValue::Histogram(_));
-        times[step as usize] = Some(time);
+        times[step as usize] = Some(time.time);
     });
     if is_histogram {
         let labels = &series.labels;

@@ -45,10 +45,12 @@ pub(super) fn range(value: Evaluated, steps: Steps) -> Result<Value, QueryError>
             floats: FloatColumn {
                 timestamps: series.floats.steps.into_iter().map(time).collect(),
                 values: series.floats.values,
+                starts: Vec::new(),
             },
             histograms: HistogramColumn {
                 timestamps: series.histograms.steps.into_iter().map(time).collect(),
                 values: series.histograms.values.into_iter().map(unshared).collect(),
+                starts: Vec::new(),
             },
         })
         .collect();
@@ -62,7 +64,11 @@ pub(super) fn samples(series: Vec<SampleSeries>) -> Result<Value, QueryError> {
         .into_iter()
         .map(|series| Series {
             labels: if series.drop_name { without_metadata(&series.labels) } else { series.labels },
-            floats: FloatColumn { timestamps: series.floats.timestamps, values: series.floats.values },
+            floats: FloatColumn {
+                timestamps: series.floats.timestamps,
+                values: series.floats.values,
+                starts: series.floats.starts,
+            },
             histograms: unshared_samples(series.histograms),
         })
         .collect();
@@ -138,5 +144,5 @@ fn unshared(histogram: Arc<Histogram>) -> Histogram {
 
 fn unshared_samples(samples: Samples<Arc<Histogram>>) -> HistogramColumn {
     let values = samples.values.into_iter().map(unshared).collect();
-    HistogramColumn { timestamps: samples.timestamps, values }
+    HistogramColumn { timestamps: samples.timestamps, values, starts: samples.starts }
 }

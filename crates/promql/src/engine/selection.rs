@@ -14,6 +14,15 @@ use crate::queryable::{SelectError, SelectLimits};
 use super::evaluation::Evaluation;
 use super::timing::Timing;
 
+/// The times that belong to a sample.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SampleTime {
+    /// Its own.
+    pub(super) time: TimestampMs,
+    /// When what it shows began to count; 0 where that is not known.
+    pub(super) start: TimestampMs,
+}
+
 impl Evaluation<'_> {
     /// The series of an instant selector with the last sample at or before each step.
     pub(super) fn instant_selector(
@@ -50,11 +59,12 @@ impl Evaluation<'_> {
         Ok(result)
     }
 
-    /// The series of an instant selector with the time, in seconds, of the sample that it takes at each step.
+    /// The series of an instant selector with a time, in seconds, of the sample that it takes at each step.
     pub(super) fn sample_times(
         &mut self,
         selector: &VectorSelector,
         steps: Steps,
+        which: fn(SampleTime) -> TimestampMs,
     ) -> Result<Vec<StepSeries>, QueryError> {
         if steps.count == 0 {
             return Ok(Vec::new());
@@ -67,7 +77,7 @@ impl Evaluation<'_> {
             self.control.check()?;
             let mut values = StepSeries::new(one.labels.clone(), true);
             last_at_steps(one, timing, steps, lookback, |step, time, _| {
-                values.floats.push(step, time as f64 / 1000.0);
+                values.floats.push(step, which(time) as f64 / 1000.0);
             });
             if !values.is_empty() {
                 result.push(values);
@@ -127,7 +137,7 @@ pub(super) fn last_at_steps(
     timing: Timing,
     steps: Steps,
     lookback: i64,
-    mut visit: impl FnMut(u32, TimestampMs, StepValue),
+    mut visit: impl FnMut(u32, SampleTime, StepValue),
 ) {
     let (floats, histograms) = (&series.floats, &series.histograms);
     let (mut next_float, mut next_histogram) = (0, 0);
@@ -147,13 +157,18 @@ pub(super) fn last_at_steps(
             (Some(t), other) if other.is_none_or(|h| h < t) => {
                 let value = floats.values[next_float - 1];
                 if !is_stale(value) {
-                    visit(step as u32, t, StepValue::Float(value));
+                    visit(
+                        step as u32,
+                        SampleTime { time: t, start: floats.start(next_float - 1) },
+                        StepValue::Float(value),
+                    );
                 }
             }
             (_, Some(t)) => {
                 let value = &histograms.values[next_histogram - 1];
                 if !value.is_stale() {
-                    visit(step as u32, t, StepValue::Histogram(Arc::clone(value)));
+                    let time = SampleTime { time: t, start: histograms.start(next_histogram - 1) };
+                    visit(step as u32, time, StepValue::Histogram(Arc::clone(value)));
                 }
             }
             _ => {}
@@ -224,10 +239,15 @@ impl From<Series> for SampleSeries {
         SampleSeries {
             labels: series.labels,
             drop_name: false,
-            floats: Samples { timestamps: series.floats.timestamps, values: series.floats.values },
+            floats: Samples {
+                timestamps: series.floats.timestamps,
+                values: series.floats.values,
+                starts: series.floats.starts,
+            },
             histograms: Samples {
                 timestamps: series.histograms.timestamps,
                 values: series.histograms.values.into_iter().map(Arc::new).collect(),
+                starts: series.histograms.starts,
             },
         }
     }
@@ -250,6 +270,8 @@ impl<T> Samples<T> {
         let kept: Vec<bool> = self.values.iter().map(keep).collect();
         let mut keep_time = kept.iter().copied();
         self.timestamps.retain(|_| keep_time.next().unwrap_or(true));
+        let mut keep_start = kept.iter().copied();
+        self.starts.retain(|_| keep_start.next().unwrap_or(true));
         let mut keep_value = kept.into_iter();
         self.values.retain(|_| keep_value.next().unwrap_or(true));
     }

@@ -93,12 +93,15 @@ impl Evaluation<'_> {
     }
 }
 
-/// The values of a subquery as samples. What a hint says of two neighbouring samples does not hold for those that a
+/// The values of a subquery as samples, without start timestamps. What a hint says of two neighbouring samples does not hold for those that a
 /// subquery picks, so that it is forgotten.
 fn samples_of(series: StepSeries, steps: Steps) -> SampleSeries {
     let time = |step: &u32| steps.time(*step as usize);
-    let mut histograms =
-        Samples { timestamps: series.histograms.steps.iter().map(time).collect(), values: series.histograms.values };
+    let mut histograms = Samples {
+        timestamps: series.histograms.steps.iter().map(time).collect(),
+        values: series.histograms.values,
+        starts: Vec::new(),
+    };
     for histogram in &mut histograms.values {
         if matches!(histogram.reset_hint, CounterResetHint::Reset | CounterResetHint::NotReset) {
             Arc::make_mut(histogram).reset_hint = CounterResetHint::Unknown;
@@ -107,7 +110,11 @@ fn samples_of(series: StepSeries, steps: Steps) -> SampleSeries {
     SampleSeries {
         labels: series.labels,
         drop_name: series.drop_name,
-        floats: Samples { timestamps: series.floats.steps.iter().map(time).collect(), values: series.floats.values },
+        floats: Samples {
+            timestamps: series.floats.steps.iter().map(time).collect(),
+            values: series.floats.values,
+            starts: Vec::new(),
+        },
         histograms,
     }
 }

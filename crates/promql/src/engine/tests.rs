@@ -19,6 +19,7 @@ impl Memory {
             floats: FloatColumn {
                 timestamps: (0..values.len() as i64).map(|i| i * 60_000).collect(),
                 values: values.to_vec(),
+                ..FloatColumn::default()
             },
             ..Series::default()
         });

@@ -1,15 +1,17 @@
 //! `changes` and `resets`: how often neighbouring samples differ, counted once for the whole series.
 
-use crate::ast::RangeMode;
-use crate::column::{SampleSeries, StepSeries, StepValue};
+use std::sync::Arc;
 
-use super::window::Windows;
+use crate::ast::RangeMode;
+use crate::column::{SampleSeries, Samples, StepSeries, StepValue};
+
+use super::window::{Stamp, Windows, starts_anew};
 
 /// Counts the pairs of neighbouring samples in each window for which `counts` says yes.
 pub(super) fn evaluate(
     series: &SampleSeries,
     windows: &Windows,
-    counts: fn(&StepValue, &StepValue) -> bool,
+    counts: fn(&Sampled, &Sampled) -> bool,
     values: &mut StepSeries,
 ) {
     let totals = running_totals(series, counts);
@@ -33,8 +35,8 @@ pub(super) fn evaluate(
 }
 
 /// Whether two samples differ.
-pub(super) fn is_change(before: &StepValue, now: &StepValue) -> bool {
-    match (before, now) {
+pub(super) fn is_change(before: &Sampled, now: &Sampled) -> bool {
+    match (&before.value, &now.value) {
         (StepValue::Float(before), StepValue::Float(now)) => before != now && !(before.is_nan() && now.is_nan()),
         (StepValue::Histogram(before), StepValue::Histogram(now)) => !now.same_data(before),
         _ => true,
@@ -42,20 +44,29 @@ pub(super) fn is_change(before: &StepValue, now: &StepValue) -> bool {
 }
 
 /// Whether a counter was reset between two samples.
-pub(super) fn is_reset(before: &StepValue, now: &StepValue) -> bool {
-    match (before, now) {
+pub(super) fn is_reset(before: &Sampled, now: &Sampled) -> bool {
+    if starts_anew(before.stamp, now.stamp) {
+        return true;
+    }
+    match (&before.value, &now.value) {
         (StepValue::Float(before), StepValue::Float(now)) => now < before,
         (StepValue::Histogram(before), StepValue::Histogram(now)) => now.is_reset_after(before),
         _ => true,
     }
 }
 
+/// A sample with its times.
+pub(super) struct Sampled {
+    stamp: Stamp,
+    value: StepValue,
+}
+
 /// For each sample of the series, floats and histograms in the order of time, how many pairs up to it count.
-fn running_totals(series: &SampleSeries, counts: fn(&StepValue, &StepValue) -> bool) -> Vec<u32> {
+fn running_totals(series: &SampleSeries, counts: fn(&Sampled, &Sampled) -> bool) -> Vec<u32> {
     let (floats, histograms) = (&series.floats, &series.histograms);
     let mut totals = Vec::with_capacity(floats.len() + histograms.len());
     let (mut float, mut histogram, mut total) = (0, 0, 0);
-    let mut before: Option<StepValue> = None;
+    let mut before: Option<Sampled> = None;
     while float < floats.len() || histogram < histograms.len() {
         let float_is_next = match (floats.timestamps.get(float), histograms.timestamps.get(histogram)) {
             (Some(f), Some(h)) => f < h,
@@ -63,14 +74,19 @@ fn running_totals(series: &SampleSeries, counts: fn(&StepValue, &StepValue) -> b
         };
         let now = if float_is_next {
             float += 1;
-            StepValue::Float(floats.values[float - 1])
+            Sampled { stamp: stamp_of(floats, float - 1), value: StepValue::Float(floats.values[float - 1]) }
         } else {
             histogram += 1;
-            StepValue::Histogram(std::sync::Arc::clone(&histograms.values[histogram - 1]))
+            let value = StepValue::Histogram(Arc::clone(&histograms.values[histogram - 1]));
+            Sampled { stamp: stamp_of(histograms, histogram - 1), value }
         };
         total += u32::from(before.is_some_and(|before| counts(&before, &now)));
         totals.push(total);
         before = Some(now);
     }
     totals
+}
+
+fn stamp_of<T>(samples: &Samples<T>, index: usize) -> Stamp {
+    Stamp { time: samples.timestamps[index], start: samples.start(index) }
 }

@@ -1,6 +1,10 @@
 //! Where a counter of floats was reset, found once for the whole series.
 
-/// The places of a series at which its value is smaller than before.
+use crate::column::Samples;
+
+use super::window::{Stamp, starts_anew};
+
+/// The places of a series at which its value is smaller than before, or which began to count after it.
 pub(super) struct Resets {
     places: Vec<usize>,
     /// The first place that windows to come can still hold.
@@ -9,9 +13,21 @@ pub(super) struct Resets {
 
 impl Resets {
     /// The resets of a series.
-    pub(super) fn of(values: &[f64]) -> Self {
-        let places = (1..values.len()).filter(|i| values[*i] < values[*i - 1]).collect();
+    pub(super) fn of(samples: &Samples<f64>) -> Self {
+        let values = &samples.values;
+        let places = if samples.starts.is_empty() {
+            (1..values.len()).filter(|i| values[*i] < values[*i - 1]).collect()
+        } else {
+            let stamp = |i: usize| Stamp { time: samples.timestamps[i], start: samples.start(i) };
+            let is_reset = |i: &usize| values[*i] < values[*i - 1] || starts_anew(stamp(*i - 1), stamp(*i));
+            (1..values.len()).filter(is_reset).collect()
+        };
         Resets { places, next: 0 }
+    }
+
+    /// No resets: what is no counter has none.
+    pub(super) fn none() -> Self {
+        Resets { places: Vec::new(), next: 0 }
     }
 
     /// The resets between the samples `first..end`. Windows have to come in order.

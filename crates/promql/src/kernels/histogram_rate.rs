@@ -7,10 +7,16 @@ use sonde_model::{CounterResetHint, Histogram};
 use crate::annotations::{Annotation, HistogramOperation};
 
 use super::Notes;
+use super::window::Slice;
 
 /// The last histogram less the first one, with what counter resets took added again; a gauge. None where the histograms
 /// do not fit together. There are at least two.
-pub(super) fn change(values: &[Arc<Histogram>], is_counter: bool, notes: &mut Notes<'_>) -> Option<Histogram> {
+pub(super) fn change(
+    samples: &Slice<'_, Arc<Histogram>>,
+    is_counter: bool,
+    notes: &mut Notes<'_>,
+) -> Option<Histogram> {
+    let values = samples.values;
     let (first, last) = (&values[0], &values[values.len() - 1]);
     if is_counter && (first.is_gauge() || last.is_gauge()) {
         notes.add(Annotation::native_histogram_not_counter);
@@ -18,7 +24,7 @@ pub(super) fn change(values: &[Arc<Histogram>], is_counter: bool, notes: &mut No
     // Where the counter was reset right after the first sample, its layout does not matter.
     let empty;
     let mut previous: &Histogram = first;
-    if is_counter && values[1].is_reset_after(first) {
+    if is_counter && (samples.starts_anew(1) || values[1].is_reset_after(first)) {
         let (schema, custom_values) = (values[1].schema, values[1].custom_values.clone());
         empty = Histogram { schema, custom_values, ..Histogram::default() };
         previous = &empty;
@@ -44,8 +50,8 @@ pub(super) fn change(values: &[Arc<Histogram>], is_counter: bool, notes: &mut No
     let mut change = last.to_schema(schema);
     combine(&mut change, previous, HistogramOperation::Subtraction, notes)?;
     if is_counter {
-        for now in &values[1..] {
-            if now.is_reset_after(previous) {
+        for (index, now) in values.iter().enumerate().skip(1) {
+            if samples.starts_anew(index) || now.is_reset_after(previous) {
                 combine(&mut change, previous, HistogramOperation::Addition, notes)?;
             }
             previous = now;

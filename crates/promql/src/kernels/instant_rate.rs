@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use sonde_model::{CounterResetHint, Histogram, TimestampMs};
+use sonde_model::{CounterResetHint, Histogram};
 
 use crate::annotations::{Annotation, HistogramOperation};
 use crate::column::{SampleSeries, StepSeries, StepValue};
 
 use super::Notes;
 use super::histogram_rate::combine;
-use super::window::{Window, Windows};
+use super::window::{Stamp, Window, Windows, starts_anew};
 
 pub(super) fn evaluate(
     series: &SampleSeries,
@@ -29,12 +29,13 @@ fn at(window: &Window<'_>, is_rate: bool, notes: &mut Notes<'_>) -> Option<StepV
     if window.len() < 2 {
         return None;
     }
-    let [(before_time, before), (time, now)] = last_two(window)?;
-    let seconds = (time - before_time) as f64 / 1000.0;
+    let [(before_stamp, before), (stamp, now)] = last_two(window)?;
+    let seconds = (stamp.time - before_stamp.time) as f64 / 1000.0;
+    let starts_anew = starts_anew(before_stamp, stamp);
     match (before, now) {
         (Sample::Float(before), Sample::Float(now)) => {
             // After a reset the counter has counted what it shows.
-            let change = if is_rate && now < before { now } else { now - before };
+            let change = if is_rate && (now < before || starts_anew) { now } else { now - before };
             Some(StepValue::Float(if is_rate { change / seconds } else { change }))
         }
         (Sample::Histogram(before), Sample::Histogram(now)) => {
@@ -46,7 +47,7 @@ fn at(window: &Window<'_>, is_rate: bool, notes: &mut Notes<'_>) -> Option<StepV
                 notes.add(Annotation::native_histogram_not_gauge);
             }
             let mut change = now.clone();
-            if !is_rate || !now.is_reset_after(before) {
+            if !is_rate || !(starts_anew || now.is_reset_after(before)) {
                 combine(&mut change, before, HistogramOperation::Subtraction, notes)?;
             }
             change.reset_hint = CounterResetHint::Gauge;
@@ -70,12 +71,13 @@ enum Sample<'a> {
 }
 
 /// The last two samples of either kind, in order.
-fn last_two<'a>(window: &Window<'a>) -> Option<[(TimestampMs, Sample<'a>); 2]> {
-    let floats = window.floats.times.iter().zip(window.floats.values).rev().take(2);
-    let histograms = window.histograms.times.iter().zip(window.histograms.values).rev().take(2);
-    let mut samples: Vec<(TimestampMs, Sample<'a>)> = floats.map(|(t, v)| (*t, Sample::Float(*v))).collect();
-    samples.extend(histograms.map(|(t, h)| (*t, Sample::Histogram(h))));
-    samples.sort_by_key(|(t, _)| *t);
+fn last_two<'a>(window: &Window<'a>) -> Option<[(Stamp, Sample<'a>); 2]> {
+    let (floats, histograms) = (&window.floats, &window.histograms);
+    let last = |len: usize| len.saturating_sub(2)..len;
+    let mut samples: Vec<(Stamp, Sample<'a>)> =
+        last(floats.len()).map(|i| (floats.stamp(i), Sample::Float(floats.values[i]))).collect();
+    samples.extend(last(histograms.len()).map(|i| (histograms.stamp(i), Sample::Histogram(&histograms.values[i]))));
+    samples.sort_by_key(|(stamp, _)| stamp.time);
     let last = samples.len().checked_sub(2)?;
     Some([samples[last], samples[last + 1]])
 }

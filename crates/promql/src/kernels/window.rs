@@ -51,6 +51,8 @@ pub(crate) struct Slice<'a, T> {
     pub(crate) times: &'a [TimestampMs],
     /// Their values.
     pub(crate) values: &'a [T],
+    /// Their start timestamps, 0 where one is not known; empty where none is.
+    pub(crate) starts: &'a [TimestampMs],
 }
 
 impl Windows {
@@ -76,6 +78,24 @@ impl Windows {
     }
 }
 
+/// The time and the start timestamp of a sample.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp {
+    pub(crate) time: TimestampMs,
+    pub(crate) start: TimestampMs,
+}
+
+/// Whether the start timestamps of two samples in a row say that a counter was reset between them.
+///
+/// A start that is 0, or not before its own sample, is not known. One after the sample before tells of a reset. One at
+/// it does too, as with deltas, unless that sample's own start is not known: then it is a cumulative one.
+pub(crate) fn starts_anew(before: Stamp, now: Stamp) -> bool {
+    if now.start == 0 || now.start >= now.time || now.start < before.time {
+        return false;
+    }
+    now.start > before.time || (before.start != 0 && before.start < before.time)
+}
+
 /// The part of a column that the last window saw. Windows only move ahead.
 #[derive(Default)]
 struct Cursor {
@@ -92,7 +112,12 @@ impl Cursor {
             self.first += 1;
         }
         let range = self.first..self.end;
-        Slice { first: self.first, times: &samples.timestamps[range.clone()], values: &samples.values[range] }
+        Slice {
+            first: self.first,
+            times: &samples.timestamps[range.clone()],
+            values: &samples.values[range.clone()],
+            starts: samples.starts.get(range).unwrap_or_default(),
+        }
     }
 }
 
@@ -105,6 +130,31 @@ impl<T> Slice<'_, T> {
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.times.is_empty()
+    }
+
+    /// Whether the start timestamps say that a counter was reset between a sample and the one before it.
+    pub(crate) fn starts_anew(&self, index: usize) -> bool {
+        !self.starts.is_empty() && starts_anew(self.stamp(index - 1), self.stamp(index))
+    }
+
+    /// Whether any sample claims to have begun before the one before it, with another start.
+    pub(crate) fn has_overlap(&self) -> bool {
+        !self.starts.is_empty()
+            && (1..self.len()).any(|index| {
+                let (before, now) = (self.stamp(index - 1), self.stamp(index));
+                now.start != 0 && now.start < before.time && now.start != before.start
+            })
+    }
+
+    /// Where in the range of a counter its first sample began to count, if it did so within the range.
+    pub(crate) fn start_within(&self, range_start: TimestampMs) -> Option<TimestampMs> {
+        let (start, first) = (*self.starts.first()?, *self.times.first()?);
+        (start != 0 && start > range_start && start < first).then_some(start)
+    }
+
+    /// The times of a sample.
+    pub(crate) fn stamp(&self, index: usize) -> Stamp {
+        Stamp { time: self.times[index], start: self.starts.get(index).copied().unwrap_or(0) }
     }
 }
 

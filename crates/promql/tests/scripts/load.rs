@@ -23,7 +23,6 @@ pub(crate) struct LoadedSeries {
 #[derive(Clone, Debug)]
 pub(crate) struct LoadedSample {
     pub(crate) timestamp: TimestampMs,
-    #[expect(dead_code, reason = "series carry no start timestamps yet")]
     pub(crate) start: Option<TimestampMs>,
     pub(crate) value: SequenceValue,
 }

@@ -40,14 +40,14 @@ impl Store {
         let stored = self.series.entry(loaded.labels.clone()).or_default();
         stored.series.labels = loaded.labels.clone();
         for sample in &loaded.samples {
-            stored.append(sample.timestamp, &sample.value)?;
+            stored.append(sample.timestamp, sample.start.unwrap_or(0), &sample.value)?;
         }
         Ok(())
     }
 }
 
 impl Stored {
-    fn append(&mut self, timestamp: TimestampMs, value: &SequenceValue) -> Result<(), String> {
+    fn append(&mut self, timestamp: TimestampMs, start: TimestampMs, value: &SequenceValue) -> Result<(), String> {
         let last_float = self.series.floats.timestamps.last().copied();
         let last_histogram = self.series.histograms.timestamps.last().copied();
         if last_float.max(last_histogram).is_some_and(|last| last >= timestamp) {
@@ -57,20 +57,22 @@ impl Stored {
             SequenceValue::Omitted => {}
             // The stale marker is of the type of what was before it.
             SequenceValue::Float(value) if is_stale(*value) && last_histogram > last_float => {
-                self.push_histogram(timestamp, Histogram::stale());
+                self.push_histogram(timestamp, start, Histogram::stale());
             }
             SequenceValue::Float(value) => {
                 self.hints = ResetHints::default();
-                self.series.floats.push(timestamp, *value);
+                self.series.floats.push_started(timestamp, start, *value);
             }
-            SequenceValue::Histogram { histogram, .. } => self.push_histogram(timestamp, (**histogram).clone()),
+            SequenceValue::Histogram { histogram, .. } => {
+                self.push_histogram(timestamp, start, (**histogram).clone());
+            }
         }
         Ok(())
     }
 
-    fn push_histogram(&mut self, timestamp: TimestampMs, mut histogram: Histogram) {
+    fn push_histogram(&mut self, timestamp: TimestampMs, start: TimestampMs, mut histogram: Histogram) {
         histogram.reset_hint = self.hints.next(&histogram);
-        self.series.histograms.push(timestamp, histogram);
+        self.series.histograms.push_started(timestamp, start, histogram);
     }
 }
 
@@ -89,15 +91,16 @@ impl Queryable for Store {
                 continue;
             }
             let mut series = Series { labels: labels.clone(), ..Series::default() };
-            for (t, value) in stored.series.floats.timestamps.iter().zip(&stored.series.floats.values) {
-                if (from..=to).contains(t) {
-                    series.floats.push(*t, *value);
-                }
+            let (floats, histograms) = (&stored.series.floats, &stored.series.histograms);
+            let range =
+                |times: &[TimestampMs]| times.partition_point(|t| *t < from)..times.partition_point(|t| *t <= to);
+            for i in range(&floats.timestamps) {
+                let start = floats.starts.get(i).copied().unwrap_or(0);
+                series.floats.push_started(floats.timestamps[i], start, floats.values[i]);
             }
-            for (t, value) in stored.series.histograms.timestamps.iter().zip(&stored.series.histograms.values) {
-                if (from..=to).contains(t) {
-                    series.histograms.push(*t, value.clone());
-                }
+            for i in range(&histograms.timestamps) {
+                let start = histograms.starts.get(i).copied().unwrap_or(0);
+                series.histograms.push_started(histograms.timestamps[i], start, histograms.values[i].clone());
             }
             samples += series.floats.len() + series.histograms.len();
             selected.push(series);
