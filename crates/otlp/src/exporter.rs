@@ -199,3 +199,6 @@ fn accepted(signal: Signal, answer: &[u8]) -> Accepted {
         Err(error) => Accepted { rejected: 0, message: format!("the answer cannot be read: {error}") },
     }
 }
+
+#[cfg(test)]
+mod tests;

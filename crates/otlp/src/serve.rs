@@ -132,3 +132,6 @@ async fn connection(
         tracing::debug!(%error, "a connection ended early");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,19 +2,28 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
+use sonde_model::Signal;
 use sonde_proto::otlp::common::{AnyValue, KeyValue, any_value::Value};
 use sonde_proto::otlp::metrics::{
     Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric::Data, number_data_point,
 };
 use sonde_proto::otlp::resource::Resource;
-use sonde_proto::otlp::ExportMetricsServiceRequest;
+use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::consumer::{Accepted, Consumer, Export, Refused};
+use crate::exporter::{Exporter, ExporterOptions};
+use crate::receiver::{Limits, Stats, grpc_router, http_router};
+use crate::serve::{ServeOptions, serve};
 
 /// Remembers what it was given and gives the answers that it was told to, then success.
 #[derive(Debug)]
@@ -69,6 +78,12 @@ pub(crate) fn metrics(points: usize) -> ExportMetricsServiceRequest {
     }
 }
 
+/// The same to be sent.
+pub(crate) fn export(points: usize) -> Export {
+    let body = Bytes::from(metrics(points).encode_to_vec());
+    Export { signal: Signal::Metrics, body, batch: None, items: points as u64 }
+}
+
 /// Waits until `done` says so; fails after ten seconds.
 pub(crate) async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let waiting = async {
@@ -82,4 +97,31 @@ pub(crate) async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
 /// The result of a future that must be ready within ten seconds.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(Duration::from_secs(10), future).await.ok()
+}
+
+/// A receiver of both protocols on a port of its own.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: CancellationToken,
+    pub(crate) task: JoinSet<std::io::Result<()>>,
+}
+
+impl Server {
+    pub(crate) async fn start(address: &str, consumer: &Arc<Recorder>, options: ServeOptions) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let stats = Arc::<Stats>::default();
+        let grpc = grpc_router(Arc::clone(consumer), Limits::default(), Arc::clone(&stats));
+        let http = http_router(Arc::clone(consumer), Limits::default(), stats);
+        let mut task = JoinSet::new();
+        task.spawn(serve(listener, grpc.merge(http), options, stop.clone()));
+        Server { address, stop, task }
+    }
+
+    /// An exporter to it.
+    pub(crate) fn exporter(&self) -> Exporter {
+        let endpoint = format!("http://{}", self.address);
+        Exporter::new(ExporterOptions { endpoint, timeout: Duration::from_secs(10), ..ExporterOptions::default() })
+            .unwrap()
+    }
 }

@@ -1,0 +1,87 @@
+//! Connections over real sockets: both versions of HTTP, bounds, and stopping.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use crate::testing::{Recorder, Server, eventually, export, within};
+
+const REQUEST: &[u8] =
+    b"POST /v1/metrics HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+
+/// Reads until what was read ends with `end`.
+async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+    let mut read = Vec::new();
+    let reading = async {
+        while !read.ends_with(end.as_bytes()) {
+            let mut byte = [0];
+            if stream.read(&mut byte).await.unwrap() == 0 {
+                break;
+            }
+            read.push(byte[0]);
+        }
+    };
+    within(reading).await.expect("no answer within ten seconds");
+    String::from_utf8(read).unwrap()
+}
+
+#[tokio::test]
+async fn both_versions_of_http_share_the_port() {
+    let consumer = Recorder::new([]);
+    let server = Server::start("127.0.0.1:0", &consumer, ServeOptions::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    for _ in 0..2 {
+        stream.write_all(REQUEST).await.unwrap();
+        assert!(read_until(&mut stream, "{}").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+    within(server.exporter().export(&export(1))).await.unwrap().unwrap();
+    assert_eq!(consumer.taken.lock().len(), 3);
+}
+
+#[tokio::test]
+async fn requests_in_flight_finish_at_shutdown_and_no_more_are_taken() {
+    let consumer = Recorder::new([]);
+    consumer.gate.forget_permits(usize::MAX);
+    let mut server = Server::start("127.0.0.1:0", &consumer, ServeOptions::default()).await;
+    let (exporter, sent) = (server.exporter(), export(1));
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    let mut http1 = TcpStream::connect(server.address).await.unwrap();
+    http1.write_all(REQUEST).await.unwrap();
+    let stopping = async {
+        eventually("both requests arrive", || consumer.taken.lock().len() == 2).await;
+        server.stop.cancel();
+        // The silent connection is closed at once, the others wait for their answers.
+        assert_eq!(read_until(&mut silent, "x").await, "");
+        consumer.gate.add_permits(2);
+        assert!(read_until(&mut http1, "{}").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    };
+    let (result, ()) = tokio::join!(exporter.export(&sent), stopping);
+    result.unwrap();
+    within(server.task.join_next()).await.unwrap().unwrap().unwrap().unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn connections_that_do_not_finish_are_cut_off() {
+    let consumer = Recorder::new([]);
+    consumer.gate.forget_permits(usize::MAX);
+    let options = ServeOptions { drain_timeout: Duration::from_millis(20), ..ServeOptions::default() };
+    let mut server = Server::start("127.0.0.1:0", &consumer, options).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(REQUEST).await.unwrap();
+    eventually("the request arrives", || consumer.taken.lock().len() == 1).await;
+    server.stop.cancel();
+    within(server.task.join_next()).await.unwrap().unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn connections_at_one_time_are_bounded_and_silent_ones_leave() {
+    let consumer = Recorder::new([]);
+    let options =
+        ServeOptions { max_connections: 1, header_timeout: Duration::from_millis(50), ..ServeOptions::default() };
+    let server = Server::start("127.0.0.1:0", &consumer, options).await;
+    let _silent = TcpStream::connect(server.address).await.unwrap();
+    // The second waits in the backlog until the first, which says nothing, is closed.
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    second.write_all(REQUEST).await.unwrap();
+    assert!(read_until(&mut second, "{}").await.starts_with("HTTP/1.1 200 OK\r\n"));
+}

@@ -1,0 +1,82 @@
+//! Remote write 1.0: what decoding a request costs a sample.
+//!
+//! The request is what Prometheus sends: 2,000 series of eight labels with one sample each.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sonde_proto::remote_write::{
+    Label, Limits, Sample, TimeSeries, WriteRequest, WriteRequestView, compress, decompress, encode,
+};
+
+const SERIES: usize = 2_000;
+
+fn request() -> WriteRequest {
+    let series = |i: usize| {
+        let cpu = (i % 16).to_string();
+        let instance = format!("host-{:04}.example.org:9100", i / 128);
+        let labels = [
+            ("__name__", "node_cpu_seconds_total"),
+            ("cluster", "production"),
+            ("cpu", &cpu),
+            ("environment", "eu-west-1"),
+            ("instance", &instance),
+            ("job", "node"),
+            ("mode", ["idle", "iowait", "irq", "nice", "softirq", "steal", "system", "user"][i / 16 % 8]),
+            ("team", "infrastructure"),
+        ];
+        let label = |(name, value): (&str, &str)| Label { name: name.to_owned(), value: value.to_owned() };
+        let sample = Sample { value: i as f64 * 1.25, timestamp: 1_700_000_000_000 };
+        TimeSeries { labels: labels.into_iter().map(label).collect(), samples: vec![sample], ..TimeSeries::default() }
+    };
+    WriteRequest { timeseries: (0..SERIES).map(series).collect(), metadata: Vec::new() }
+}
+
+fn decode(criterion: &mut Criterion) {
+    let body = encode(&request());
+    let block = compress(&body).expect("a request is small enough to compress");
+    let limits = Limits::default();
+    let mut group = criterion.benchmark_group("remote_write_decode");
+    group.throughput(Throughput::Elements(SERIES as u64));
+    group.bench_function("snappy", |b| b.iter(|| decompress(black_box(&block), limits.max_body_bytes)));
+    // What the steady state needs: the bytes that identify a series, and its samples.
+    group.bench_function("label_bytes_and_samples", |b| {
+        b.iter(|| {
+            let view = WriteRequestView::new(black_box(&body), &limits).expect("a valid request");
+            let mut sum = 0.0;
+            for series in view.series() {
+                let series = series.expect("a valid series");
+                black_box(series.label_bytes());
+                for sample in series.samples() {
+                    sum += sample.expect("a valid sample").value;
+                }
+            }
+            sum
+        });
+    });
+    // What a series that was never seen needs: its labels as text.
+    group.bench_function("labels_and_samples", |b| {
+        b.iter(|| {
+            let view = WriteRequestView::new(black_box(&body), &limits).expect("a valid request");
+            let mut sum = 0.0;
+            let mut labels = Vec::new();
+            for series in view.series() {
+                let series = series.expect("a valid series");
+                labels.clear();
+                labels.extend(series.labels().map(|label| label.expect("a valid label")));
+                black_box(&labels);
+                for sample in series.samples() {
+                    sum += sample.expect("a valid sample").value;
+                }
+            }
+            sum
+        });
+    });
+    group.bench_function("prost", |b| {
+        b.iter(|| <WriteRequest as prost::Message>::decode(black_box(body.as_slice())).expect("a valid request"));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, decode);
+criterion_main!(benches);
