@@ -153,7 +153,7 @@ impl Exporter {
     pub async fn export(&self, export: &Export) -> Result<Accepted, ExportError> {
         let result = match tokio::time::timeout(self.timeout, self.call(export)).await {
             Ok(Ok(answer)) => Ok(accepted(export.signal, &answer)),
-            Ok(Err(status)) => Err(classify::status(&status)),
+            Ok(Err(status)) => Err(classify::status(&status, export.batch.is_some())),
             Err(_) => {
                 let reason = format!("no answer within {} s", self.timeout.as_secs_f64());
                 Err((FailureKind::Timeout, ExportError::Retry { after: None, reason }))

@@ -13,11 +13,17 @@ use tonic::{Code, Status};
 use super::{ExportError, FailureKind};
 use crate::status::RpcStatus;
 
-pub(super) fn status(status: &Status) -> (FailureKind, ExportError) {
-    let kind = kind(status);
+/// What to do about a status; `numbered` says whether the request had the number of a batch.
+pub(super) fn status(status: &Status, numbered: bool) -> (FailureKind, ExportError) {
+    let kind = match kind(status) {
+        // Without a number there is nothing to conflict with: another backend means something else by the code.
+        FailureKind::Conflict if !numbered => FailureKind::Refused,
+        kind => kind,
+    };
     let reason = format!("{:?}: {}", status.code(), describe(status));
     let error = match kind {
         FailureKind::Refused => ExportError::Permanent { reason },
+        FailureKind::Conflict => ExportError::Conflict { reason },
         _ => {
             let after = RpcStatus::decode(status.details()).ok().and_then(|details| details.retry_after());
             ExportError::Retry { after, reason }
@@ -36,6 +42,7 @@ fn kind(status: &Status) -> FailureKind {
         Code::DeadlineExceeded => FailureKind::Timeout,
         Code::ResourceExhausted => FailureKind::Busy,
         Code::Unauthenticated | Code::PermissionDenied => FailureKind::Unauthorized,
+        Code::FailedPrecondition => FailureKind::Conflict,
         Code::Cancelled | Code::Aborted | Code::OutOfRange | Code::DataLoss => FailureKind::Server,
         _ => FailureKind::Refused,
     }
@@ -79,21 +86,24 @@ mod tests {
             (Code::InvalidArgument, FailureKind::Refused),
             (Code::NotFound, FailureKind::Refused),
             (Code::AlreadyExists, FailureKind::Refused),
-            (Code::FailedPrecondition, FailureKind::Refused),
+            (Code::FailedPrecondition, FailureKind::Conflict),
             (Code::Unimplemented, FailureKind::Refused),
             (Code::Internal, FailureKind::Refused),
         ] {
-            let (kind, error) = status(&Status::new(code, "why"));
+            let (kind, error) = status(&Status::new(code, "why"), true);
             assert_eq!(kind, expected, "{code:?}");
             assert_eq!(matches!(error, ExportError::Permanent { .. }), expected == FailureKind::Refused, "{code:?}");
+            assert_eq!(matches!(error, ExportError::Conflict { .. }), expected == FailureKind::Conflict, "{code:?}");
         }
+        let (kind, error) = status(&Status::new(Code::FailedPrecondition, "why"), false);
+        assert!(kind == FailureKind::Refused && matches!(error, ExportError::Permanent { .. }));
     }
 
     #[test]
     fn what_broke_on_the_way_is_retried_and_says_why() {
         let mut broken = Status::internal("transport error");
         broken.set_source(Arc::new(io::Error::other("connection reset")));
-        let (kind, error) = status(&broken);
+        let (kind, error) = status(&broken, true);
         assert_eq!(kind, FailureKind::Unreachable);
         assert_eq!(error.to_string(), "to be retried: Internal: transport error: connection reset");
     }
@@ -102,7 +112,7 @@ mod tests {
     fn retry_info_is_read() {
         let delay = Duration::from_millis(2_500);
         let details = RpcStatus::new(8, "full", Some(delay)).encode_to_vec();
-        let (_, error) = status(&Status::with_details(Code::ResourceExhausted, "full", details.into()));
+        let (_, error) = status(&Status::with_details(Code::ResourceExhausted, "full", details.into()), true);
         let reason = "ResourceExhausted: full".to_owned();
         assert_eq!(error, ExportError::Retry { after: Some(delay), reason });
     }

@@ -31,18 +31,21 @@ pub enum FailureKind {
     Unauthorized,
     /// The receiver had another trouble that may pass. Retried.
     Server,
+    /// The receiver has other content under the number of the batch. Not retried.
+    Conflict,
     /// The receiver will never take this request. Not retried.
     Refused,
 }
 
 impl FailureKind {
     /// All kinds.
-    pub const ALL: [FailureKind; 6] = [
+    pub const ALL: [FailureKind; 7] = [
         FailureKind::Unreachable,
         FailureKind::Timeout,
         FailureKind::Busy,
         FailureKind::Unauthorized,
         FailureKind::Server,
+        FailureKind::Conflict,
         FailureKind::Refused,
     ];
 
@@ -54,6 +57,7 @@ impl FailureKind {
             FailureKind::Busy => "busy",
             FailureKind::Unauthorized => "unauthorized",
             FailureKind::Server => "server",
+            FailureKind::Conflict => "conflict",
             FailureKind::Refused => "refused",
         }
     }

@@ -43,6 +43,8 @@ async fn answers_are_told_apart() {
     let consumer = Recorder::new(answers);
     let server = Server::start("127.0.0.1:0", &consumer, ServeOptions::default()).await;
     let exporter = server.exporter();
+    let batch = BatchId { agent: AgentId([1; 16]), epoch: 2, signal: Signal::Metrics, seq: 3 };
+    let sent = Export { batch: Some(batch), ..export(3) };
     let retry = |after, reason: &str| Err(ExportError::Retry { after, reason: reason.to_owned() });
     let permanent = |reason: &str| Err(ExportError::Permanent { reason: reason.to_owned() });
     for expected in [
@@ -50,14 +52,14 @@ async fn answers_are_told_apart() {
         retry(Some(Duration::from_millis(1_500)), "ResourceExhausted: full"),
         retry(None, "Unavailable: disk"),
         permanent("InvalidArgument: bad"),
-        permanent("FailedPrecondition: taken"),
+        Err(ExportError::Conflict { reason: "FailedPrecondition: taken".to_owned() }),
         Ok(Accepted::default()),
     ] {
-        assert_eq!(within(exporter.export(&export(3))).await.unwrap(), expected);
+        assert_eq!(within(exporter.export(&sent)).await.unwrap(), expected);
     }
     let stats = exporter.stats();
     let failures = FailureKind::ALL.map(|kind| stats.failures(kind));
-    assert_eq!((failures, stats.rejected_items.load(Relaxed)), ([1, 0, 1, 0, 0, 2], 2));
+    assert_eq!((failures, stats.rejected_items.load(Relaxed)), ([1, 0, 1, 0, 0, 1, 1], 2));
     let traces = Export { signal: Signal::Traces, body: Bytes::new(), batch: None, items: 0 };
     assert_eq!(within(exporter.export(&traces)).await.unwrap(), Ok(Accepted::default()));
     assert_eq!(consumer.taken.lock().last().unwrap().signal, Signal::Traces);
