@@ -131,7 +131,7 @@ fn queries() -> impl Strategy<Value = String> {
         prop_oneof![
             (inner.clone(), operator, inner.clone()).prop_map(|(a, o, b)| format!("{a} {o} {b}")),
             (inner.clone(), pick(&["+", "*", "^", "%", ">="]), scalar.clone())
-                .prop_map(|(a, o, b)| format!("{a}{o}{b}")),
+                .prop_map(|(a, o, b)| format!("({a}{o}{b})")),
             inner.clone().prop_map(|a| format!("({a})")),
             inner.clone().prop_map(|a| format!("-{a}")),
             (aggregate, label.clone(), inner.clone()).prop_map(|(f, l, a)| format!("{f} by({l},) ({a})")),
@@ -143,7 +143,7 @@ fn queries() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn what_is_printed_parses_to_the_same_tree(text in queries()) {
         let expr = parse(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
