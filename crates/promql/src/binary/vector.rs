@@ -26,8 +26,8 @@ pub(super) fn evaluate(
     // The many side of `group_right` is the right one; from here on "many" is what a result takes its labels from.
     let swapped = matching.cardinality == Cardinality::OneToMany;
     let (many, one) = if swapped { (&right, &left) } else { (&left, &right) };
-    let (fill_many, fill_one) =
-        if swapped { (matching.fill.right, matching.fill.left) } else { (matching.fill.left, matching.fill.right) };
+    // Prometheus does not swap what stands in for a missing series with the sides.
+    let (fill_many, fill_one) = (matching.fill.left, matching.fill.right);
     let mut join = Join {
         operation,
         many,

@@ -41,10 +41,20 @@ impl Evaluation<'_> {
     }
 
     fn instant_function(&mut self, call: &Call, steps: Steps) -> Result<Evaluated, QueryError> {
+        use Function::{
+            HistogramAvg, HistogramCount, HistogramFraction, HistogramQuantile, HistogramQuantiles, HistogramSum,
+        };
+        let around = self.histogram_use;
+        match call.function {
+            HistogramCount | HistogramSum | HistogramAvg => self.histogram_use.totals = true,
+            HistogramQuantile | HistogramQuantiles | HistogramFraction => self.histogram_use.buckets = true,
+            _ => {}
+        }
         let mut args = Vec::with_capacity(call.args.len());
         for arg in &call.args {
             args.push(self.evaluate(arg, steps)?);
         }
+        self.histogram_use = around;
         let annotations = &mut self.annotations;
         let mut call = FunctionCall { function: call.function, args: &call.args, steps, annotations };
         match functions::evaluate(&mut call, args)? {

@@ -26,6 +26,26 @@ pub(crate) struct Evaluation<'a> {
     pub(super) annotations: Annotations,
     pub(super) budget: Budget,
     pub(super) stats: QueryStats,
+    pub(super) histogram_use: HistogramUse,
+}
+
+/// What functions around a selector do with its histograms.
+///
+/// Below `histogram_count` and its like Prometheus reads histograms without their buckets and finds counter resets while
+/// it reads, so that hints are known that are not elsewhere; warnings about contradicting hints depend on it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct HistogramUse {
+    /// Only count and sum are used.
+    pub(super) totals: bool,
+    /// The buckets are used, or a subquery picks samples.
+    pub(super) buckets: bool,
+}
+
+impl HistogramUse {
+    /// Whether counter resets are found while samples are read.
+    pub(super) fn finds_resets(self) -> bool {
+        self.totals && !self.buckets
+    }
 }
 
 impl<'a> Evaluation<'a> {
@@ -40,7 +60,8 @@ impl<'a> Evaluation<'a> {
     ) -> Self {
         let times = QueryTimes { start, end, grid };
         let annotations = Annotations::default();
-        Evaluation { source, control, options, times, annotations, budget, stats: QueryStats::default() }
+        let (stats, histogram_use) = (QueryStats::default(), HistogramUse::default());
+        Evaluation { source, control, options, times, annotations, budget, stats, histogram_use }
     }
 
     /// The value with all that was noticed on the way.
@@ -113,8 +134,10 @@ impl<'a> Evaluation<'a> {
     }
 
     fn binary(&mut self, operation: &Binary, expr: &Expr, steps: Steps) -> Result<Evaluated, QueryError> {
+        let around = std::mem::take(&mut self.histogram_use);
         let left = self.evaluate(&operation.lhs, steps)?;
         let right = self.evaluate(&operation.rhs, steps)?;
+        self.histogram_use = around;
         binary::evaluate(operation, expr.span, left, right, steps, &mut self.annotations)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sonde_model::{Matcher, Series, TimestampMs, is_stale};
+use sonde_model::{CounterResetHint, Matcher, Series, TimestampMs, is_stale};
 
 use crate::annotations::Annotation;
 use crate::ast::{RangeMode, Span, VectorSelector};
@@ -117,7 +117,10 @@ impl Evaluation<'_> {
             SelectError::TooManySamples { .. } => QueryError::TooManySamples { limit: self.options.max_samples },
             error => QueryError::Storage(error),
         })?;
-        let series: Vec<SampleSeries> = series.into_iter().map(SampleSeries::from).collect();
+        let mut series: Vec<SampleSeries> = series.into_iter().map(SampleSeries::from).collect();
+        if self.histogram_use.finds_resets() {
+            series.iter_mut().for_each(SampleSeries::find_resets);
+        }
         let weight: usize = series.iter().map(SampleSeries::weight).sum();
         self.stats.series += series.len() as u64;
         self.stats.samples += weight as u64;
@@ -220,6 +223,10 @@ fn smoothed_at_steps(
                 (_, Some(t)) if *t == reference => Some(Arc::clone(&samples[next])),
                 (Some(last), Some(t)) => {
                     let (a, b) = (&samples[last], &samples[next]);
+                    if a.uses_custom_buckets() != b.uses_custom_buckets() {
+                        notes.add(Annotation::mixed_exponential_custom);
+                        continue;
+                    }
                     let gauges = a.is_gauge() && b.is_gauge();
                     interpolated_histogram((times[last], a), (*t, b), reference, !gauges, notes).map(Arc::new)
                 }
@@ -261,6 +268,22 @@ impl SampleSeries {
         }
         if self.histograms.values.iter().any(|h| h.is_stale()) {
             self.histograms.retain(|h| !h.is_stale());
+        }
+    }
+}
+
+impl SampleSeries {
+    /// Sets the hints that are not set, as comparing neighbouring histograms tells them.
+    fn find_resets(&mut self) {
+        let values = &mut self.histograms.values;
+        for i in 1..values.len() {
+            let (before, rest) = values.split_at_mut(i);
+            let now = &mut rest[0];
+            if now.reset_hint == CounterResetHint::Unknown && !now.is_stale() && !before[i - 1].is_stale() {
+                let is_reset = now.is_reset_after(&before[i - 1]);
+                Arc::make_mut(now).reset_hint =
+                    if is_reset { CounterResetHint::Reset } else { CounterResetHint::NotReset };
+            }
         }
     }
 }

@@ -80,7 +80,10 @@ impl Evaluation<'_> {
         if steps.count == 0 || inner.count == 0 {
             return Ok(RangeVector { series: Vec::new(), windows });
         }
+        let around = self.histogram_use;
+        self.histogram_use.buckets = true;
         let series = self.vector(&subquery.expr, inner)?;
+        self.histogram_use = around;
         Ok(RangeVector { series: series.into_iter().map(|one| samples_of(one, inner)).collect(), windows })
     }
 
