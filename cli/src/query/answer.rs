@@ -60,7 +60,7 @@ impl AnswerSeries {
 impl std::fmt::Display for AnswerValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            AnswerValue::Float(v) => write!(f, "{}", sonde_promql::value::GoFloat(*v)),
+            AnswerValue::Float(v) => write!(f, "{}", sonde_model::GoFloat(*v)),
             AnswerValue::Text(text) => f.write_str(text),
         }
     }

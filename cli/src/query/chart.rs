@@ -206,7 +206,7 @@ fn shortened(text: &str, width: usize) -> String {
 pub(super) fn number(value: f64) -> String {
     const PREFIXES: [(&str, f64); 4] = [("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)];
     if !value.is_finite() {
-        return sonde_promql::value::GoFloat(value).to_string();
+        return sonde_model::GoFloat(value).to_string();
     }
     let (prefix, unit) = PREFIXES.into_iter().find(|(_, unit)| value.abs() >= *unit).unwrap_or(("", 1.0));
     let scaled = value / unit;

@@ -38,7 +38,8 @@ fn series(n: usize, samples: usize) -> BTreeMap<Labels, Columns> {
         ]);
         let ts: Vec<i64> = (0..samples as i64).map(|t| 1_000_000 + t * 15_000 + i as i64).collect();
         let values = ts.iter().map(|t| (*t % 1009) as f64 / 100.0 + i as f64).collect();
-        let mut columns = Columns { floats: FloatColumn { timestamps: ts, values, ..FloatColumn::default() }, ..Columns::default() };
+        let mut columns =
+            Columns { floats: FloatColumn { timestamps: ts, values, ..FloatColumn::default() }, ..Columns::default() };
         if i % 11 == 0 {
             for t in 0..5 {
                 columns.histograms.push(10 + t, Histogram { count: t as f64, ..Histogram::default() });
