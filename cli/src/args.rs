@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sonde_runtime::LogFormat;
 
 /// Where a collector listens by default.
 pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:9090";
@@ -27,10 +28,99 @@ pub(crate) struct Sonde {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Start everything for this host: collector and agent in one process.
+    Up(UpArgs),
+    /// Run the server: takes metrics, stores them, answers queries, evaluates rules, notifies.
+    Collector(CollectorArgs),
+    /// Run the daemon of a host: measures it, takes OTLP, scrapes, ships to a collector.
+    Agent(AgentArgs),
     /// Ask a collector a PromQL question and show the answer.
     Query(QueryArgs),
     /// Look for mistakes in configuration and rule files, without starting anything.
     Check(CheckArgs),
+}
+
+const UP_EXAMPLES: &str = "\
+Examples:
+  sonde up
+      Data in ./sonde-data, page and API on http://127.0.0.1:9090, OTLP on ports 4317 and 4318.
+  sonde up --data-dir /var/lib/sonde --listen 127.0.0.1:9091
+      Another place and another port, as where a Prometheus runs already.
+  sonde up --config sonde.yml
+      With rules and webhooks; docs/config-collector.md has all keys. Reload with SIGHUP or POST /-/reload.
+
+Then, in another terminal:
+  sonde query 'system_cpu_load_average_1m'
+
+Ctrl-C stops in order and loses nothing.";
+
+/// Start everything for this host: collector and agent in one process.
+///
+/// The agent measures this host and sends to the collector beside it. Alerting rules for hosts are loaded from the start;
+/// a configuration says where alerts go.
+#[derive(Args, Debug)]
+#[command(after_help = UP_EXAMPLES)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) collector: sonde_collector::Flags,
+
+    /// Configuration of the agent (YAML): which host metrics, what to scrape. Without it every key has its default.
+    #[arg(long, value_name = "FILE", env = "SONDE_AGENT_CONFIG")]
+    pub(crate) agent_config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+const COLLECTOR_EXAMPLES: &str = "\
+Examples:
+  sonde collector --data-dir /var/lib/sonde --config /etc/sonde/collector.yml
+      A server for many hosts; docs/config-collector.md has all keys.
+  sonde collector --listen 0.0.0.0:9090 --otlp-grpc-listen 0.0.0.0:4317 --insecure
+      Reachable by other machines, said out loud: nothing is encrypted and nobody is asked who they are.
+  sonde collector --otlp-http-listen off
+      OTLP over HTTP on the main port only.
+
+SIGHUP or POST /-/reload reads the configuration and the rule files again. SIGTERM and Ctrl-C stop in order.";
+
+/// Run the server: takes metrics, stores them, answers queries, evaluates rules, notifies.
+#[derive(Args, Debug)]
+#[command(after_help = COLLECTOR_EXAMPLES)]
+pub(crate) struct CollectorArgs {
+    #[command(flatten)]
+    pub(crate) collector: sonde_collector::Flags,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+const AGENT_EXAMPLES: &str = "\
+Examples:
+  sonde agent --collector http://collector.example.org:4317
+      Ships this host's metrics there. What cannot be sent waits on disk.
+  sonde agent --config /etc/sonde/agent.yml
+      With what to scrape, which host metrics, how much may wait; docs/config-agent.md has all keys.
+
+SIGHUP reads the configuration again. SIGTERM and Ctrl-C send what they can in time and leave the rest on disk.";
+
+/// Run the daemon of a host: measures it, takes OTLP, scrapes, ships to a collector.
+#[derive(Args, Debug)]
+#[command(after_help = AGENT_EXAMPLES)]
+pub(crate) struct AgentArgs {
+    #[command(flatten)]
+    pub(crate) flags: sonde_agent::flags::Flags,
+}
+
+/// What the process says about itself, on stderr.
+#[derive(Args, Debug)]
+pub(crate) struct LogArgs {
+    /// How log lines look: human or json.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) log_format: LogFormat,
+
+    /// What is logged: a level, or a list as in info,sonde_collector=debug.
+    #[arg(long, value_name = "FILTER", env = "SONDE_LOG", default_value = "info")]
+    pub(crate) log: String,
 }
 
 const QUERY_EXAMPLES: &str = "\

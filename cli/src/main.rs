@@ -1,9 +1,13 @@
 //! The sonde command: reads the command line, does what it says, and turns problems into sentences and exit codes.
 
+mod agent;
 mod args;
 mod check;
+mod collector;
 mod problem;
+mod process;
 mod query;
+mod up;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -15,6 +19,9 @@ use problem::Problem;
 
 fn main() -> ExitCode {
     let outcome = match Sonde::parse().command {
+        Command::Up(args) => up::run(args),
+        Command::Collector(args) => collector::run(args),
+        Command::Agent(args) => agent::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Check(args) => check::run(&args),
     };

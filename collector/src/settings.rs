@@ -1,10 +1,7 @@
 //! From the words of the configuration file to the options of the libraries.
 
-use std::time::Duration;
-
 use sonde_alerting::group::Environment;
 use sonde_alerting::template::External;
-use sonde_alerting::{DispatchOptions, GroupBy};
 use sonde_model::Labels;
 use sonde_otlp::receiver;
 
@@ -46,26 +43,8 @@ pub(crate) fn rule_settings(config: &Config, flags: &Flags) -> Settings {
 
 /// The webhooks.
 pub(crate) fn webhooks(config: &Config, flags: &Flags) -> Vec<WebhookOptions> {
-    let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
-    let options = config.notify.webhooks.iter().map(|webhook| WebhookOptions {
-        url: webhook.url.clone(),
-        timeout: webhook.timeout.0,
-        dispatch: DispatchOptions {
-            receiver: webhook.name.clone(),
-            group_by: if webhook.group_by.iter().any(|label| label == "...") {
-                GroupBy::All
-            } else {
-                GroupBy::Labels(webhook.group_by.clone())
-            },
-            group_wait_ms: ms(webhook.group_wait.0),
-            group_interval_ms: ms(webhook.group_interval.0),
-            repeat_interval_ms: ms(webhook.repeat_interval.0),
-            send_resolved: webhook.send_resolved,
-            max_alerts: webhook.max_alerts,
-            external_url: external_url(config, flags),
-        },
-    });
-    options.collect()
+    let url = external_url(config, flags);
+    config.notify.webhooks.iter().map(|webhook| WebhookOptions::new(webhook, &url)).collect()
 }
 
 /// Where a browser finds this collector, without a slash at the end.

@@ -1,0 +1,121 @@
+//! `sonde up`: collector and agent for this host in one process.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sonde_agent::config::Listen;
+use sonde_collector::{Addresses, Flags};
+use sonde_runtime::{Clock, Health};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{DEFAULT_URL, UpArgs};
+use crate::collector;
+use crate::print;
+use crate::problem::Problem;
+use crate::process::{self, problem};
+
+/// How often it is asked whether the store is open.
+const READY_POLL: Duration = Duration::from_millis(50);
+
+pub(crate) fn run(args: UpArgs) -> Result<(), Problem> {
+    process::serve(&args.log, serve(args.collector, args.agent_config))
+}
+
+async fn serve(flags: Flags, agent_file: Option<PathBuf>) -> Result<(), Problem> {
+    let clock = Clock::system();
+    let data_dir = flags.data_dir.clone();
+    // Everything is proven and bound before anything runs: the configuration of the agent too.
+    let mut agent_config = agent_configuration(agent_file.as_deref(), &data_dir)?;
+    let collector = collector::build(flags, &clock)?;
+    let (addresses, health) = (collector.addresses(), collector.health());
+    // The main port takes OTLP over gRPC, too, and cannot be off.
+    agent_config.collector.endpoint = format!("http://{}", addresses.main);
+    let mut agent = sonde_agent::App::build(agent_config, clock.clone()).await.map_err(|e| problem(&e))?;
+    if let Some(path) = agent_file {
+        agent = agent.with_reload(path, collector.reload().subscribe());
+    }
+    let shutdown = process::signals(collector.reload())?;
+
+    let greeting = greet(&clock, &health, &addresses, &data_dir);
+    // The agent ends first, so that the collector takes what it still has to say.
+    let collector_shutdown = CancellationToken::new();
+    let agent_shutdown = shutdown.child_token();
+    let agent = async {
+        let ended = agent.run(agent_shutdown.clone()).await.map_err(|e| problem(&e));
+        collector_shutdown.cancel();
+        ended
+    };
+    let collector = async {
+        let ended = collector.run(collector_shutdown.clone()).await.map_err(|e| problem(&e));
+        // Without a collector the agent of this process has nothing to do.
+        agent_shutdown.cancel();
+        ended
+    };
+    let ((agent, collector), ()) = tokio::join!(async { tokio::join!(agent, collector) }, async {
+        tokio::select! {
+            () = greeting => {}
+            () = agent_shutdown.cancelled() => {}
+        }
+    });
+    collector.and(agent)
+}
+
+/// The agent of this process: it keeps its data beside the collector's, which alone takes OTLP.
+fn agent_configuration(file: Option<&Path>, data_dir: &Path) -> Result<sonde_agent::Config, Problem> {
+    let mut config = match file {
+        Some(path) => sonde_agent::Config::load(path).map_err(|e| problem(&e))?,
+        None => sonde_agent::Config::default(),
+    };
+    config.data_dir = data_dir.to_path_buf();
+    config.otlp.grpc_listen = Listen::Off;
+    config.otlp.http_listen = Listen::Off;
+    Ok(config)
+}
+
+/// Says where to look, as soon as there is something to be seen.
+async fn greet(clock: &Clock, health: &Health, addresses: &Addresses, data_dir: &Path) {
+    while !health.is_ready() {
+        clock.sleep(READY_POLL).await;
+    }
+    // Where stdout is gone nobody looks.
+    drop(print(&greeting(addresses, data_dir)));
+}
+
+fn greeting(addresses: &Addresses, data_dir: &Path) -> String {
+    let base = format!("http://{}", addresses.main);
+    let receivers = [(addresses.otlp_grpc, "gRPC"), (addresses.otlp_http, "HTTP")];
+    let otlp = receivers.iter().filter_map(|(address, name)| Some(format!("{} ({name})", (*address)?)));
+    let otlp = otlp.collect::<Vec<_>>().join(", ");
+    let otlp = if otlp.is_empty() { format!("{base} (gRPC and HTTP)") } else { otlp };
+    let url = if base == DEFAULT_URL { String::new() } else { format!(" --url {base}") };
+    format!(
+        "Sonde is up. Ctrl-C stops it.\n\n  \
+         page and API  {base}/\n  \
+         OTLP          {otlp}\n  \
+         remote write  {base}/api/v1/write\n  \
+         data          {}\n\n\
+         Ask:  sonde query{url} 'system_cpu_load_average_1m'\n",
+        data_dir.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greeting_says_where_to_look() {
+        let address = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));
+        let mut addresses =
+            Addresses { main: address(9090), otlp_grpc: Some(address(4317)), otlp_http: Some(address(4318)) };
+        let told = greeting(&addresses, Path::new("./sonde-data"));
+        assert!(
+            told.contains("http://127.0.0.1:9090/\n") && told.contains("127.0.0.1:4317 (gRPC), 127.0.0.1:4318 (HTTP)")
+        );
+        assert!(told.ends_with("Ask:  sonde query 'system_cpu_load_average_1m'\n"), "{told}");
+        addresses = Addresses { main: address(9999), otlp_grpc: None, otlp_http: None };
+        let told = greeting(&addresses, Path::new("./sonde-data"));
+        assert!(told.contains("http://127.0.0.1:9999 (gRPC and HTTP)"), "{told}");
+        assert!(told.contains("sonde query --url http://127.0.0.1:9999 "), "{told}");
+    }
+}
