@@ -1,5 +1,7 @@
 //! Ranges drawn in the terminal: one series as a line, several as rows with one scale.
 
+use sonde_model::Labels;
+
 use super::answer::{Answer, AnswerSeries};
 use super::client::{Range, Request};
 use super::time;
@@ -147,18 +149,21 @@ fn time_axis(range: Range, columns: usize) -> String {
 /// One row of bars a series, all with one scale.
 fn rows(series: &[&AnswerSeries], scale: &Scale, range: Range, width: usize) -> String {
     let shown = &series[..series.len().min(MAX_SERIES)];
-    let names: Vec<String> = shown.iter().map(|s| shortened(&s.labels.to_string(), width / 2)).collect();
+    let common = common_labels(series);
+    let own = |s: &&AnswerSeries| s.labels.without(|name| common.get(name).is_some()).to_string();
+    let names: Vec<String> = shown.iter().map(|s| shortened(&own(s), width / 2)).collect();
     let lasts: Vec<String> =
         shown.iter().map(|s| s.floats().last().map_or_else(String::new, |(_, v)| number(v))).collect();
     let longest = |texts: &[String]| texts.iter().map(|t| t.chars().count()).max().unwrap_or(0);
     let (name_width, last_width) = (longest(&names), longest(&lasts).max(4));
     let columns = width.saturating_sub(name_width + last_width + 4).max(10);
-    let mut text = format!(
+    let mut text = if common.is_empty() { String::new() } else { format!("all {common}\n") };
+    text.push_str(&format!(
         "{}  {}  {}LAST\n",
         " ".repeat(name_width),
         padded(&format!("{} to {}", number(scale.low), number(scale.high)), columns),
         " ".repeat(last_width - 4)
-    );
+    ));
     for ((series, name), last) in shown.iter().zip(&names).zip(&lasts) {
         let bars = bars(series, scale, range, columns);
         let gap = " ".repeat(last_width - last.chars().count());
@@ -169,6 +174,13 @@ fn rows(series: &[&AnswerSeries], scale: &Scale, range: Range, width: usize) -> 
         text.push_str(&format!("{} more series; -o table shows all\n", series.len() - shown.len()));
     }
     text
+}
+
+/// The labels that all series have, which need not be told of each.
+fn common_labels(series: &[&AnswerSeries]) -> Labels {
+    let Some((first, others)) = series.split_first() else { return Labels::empty() };
+    let in_all = |name: &str| others.iter().all(|s| s.labels.get(name) == first.labels.get(name));
+    first.labels.without(|name| !in_all(name))
 }
 
 /// The mean of each column's samples as a bar.
