@@ -10,7 +10,7 @@ pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:9090";
 
 const EXAMPLES: &str = "\
 Examples:
-  sonde up                                   this host's metrics, stored and queryable, in one process
+  sonde up                                   measure this host, store it, answer
   sonde query 'system_cpu_load_average_1m'   ask
   sonde query --range 1h 'rate(system_network_io_bytes_total[5m])'
                                              ask for the last hour, drawn in the terminal
@@ -18,7 +18,7 @@ Examples:
 
 Exit codes: 0 it worked, 1 it did not and stderr says why, 2 the command line was not understood.";
 
-/// Metrics, traces and alerts of hosts and services in one program.
+/// Metrics and alerts of hosts and services in one program.
 #[derive(Debug, Parser)]
 #[command(name = "sonde", version, after_help = EXAMPLES, max_term_width = 110, disable_help_subcommand = true)]
 pub(crate) struct Sonde {

@@ -25,6 +25,9 @@ fn read(output: Output) -> (Option<i32>, String, String) {
 fn help_teaches() {
     for args in [
         &["--help"][..],
+        &["up", "--help"],
+        &["collector", "--help"],
+        &["agent", "--help"],
         &["query", "--help"],
         &["check", "--help"],
         &["check", "rules", "--help"],
@@ -210,4 +213,54 @@ fn what_goes_wrong_is_one_sentence_and_a_hint() {
     );
     let (code, _, errors) = run(&["query", "up", "-o", "chart"]);
     assert_eq!((code, errors.lines().next()), (Some(1), Some("error: a chart needs a range")));
+}
+
+#[test]
+fn a_port_in_use_is_told_with_the_command_that_would_start() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    for command in ["up", "collector"] {
+        let args = [command, "--listen", &address, "--otlp-grpc-listen", "off", "--otlp-http-listen", "off"];
+        let (code, text, errors) = read(sonde(&args).current_dir(dir.path()).output().expect("it runs"));
+        assert_eq!((code, text.as_str()), (Some(1), ""));
+        let first = format!("error: --listen {address}: the port is in use by another program");
+        let mut lines = errors.lines();
+        assert_eq!(lines.next(), Some(first.as_str()), "{errors}");
+        let other = lines.next().expect("a hint");
+        let start = format!("This would start: {} {command} --listen 127.0.0.1:", env!("CARGO_BIN_EXE_sonde"));
+        assert!(
+            other.starts_with(&start) && other.ends_with(" --otlp-grpc-listen off --otlp-http-listen off"),
+            "{errors}"
+        );
+    }
+}
+
+#[test]
+fn nothing_starts_with_a_configuration_that_is_no_good() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("a file");
+    file("c.yml", "rules:\n  files: [r.yml]\n");
+    file("r.yml", "groups:\n- name: a\n  rules:\n  - {alert: A, expr: 'sum('}\n  - {alert: B, for: 5m}\n");
+    file("a.yml", "hosts: {}\n");
+    file("bad.yml", "storage:\n  retension: 1d\n");
+    let told = |args: &[&str]| {
+        let (code, text, errors) = read(sonde(args).current_dir(dir.path()).output().expect("it runs"));
+        assert_eq!((code, text.as_str()), (Some(1), ""), "{errors}");
+        errors
+    };
+    let ports = ["--listen", "127.0.0.1:0", "--otlp-grpc-listen", "off", "--otlp-http-listen", "off"];
+    let errors = told(&[&["up", "--config", "c.yml"], &ports[..]].concat());
+    assert_eq!(errors.lines().count(), 2, "{errors}");
+    assert!(
+        errors.contains("r.yml:4: could not parse expression") && errors.contains("r.yml:5: field 'expr'"),
+        "{errors}"
+    );
+    let errors = told(&[&["collector", "--config", "bad.yml"], &ports[..]].concat());
+    assert!(errors.starts_with("error: bad.yml:2:") && errors.contains("retention"), "{errors}");
+    let errors = told(&[&["up", "--agent-config", "a.yml"], &ports[..]].concat());
+    assert!(errors.contains("a.yml:1:") && errors.contains("host"), "{errors}");
+    let errors = told(&["agent", "--config", "missing.yml"]);
+    assert!(errors.starts_with("error: ") && errors.contains("missing.yml"), "{errors}");
+    assert!(!dir.path().join("sonde-data").exists(), "nothing was made");
 }

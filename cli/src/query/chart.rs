@@ -34,7 +34,7 @@ pub(super) fn draw(answer: &Answer, request: &Request, width: usize) -> String {
     };
     let left_out = answer.series.len() - drawn.len();
     if left_out > 0 {
-        text.push_str(&format!("{left_out} more without numbers\n"));
+        text.push_str(&format!("{left_out} more series without numbers\n"));
     }
     text
 }
