@@ -30,7 +30,7 @@ pub struct Limits {
     pub max_samples: usize,
     /// Labels of a series, the metric name included.
     pub max_labels: usize,
-    /// Bytes of all names and values of a series.
+    /// Bytes of all labels of a series as they are encoded: names, values and up to six bytes a label.
     pub max_label_bytes: usize,
     /// Buckets and spans of one histogram, both signs together.
     pub max_histogram_buckets: usize,

@@ -3,7 +3,8 @@
 use super::{DecodeError, HistogramView, Limits};
 use crate::wire::{Fields, WireError};
 
-/// A series of a request. Its structure was proven when it was made; only text and histograms may still be wrong.
+/// A series of a request. Its fields and the limits were proven when it was made; what lies in labels and samples is
+/// proven when it is read, because series that are known by their bytes are read no further.
 #[derive(Clone, Copy, Debug)]
 pub struct SeriesView<'a> {
     message: &'a [u8],
@@ -44,25 +45,22 @@ impl<'a> SeriesView<'a> {
             histogram_count: 0,
             max_buckets: limits.max_histogram_buckets,
         };
-        let (mut label_bytes, mut other_seen) = (0, false);
-        let mut fields = Fields::new(message);
+        let (mut fields, mut other_seen) = (view.skip_short_labels()?, false);
+        let mut label_bytes = message.len() - fields.rest().len();
         while let Some(field) = fields.next()? {
             match field.number {
                 1 => {
-                    let (name, value) = label_bytes_of(field.bytes()?)?;
                     view.label_count += 1;
-                    DecodeError::check("labels in a series", view.label_count, limits.max_labels)?;
-                    label_bytes += name.len() + value.len();
-                    DecodeError::check("bytes of labels in a series", label_bytes, limits.max_label_bytes)?;
+                    label_bytes += field.bytes()?.len();
                     view.labels_end = (!other_seen).then_some(message.len() - fields.rest().len());
                     continue;
                 }
                 2 => {
-                    sample(field.bytes()?)?;
+                    field.bytes()?;
                     view.sample_count += 1;
                 }
                 3 => {
-                    ExemplarView::parse(field.bytes()?)?;
+                    field.bytes()?;
                 }
                 4 => {
                     field.bytes()?;
@@ -72,7 +70,21 @@ impl<'a> SeriesView<'a> {
             }
             other_seen = true;
         }
+        DecodeError::check("labels in a series", view.label_count, limits.max_labels)?;
+        DecodeError::check("bytes of labels in a series", label_bytes, limits.max_label_bytes)?;
         Ok(view)
+    }
+
+    /// Passes over the labels at the start that are shorter than 128 bytes, which nearly all are: their header is two
+    /// bytes that need no decoding.
+    fn skip_short_labels(&mut self) -> Result<Fields<'a>, WireError> {
+        let mut rest = self.message;
+        while let [0x0a, length @ 0..0x80, tail @ ..] = rest {
+            rest = tail.get(usize::from(*length)..).ok_or(WireError::Truncated)?;
+            self.label_count += 1;
+        }
+        self.labels_end = Some(self.message.len() - rest.len());
+        Ok(Fields::new(rest))
     }
 
     /// The encoded labels as one piece, for a memo of series that were seen before; `None` where the sender did not
@@ -173,6 +185,13 @@ fn submessages(message: &[u8], number: u32) -> impl Iterator<Item = Result<&[u8]
 /// Name and value of a label, not checked to be text.
 #[inline]
 fn label_bytes_of(message: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
+    // As senders write it: name and value once each, both shorter than 128 bytes.
+    if let [0x0a, length @ 0..0x80, rest @ ..] = message
+        && let Some((name, [0x12, length @ 0..0x80, value @ ..])) = rest.split_at_checked(usize::from(*length))
+        && value.len() == usize::from(*length)
+    {
+        return Ok((name, value));
+    }
     let (mut name, mut value) = (&[][..], &[][..]);
     let mut fields = Fields::new(message);
     while let Some(field) = fields.next()? {
@@ -187,6 +206,15 @@ fn label_bytes_of(message: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
 
 #[inline]
 fn sample(message: &[u8]) -> Result<SampleView, WireError> {
+    // As senders write it: the value, then the time, of a few bytes.
+    if let Some((&[0x09, v0, v1, v2, v3, v4, v5, v6, v7, 0x10], time)) = message.split_first_chunk::<10>() {
+        let mut time = Fields::new(time);
+        let timestamp = time.varint()?.cast_signed();
+        if time.rest().is_empty() {
+            let value = f64::from_le_bytes([v0, v1, v2, v3, v4, v5, v6, v7]);
+            return Ok(SampleView { timestamp, value });
+        }
+    }
     let mut view = SampleView { timestamp: 0, value: 0.0 };
     let mut fields = Fields::new(message);
     while let Some(field) = fields.next()? {

@@ -136,7 +136,7 @@ fn limits_are_kept() {
     check(vec![TimeSeries::default(); 21], "21 series, the limit is 20");
     check(vec![series(vec![], vec![Sample::default(); 21]); 2], "42 samples, the limit is 40");
     check(vec![series(vec![label(1); 7], vec![])], "7 labels in a series, the limit is 6");
-    check(vec![series(vec![label(201)], vec![])], "201 bytes of labels in a series, the limit is 200");
+    check(vec![series(vec![label(201)], vec![])], "204 bytes of labels in a series, the limit is 200");
     let limits = Limits { max_body_bytes: 10, ..limits() };
     assert!(WriteRequestView::new(&[0; 11], &limits).is_err());
 }
