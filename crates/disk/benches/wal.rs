@@ -10,8 +10,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sonde_disk::{Fs, MemFs, OsFs, Position, Wal, WalOptions};
 
-fn open(fs: impl Fs + 'static, dir: &Path) -> Wal {
-    Wal::open(Arc::new(fs), dir, WalOptions::default(), &mut |_, _| {}).unwrap().0
+fn open(fs: impl Fs + 'static, dir: &Path, options: WalOptions) -> Wal {
+    Wal::open(Arc::new(fs), dir, options, &mut |_, _| {}).unwrap().0
 }
 
 /// Appends `records`, waits for the last and removes what segments were filled.
@@ -33,7 +33,7 @@ fn append(c: &mut Criterion) {
     const RECORDS: usize = 64;
     let mut group = c.benchmark_group("wal/append_in_memory");
     for bytes in [256, 4 << 10, 64 << 10] {
-        let wal = open(MemFs::new(), Path::new("/wal"));
+        let wal = open(MemFs::new(), Path::new("/wal"), WalOptions::default());
         let (done, is_done) = sync_channel(1);
         group.throughput(Throughput::Bytes((RECORDS * bytes) as u64));
         group.bench_with_input(BenchmarkId::from_parameter(bytes), &bytes, |b, bytes| {
@@ -47,17 +47,20 @@ fn append(c: &mut Criterion) {
     group.finish();
 }
 
-/// Append to callback on the disk under the build directory, fsync included: alone, and 64 that share it.
+/// Append to callback on the disk under the build directory, fsync included: alone, alone without zeros ahead, and 64
+/// that share it.
 fn commit_on_disk(c: &mut Criterion) {
     const BYTES: usize = 4 << 10;
     // Not in the directory for temporary files, which may be memory.
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut group = c.benchmark_group("wal/commit_on_disk");
-    for records in [1, 64] {
-        let wal = open(OsFs, &dir.path().join(records.to_string()));
+    let default = WalOptions::default().zeros_ahead_bytes;
+    for (name, records, zeros_ahead_bytes) in [("1", 1, default), ("1_without_zeros", 1, 0), ("64", 64, default)] {
+        let options = WalOptions { zeros_ahead_bytes, ..WalOptions::default() };
+        let wal = open(OsFs, &dir.path().join(name), options);
         let (done, is_done) = sync_channel(1);
         group.throughput(Throughput::Elements(records));
-        group.bench_with_input(BenchmarkId::from_parameter(records), &records, |b, records| {
+        group.bench_with_input(BenchmarkId::from_parameter(name), &records, |b, records| {
             b.iter_batched(
                 || vec![vec![7; BYTES]; usize::try_from(*records).unwrap()],
                 |records| commit(&wal, records, &done, || is_done.recv().unwrap()),
@@ -71,7 +74,7 @@ fn commit_on_disk(c: &mut Criterion) {
 /// Opening a WAL of 16 MiB in memory: what a restart pays for reading and checking.
 fn replay(c: &mut Criterion) {
     let fs = MemFs::new();
-    let wal = open(fs.clone(), Path::new("/wal"));
+    let wal = open(fs.clone(), Path::new("/wal"), WalOptions::default());
     for _ in 0..4096 {
         wal.append(vec![7; 4 << 10], Box::new(|result| assert!(result.is_ok()))).unwrap();
     }

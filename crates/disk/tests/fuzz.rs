@@ -121,7 +121,7 @@ fn intact(sizes: &[usize], closed: bool) -> Vec<Vec<u8>> {
     let fs = MemFs::new();
     let dir = wal::segment(1);
     let dir = dir.parent().expect("a segment lies in a directory");
-    let options = WalOptions { segment_bytes: 5_000, ..WalOptions::default() };
+    let options = WalOptions { segment_bytes: 5_000, zeros_ahead_bytes: 500, ..WalOptions::default() };
     let (wal, _) = Wal::open(Arc::new(fs.clone()), dir, options, &mut |_, _| {}).expect("memory does not fail");
     for (n, size) in sizes.iter().enumerate() {
         let record = vec![u8::try_from(n % 251).expect("it is small"); *size];

@@ -20,6 +20,8 @@ pub(super) struct ActiveSegment {
     pub(super) file: Arc<dyn File>,
     /// Where the next frame goes: everything below is synced.
     pub(super) end: u64,
+    /// The length of the file: from `end` up to here it holds zeros.
+    pub(super) file_bytes: u64,
 }
 
 /// Why a segment could not be made.
@@ -56,7 +58,7 @@ pub(super) fn create_segment<'a>(
     if let Err(error) = fs.sync_dir(dir) {
         return Err(CreateFailure { error: WalError::io(SYNC, dir, error), named: Some(header) });
     }
-    Ok(ActiveSegment { number, salt, file, end })
+    Ok(ActiveSegment { number, salt, file, end, file_bytes: end })
 }
 
 fn write_and_name(fs: &dyn Fs, temporary: &Path, path: &Path, bytes: &[u8]) -> Result<Arc<dyn File>, WalError> {

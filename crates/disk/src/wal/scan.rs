@@ -17,6 +17,8 @@ pub(super) struct Scanner {
     next_sequence: u64,
     /// Records from this sequence number on are superseded.
     superseded_from: u64,
+    /// Behind this offset there are only zeros; known once it has been looked for.
+    content_end: Option<u64>,
 }
 
 /// What stands at the scanner's place.
@@ -47,12 +49,19 @@ pub(super) struct Frame {
 impl Scanner {
     /// Starts at the first frame.
     pub(super) fn new(window: Window, header: &SegmentHeader, superseded_from: u64) -> Self {
-        Self { window, salt: header.salt, offset: FRAMES_AT, next_sequence: header.first_sequence, superseded_from }
+        Self {
+            window,
+            salt: header.salt,
+            offset: FRAMES_AT,
+            next_sequence: header.first_sequence,
+            superseded_from,
+            content_end: None,
+        }
     }
 
     /// Starts at `offset`, where a frame is said to stand, with any sequence number.
     pub(super) fn resume(window: Window, salt: u64, offset: u64) -> Self {
-        Self { window, salt, offset, next_sequence: 0, superseded_from: u64::MAX }
+        Self { window, salt, offset, next_sequence: 0, superseded_from: u64::MAX, content_end: None }
     }
 
     /// Where the scanner stands.
@@ -63,6 +72,7 @@ impl Scanner {
     /// Lets the scanner read further.
     pub(super) fn extend(&mut self, limit: u64) {
         self.window.extend(limit);
+        self.content_end = None;
     }
 
     /// What stands at the scanner's place; steps behind it.
@@ -81,13 +91,17 @@ impl Scanner {
             }
             Err(Bad { search_from, reason }) => (search_from, reason),
         };
-        if let Some(to) = self.search(search_from)? {
+        let bytes = self.bytes_before_zeros(from)?;
+        if bytes == 0 {
+            self.offset = self.window.limit();
+            return Ok(Found::End);
+        }
+        if let Some(to) = self.search(search_from, from + bytes)? {
             self.offset = to;
             return Ok(Found::Damage { from, to, reason });
         }
         self.offset = self.window.limit();
-        let bytes = self.bytes_before_zeros(from)?;
-        Ok(if bytes == 0 { Found::End } else { Found::Trailing { from, bytes, reason } })
+        Ok(Found::Trailing { from, bytes, reason })
     }
 
     /// The record of a frame that was just found.
@@ -118,9 +132,12 @@ impl Scanner {
         Ok(Ok(Frame { kind, offset, end, sequence, synced, length }))
     }
 
-    /// The place of the next intact frame at or behind `from`.
-    fn search(&mut self, mut from: u64) -> io::Result<Option<u64>> {
+    /// The place of the next intact frame at or behind `from` and before `to`.
+    fn search(&mut self, mut from: u64, to: u64) -> io::Result<Option<u64>> {
         loop {
+            if from >= to {
+                return Ok(None);
+            }
             let bytes = self.window.at_least(from, FRAME_HEADER_LEN)?;
             if bytes.len() < FRAME_HEADER_LEN {
                 return Ok(None);
@@ -139,15 +156,25 @@ impl Scanner {
 
     /// How many bytes from `from` on there are before nothing but zeros follows.
     pub(super) fn bytes_before_zeros(&mut self, from: u64) -> io::Result<u64> {
+        if let Some(end) = self.content_end {
+            return Ok(end.saturating_sub(from));
+        }
+        const ZEROS: [u8; 4096] = [0; 4096];
         let mut at = from;
-        let mut found = 0;
+        let mut end = from;
         loop {
             let bytes = self.window.at_least(at, 1)?;
             if bytes.is_empty() {
-                return Ok(found);
+                self.content_end = Some(end);
+                return Ok(end - from);
             }
-            if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
-                found = at + last as u64 + 1 - from;
+            // Whole blocks are compared first, because zeros ahead are long.
+            for (block, block_at) in bytes.chunks(ZEROS.len()).zip((at..).step_by(ZEROS.len())) {
+                if *block != ZEROS[..block.len()]
+                    && let Some(last) = block.iter().rposition(|byte| *byte != 0)
+                {
+                    end = block_at + last as u64 + 1;
+                }
             }
             at += bytes.len() as u64;
         }

@@ -39,13 +39,13 @@ impl Shared {
     }
 
     /// Records of `number` are durable up to `end`.
-    pub(super) fn grow_segment(&self, number: u64, end: u64) {
+    pub(super) fn grow_segment(&self, number: u64, end: u64, file_bytes: u64) {
         let mut segments = self.segments.lock();
         if let Some(segment) = segments.get_mut(&number) {
-            let grown = end.saturating_sub(segment.file_bytes);
+            self.stats.size_bytes.fetch_add(file_bytes, Ordering::Relaxed);
+            self.stats.size_bytes.fetch_sub(segment.file_bytes, Ordering::Relaxed);
             segment.end = end;
-            segment.file_bytes += grown;
-            self.stats.size_bytes.fetch_add(grown, Ordering::Relaxed);
+            segment.file_bytes = file_bytes;
         }
     }
 

@@ -13,6 +13,9 @@ use super::{OnDurable, Position, WalError, WalStats};
 /// How often a batch is tried: where it belongs, and once more in a segment of its own.
 const ATTEMPTS: usize = 2;
 
+/// A batch beyond this size gets no zeros behind it: writing its bytes is what its sync waits for.
+const SMALL_BATCH_BYTES: usize = 64 << 10;
+
 /// A buffer that has grown beyond this for one large record is given back.
 const KEPT_BUFFER_BYTES: usize = 8 << 20;
 
@@ -24,6 +27,8 @@ pub(super) struct Writer {
     active: Option<ActiveSegment>,
     next_number: u64,
     next_sequence: u64,
+    /// Off from when the disk was full until a segment has been filled again.
+    zeros_ahead: bool,
     buffer: Vec<u8>,
 }
 
@@ -32,7 +37,7 @@ struct AbandonOnDrop(Arc<Shared>);
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, next_number: u64, next_sequence: u64) -> Self {
-        Self { shared, active: None, next_number, next_sequence, buffer: Vec::new() }
+        Self { shared, active: None, next_number, next_sequence, zeros_ahead: true, buffer: Vec::new() }
     }
 
     /// Works until the queue is closed and empty.
@@ -111,15 +116,21 @@ impl Writer {
             let path = segment::path(&shared.dir, active.number);
             move |error| WalError::io(action, &path, error)
         };
+        let end = active.end + self.buffer.len() as u64;
+        if self.zeros_ahead && end > active.file_bytes && self.buffer.len() <= SMALL_BATCH_BYTES {
+            self.buffer.resize(self.buffer.len() + self.shared.options.zeros_ahead_bytes, 0);
+        }
+        let written_to = active.end + self.buffer.len() as u64;
         active.file.write_at(&self.buffer, active.end).map_err(failed("write"))?;
         active.file.sync().map_err(failed(SYNC))?;
         let position = Position { segment: active.number, offset: active.end };
-        active.end += self.buffer.len() as u64;
+        active.end = end;
+        active.file_bytes = active.file_bytes.max(written_to);
         if self.buffer.capacity() > KEPT_BUFFER_BYTES {
             self.buffer = Vec::new();
         }
         WalStats::add(&shared.stats.syncs, 1);
-        shared.grow_segment(active.number, active.end);
+        shared.grow_segment(active.number, active.end, active.file_bytes);
         Ok(position)
     }
 
@@ -142,7 +153,10 @@ impl Writer {
         };
         WalStats::add(&shared.stats.syncs, 1);
         shared.add_segment(number, Segment { salt: Some(created.salt), end: created.end, file_bytes: created.end });
-        self.active = Some(created);
+        if let Some(filled) = self.active.replace(created) {
+            self.zeros_ahead = true;
+            self.cut_zeros(&filled, filled.end);
+        }
         Ok(Position { segment: number, offset: FRAMES_AT })
     }
 
@@ -150,7 +164,13 @@ impl Writer {
         match &self.active {
             Some(active) if active.end == FRAMES_AT => Ok(Position { segment: active.number, offset: FRAMES_AT }),
             // If the new one cannot be made and did not get its name, the active segment is as good as before.
-            _ => self.start_segment(std::iter::empty()).inspect_err(|error| self.count_failure(error)),
+            _ => {
+                let started = self.start_segment(std::iter::empty());
+                if let Err(error) = &started {
+                    self.count_failure(error);
+                }
+                started
+            }
         }
     }
 
@@ -162,20 +182,31 @@ impl Writer {
         }
     }
 
+    /// Gives back the space of the zeros behind `end`. Without it they stay until the segment goes, no more.
+    fn cut_zeros(&self, segment: &ActiveSegment, end: u64) {
+        if segment.file_bytes > end && segment.file.set_len(end).is_ok() {
+            self.shared.grow_segment(segment.number, segment.end, end);
+        }
+    }
+
     fn write_mark(&mut self) {
-        let Some(active) = &self.active else { return };
+        let Some(active) = self.active.take() else { return };
         self.buffer.clear();
         encode_mark(&mut self.buffer, active.salt, active.end, self.next_sequence);
         // Without the mark the next opening writes the last batch again, no more.
         if let Err(error) = active.file.write_at(&self.buffer, active.end) {
             tracing::debug!(%error, segment = active.number, "cannot mark the end of the WAL");
         }
+        self.cut_zeros(&active, active.end + self.buffer.len() as u64);
     }
 
-    fn count_failure(&self, error: &WalError) {
+    fn count_failure(&mut self, error: &WalError) {
         let stats = &self.shared.stats;
         match error {
-            WalError::DiskFull { .. } => WalStats::add(&stats.disk_full, 1),
+            WalError::DiskFull { .. } => {
+                self.zeros_ahead = false;
+                WalStats::add(&stats.disk_full, 1);
+            }
             WalError::Io { action: SYNC, .. } => WalStats::add(&stats.failed_syncs, 1),
             _ => WalStats::add(&stats.failed_writes, 1),
         }

@@ -32,6 +32,7 @@ pub(crate) fn options(rng: &mut Rng) -> WalOptions {
         max_pending_bytes: 1 << 20,
         max_record_bytes: 1 << 16,
         sync: SyncPolicy::Immediate,
+        zeros_ahead_bytes: if rng.bool() { rng.usize(..4_000) } else { 0 },
     }
 }
 
