@@ -254,6 +254,32 @@ fn a_record_that_looks_like_a_frame_is_no_frame() {
 }
 
 #[test]
+fn a_bad_sector_costs_what_lies_in_it() {
+    let (fs, _wal) = three_segments();
+    let faults = FaultFs::new(fs.fork(), 1);
+    faults.make_unreadable(&segment(1), 4096..4160);
+    let third = FRAMES_AT + 2 * STEP;
+    faults.make_unreadable(&segment(2), third..third + 1);
+    let (_, report, records) = open(faults.clone());
+    // What cannot be read is a block of 4 KiB, in which all records of the segment lie.
+    let lost = [5, 6, 7, 8, 9];
+    let expected = (0..15).filter(|n| !lost.contains(n)).map(record).collect::<Vec<_>>();
+    assert_eq!(records.into_iter().map(|(_, r)| r).collect::<Vec<_>>(), expected, "{report}");
+    assert_eq!(report.damage[0].lost_records, Some(5), "{report}");
+
+    // In the tail it would be cut and gone, so the opening fails until the disk can be read.
+    let last = FRAMES_AT + 4 * STEP;
+    faults.heal();
+    let faults = FaultFs::new(fs.fork(), 1);
+    faults.make_unreadable(&segment(3), last..last + 1);
+    let opened = Wal::open(Arc::new(faults.clone()), Path::new(DIR), WalOptions::default(), &mut |_, _| {});
+    assert_eq!(opened.unwrap_err().to_string(), "cannot read /data/wal/000000000003.wal");
+    faults.heal();
+    let (_, report, records) = open(faults);
+    assert_eq!((records.len(), report.damage.len()), (15, 0), "{report}");
+}
+
+#[test]
 fn a_newer_format_is_refused_and_nothing_is_touched() {
     let (fs, wal) = three_segments();
     drop(wal);

@@ -1,7 +1,8 @@
 //! A file system in memory that fails on demand.
 
 use std::io;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fastrand::Rng;
@@ -59,6 +60,7 @@ struct Faults {
     rng: Rng,
     rates: FaultRates,
     scripts: Vec<Script>,
+    unreadable: Vec<(PathBuf, Range<u64>)>,
     operations: u64,
     injected: u64,
 }
@@ -78,6 +80,7 @@ impl FaultFs {
             rng: Rng::with_seed(seed),
             rates: FaultRates::default(),
             scripts: Vec::new(),
+            unreadable: Vec::new(),
             operations: 0,
             injected: 0,
         };
@@ -100,10 +103,16 @@ impl FaultFs {
         self.faults.lock().scripts.push(Script { operation, skip, times, kind });
     }
 
-    /// Ends all scripts and rates.
+    /// From now on reads that touch `range` of the file at `path` fail, as those of a bad sector do.
+    pub fn make_unreadable(&self, path: &Path, range: Range<u64>) {
+        self.faults.lock().unreadable.push((path.to_owned(), range));
+    }
+
+    /// Ends all scripts and rates and makes everything readable.
     pub fn heal(&self) {
         let mut faults = self.faults.lock();
         faults.scripts.clear();
+        faults.unreadable.clear();
         faults.rates = FaultRates::default();
     }
 
@@ -121,12 +130,21 @@ impl FaultFs {
         self.faults.lock().check(operation)
     }
 
-    fn handle(&self, file: Arc<MemFile>) -> Arc<dyn File> {
-        Arc::new(FaultFile { fs: self.clone(), file })
+    fn handle(&self, path: &Path, file: Arc<MemFile>) -> Arc<dyn File> {
+        Arc::new(FaultFile { fs: self.clone(), path: path.to_owned(), file })
     }
 }
 
 impl Faults {
+    fn check_readable(&mut self, path: &Path, offset: u64, len: usize) -> io::Result<()> {
+        let touches = |range: &Range<u64>| range.start < offset + len as u64 && offset < range.end;
+        if self.unreadable.iter().any(|(broken, range)| broken == path && touches(range)) {
+            self.injected += 1;
+            return Err(io::Error::other("injected bad sector"));
+        }
+        Ok(())
+    }
+
     fn check(&mut self, operation: Operation) -> io::Result<()> {
         self.operations += 1;
         let mut failure = None;
@@ -163,12 +181,12 @@ impl Faults {
 impl Fs for FaultFs {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         self.check(Operation::Create)?;
-        Ok(self.handle(self.mem.create_file(path)?))
+        Ok(self.handle(path, self.mem.create_file(path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         self.check(Operation::Open)?;
-        Ok(self.handle(self.mem.file(path)?))
+        Ok(self.handle(path, self.mem.file(path)?))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
@@ -216,12 +234,15 @@ impl Fs for FaultFs {
 #[derive(Debug)]
 struct FaultFile {
     fs: FaultFs,
+    /// The name it was opened by.
+    path: PathBuf,
     file: Arc<MemFile>,
 }
 
 impl File for FaultFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.fs.check(Operation::Read)?;
+        self.fs.faults.lock().check_readable(&self.path, offset, buf.len())?;
         Ok(self.file.read_at(buf, offset))
     }
 

@@ -134,6 +134,9 @@ impl Recovery<'_> {
                 self.begin_gap(file, from, reason);
                 continue;
             }
+            // Here a disk that cannot be read just now would cost acknowledged records; in a proven place it only hides
+            // them from this opening.
+            scanner.check_readable(from).map_err(|error| file.unreadable(error))?;
             let bytes = scanner.bytes_before_zeros(from).map_err(|error| file.unreadable(error))?.max(bytes);
             self.report.truncated_tail = Some(TruncatedTail { at: file.position(from), bytes });
             return Ok(unproven);

@@ -75,6 +75,14 @@ impl Scanner {
         self.content_end = None;
     }
 
+    /// Fails if anything at or behind `from` could not be read.
+    pub(super) fn check_readable(&self, from: u64) -> io::Result<()> {
+        match self.window.unreadable() {
+            Some((at, kind)) if at >= from => Err(io::Error::new(kind, format!("cannot read the block at {at}"))),
+            _ => Ok(()),
+        }
+    }
+
     /// What stands at the scanner's place; steps behind it.
     pub(super) fn next(&mut self) -> io::Result<Found> {
         if self.offset >= self.window.limit() {

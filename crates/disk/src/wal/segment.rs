@@ -72,12 +72,16 @@ impl SegmentHeader {
     /// Reads either copy of the header of segment `number`.
     pub(super) fn read(file: &dyn File, number: u64) -> Result<Self, HeaderError> {
         let mut newer = None;
+        let mut failure = None;
         for offset in [0, HEADER_COPY_AT] {
             let mut bytes = [0; HEADER_LEN];
             match file.read_exact_at(&mut bytes, offset) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
-                Err(error) => return Err(HeaderError::Io(error)),
+                Err(error) => {
+                    failure = Some(error);
+                    continue;
+                }
             }
             match Self::decode(&bytes) {
                 Ok(header) if header.number == number => return Ok(header),
@@ -85,7 +89,11 @@ impl SegmentHeader {
                 _ => {}
             }
         }
-        Err(newer.map_or(HeaderError::Damaged, HeaderError::Newer))
+        Err(match (newer, failure) {
+            (Some(version), _) => HeaderError::Newer(version),
+            (None, Some(error)) => HeaderError::Io(error),
+            (None, None) => HeaderError::Damaged,
+        })
     }
 
     fn decode(bytes: &[u8; HEADER_LEN]) -> Result<Self, HeaderError> {
