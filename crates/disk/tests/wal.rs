@@ -3,10 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 
-use sonde_disk::{Fs, MemFs, OpenReport, OsFs, Position, Wal, WalError, WalOptions};
+use sonde_disk::{Fs, MemFs, OpenReport, OsFs, Position, SyncPolicy, Wal, WalError, WalOptions};
 
 const DIR: &str = "/data/wal";
 
@@ -110,6 +111,46 @@ fn callbacks_come_in_order_and_share_syncs() {
     let seen = seen.lock().unwrap();
     assert!(seen.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1));
     assert_eq!(seen.len(), 50);
-    assert_eq!(wal.stats().syncs.load(std::sync::atomic::Ordering::Relaxed), 2);
+    assert_eq!(wal.stats().syncs.load(Ordering::Relaxed), 2);
     assert!(matches!(wal.append(Vec::new(), Box::new(|_| {})), Err(WalError::Closed)));
+}
+
+#[test]
+fn gathering_ends_when_enough_waits_or_someone_is_in_a_hurry() {
+    let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
+    let sync = SyncPolicy::Gather(std::time::Duration::from_secs(3_600));
+    let (wal, ..) = open(&fs, Path::new(DIR), WalOptions { sync, ..WalOptions::default() });
+    let first = Arc::new(Mutex::new(None));
+    let seen = Arc::clone(&first);
+    wal.append(numbered(1), Box::new(move |result| *seen.lock().unwrap() = Some(result.unwrap()))).unwrap();
+    let large = append(&wal, &vec![7; 1 << 20]).unwrap();
+    assert!(first.lock().unwrap().unwrap() < large);
+    assert_eq!(wal.stats().syncs.load(Ordering::Relaxed), 1);
+    wal.append(numbered(2), Box::new(|result| assert!(result.is_ok()))).unwrap();
+    wal.rotate().unwrap();
+    wal.append(numbered(3), Box::new(|result| assert!(result.is_ok()))).unwrap();
+    drop(wal);
+    assert_eq!(open(&fs, Path::new(DIR), WalOptions::default()).2.len(), 4);
+}
+
+/// More than one write takes: several batches, larger and smaller than a segment, in order and whole.
+#[test]
+fn large_records_cross_no_segment() {
+    let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
+    let options = WalOptions { segment_bytes: 1 << 20, ..WalOptions::default() };
+    let (wal, ..) = open(&fs, Path::new(DIR), options.clone());
+    let written = Arc::new(Mutex::new(Vec::new()));
+    for n in 0..12 {
+        let record = vec![n; if n % 3 == 0 { 3 << 20 } else { 100 }];
+        let written = Arc::clone(&written);
+        wal.append(record, Box::new(move |result| written.lock().unwrap().push((result.unwrap(), n)))).unwrap();
+    }
+    wal.rotate().unwrap();
+    let read = read_all(&wal, Position::START).into_iter().map(|(position, record)| (position, record[0]));
+    assert_eq!(read.collect::<Vec<_>>(), *written.lock().unwrap());
+    assert!(written.lock().unwrap().iter().map(|(_, n)| *n).eq(0..12));
+    drop(wal);
+    let (wal, report, records) = open(&fs, Path::new(DIR), options);
+    assert_eq!((records.len(), report.bytes), (12, 4 * (3 << 20) + 800));
+    assert_eq!(wal.size_bytes(), fs.list(Path::new(DIR)).unwrap().iter().map(|entry| entry.len).sum::<u64>());
 }

@@ -24,9 +24,13 @@ type Records = Vec<(Position, Vec<u8>)>;
 fn open(fs: impl Fs + 'static) -> (Wal, OpenReport, Records) {
     let mut records = Vec::new();
     let (wal, report) =
-        Wal::open(Arc::new(fs), Path::new(DIR), WalOptions::default(), &mut |at, r| records.push((at, r.to_vec())))
-            .unwrap();
+        Wal::open(Arc::new(fs), Path::new(DIR), options(), &mut |at, r| records.push((at, r.to_vec()))).unwrap();
     (wal, report, records)
+}
+
+/// Few zeros ahead: looking at half a megabyte of them takes its time in a debug build.
+fn options() -> WalOptions {
+    WalOptions { zeros_ahead_bytes: 1_000, ..WalOptions::default() }
 }
 
 fn append(wal: &Wal, record: Vec<u8>) -> Result<Position, WalError> {
