@@ -55,7 +55,7 @@ fn numbers() -> ExportMetricsServiceRequest {
             ..NumberDataPoint::default()
         };
         let data_points = (m * 20..m * 20 + 20).map(point).collect();
-        let data = if m % 2 == 0 {
+        let data = if m.is_multiple_of(2) {
             Data::Gauge(Gauge { data_points })
         } else {
             Data::Sum(Sum { data_points, aggregation_temporality: 2, is_monotonic: true })
