@@ -157,3 +157,6 @@ impl From<RuleFilesError> for StartError {
         StartError::Rules(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,27 +2,31 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use sonde_alerting::OutputSample;
 use sonde_model::TimestampMs;
 use sonde_promql::{Control, Engine, EngineOptions, Expr, Interrupt, QueryError, QueryResult, SampleValue};
+use sonde_runtime::Clock;
 use sonde_tsdb::{AppendError, Batch, BatchSample, BatchValue, Db, Source};
 
+use crate::config::Config;
+use crate::query::StoreSource;
 use crate::rules::{Appended, RuleStore};
-use crate::server::Server;
 
 /// How often a batch is put together again because a series left the head in between.
 const STALE_RETRIES: usize = 3;
 
 /// The store of a collector whose store is open.
 pub(crate) struct StoreForRules {
-    server: Arc<Server>,
     db: Arc<Db>,
+    clock: Clock,
+    config: Arc<ArcSwap<Config>>,
 }
 
 impl StoreForRules {
-    /// The store of `server`.
-    pub(crate) fn new(server: Arc<Server>, db: Arc<Db>) -> Self {
-        StoreForRules { server, db }
+    /// The store `db` under the limits of the configuration of the moment.
+    pub(crate) fn new(db: Arc<Db>, clock: Clock, config: Arc<ArcSwap<Config>>) -> Self {
+        StoreForRules { db, clock, config }
     }
 
     /// Resolves the series and hands the samples over; `None` where a series left the head in between.
@@ -43,7 +47,7 @@ impl StoreForRules {
         }
         let (sender, durable) = tokio::sync::oneshot::channel();
         let told = move |result| drop(sender.send(result));
-        let outcome = match self.db.append(batch, self.server.clock.now_ms(), told) {
+        let outcome = match self.db.append(batch, self.clock.now_ms(), told) {
             Ok(outcome) => outcome,
             Err(AppendError::StaleRef) => return Ok(None),
             Err(e) => return Err(sonde_runtime::stage::with_causes(&e)),
@@ -61,16 +65,16 @@ impl StoreForRules {
 
 impl RuleStore for StoreForRules {
     fn query(&self, expr: &Expr, at: TimestampMs) -> Result<QueryResult, QueryError> {
-        let config = self.server.config.load();
+        let config = self.config.load();
         let engine = Engine::new(EngineOptions {
             lookback_ms: config.query.lookback.0.as_millis() as i64,
             max_samples: usize::try_from(config.query.max_samples).unwrap_or(usize::MAX),
             max_series: config.query.max_series,
             ..EngineOptions::default()
         });
-        let source = self.server.source().ok_or(QueryError::Canceled)?;
-        let deadline = self.server.clock.monotonic().saturating_add(config.query.timeout.0);
-        let expired = || (self.server.clock.monotonic() >= deadline).then_some(Interrupt::Timeout);
+        let source = StoreSource::new(Arc::clone(&self.db), config.query.max_series);
+        let deadline = self.clock.monotonic().saturating_add(config.query.timeout.0);
+        let expired = || (self.clock.monotonic() >= deadline).then_some(Interrupt::Timeout);
         engine.instant(&source, expr, at, &Control { expired: &expired })
     }
 

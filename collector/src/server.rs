@@ -84,9 +84,9 @@ impl Server {
     }
 
     /// Takes the open store: from now on requests are served.
-    pub(crate) fn set_store(self: &Arc<Self>, db: Arc<Db>) -> &Core {
+    pub(crate) fn set_store(&self, db: Arc<Db>) -> &Core {
         let ingest = Ingest::new(Arc::clone(&db), self.clock.clone(), Arc::clone(&self.config));
-        let store = StoreForRules::new(Arc::clone(self), Arc::clone(&db));
+        let store = StoreForRules::new(Arc::clone(&db), self.clock.clone(), Arc::clone(&self.config));
         let settings = rule_settings(&self.config.load(), &self.flags);
         let rules = Rules::new(Arc::new(store), self.notifier.clone(), self.clock.clone(), settings);
         let core = self.core.get_or_init(|| Core { db, ingest: Arc::new(ingest), rules });

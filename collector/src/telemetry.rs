@@ -16,7 +16,7 @@ use sonde_runtime::{Metric, Registry};
 use sonde_tsdb::{Db, HeadStatus, OpenReport, RejectReason, Stats};
 
 use crate::api::ApiStats;
-use crate::ingest::{IngestStats, LabelProblem};
+use crate::ingest::{Ingest, IngestStats, LabelProblem};
 use crate::server::Server;
 
 /// A counter: its name, its help, where it is. For counters of one name: two label values instead.
@@ -47,8 +47,7 @@ pub(crate) fn register_server(server: &Arc<Server>) {
     });
     for (class, name) in ApiStats::CLASSES.into_iter().enumerate() {
         let metric = Metric::counter("sonde_http_requests_total", "Requests of the main port by class of status.");
-        let owner = Arc::clone(server);
-        registry.register(metric.label("status", name), move || owner.api_stats.requests(class) as f64);
+        source.register(metric.label("status", name), move |s| s.api_stats.requests(class) as f64);
     }
     register_queries(&source);
     register_receiver(registry, &server.otlp_stats);
@@ -82,8 +81,7 @@ fn register_receiver(registry: &Registry, stats: &Arc<receiver::Stats>) {
     for reason in receiver::Reason::ALL {
         let metric =
             Metric::counter("sonde_otlp_requests_refused_total", "OTLP requests that were refused, by reason.");
-        let stats = Arc::clone(stats);
-        registry.register(metric.label("reason", reason.as_str()), move || stats.refused(reason) as f64);
+        source.register(metric.label("reason", reason.as_str()), move |s| s.refused(reason) as f64);
     }
 }
 
@@ -191,8 +189,7 @@ fn register_store(registry: &Registry, db: &Arc<Db>) {
     }
     for reason in RejectReason::ALL {
         let metric = Metric::counter("sonde_tsdb_rejected_samples_total", "Samples that were refused, by reason.");
-        let db = Arc::clone(db);
-        registry.register(metric.label("reason", reason.as_str()), move || db.stats().rejected(reason) as f64);
+        source.register(metric.label("reason", reason.as_str()), move |db| db.stats().rejected(reason) as f64);
     }
     let gauges: [Gauge<HeadStatus>; 8] = [
         ("sonde_tsdb_head_series", "Series in the head.", |s| s.series as f64),
@@ -258,7 +255,7 @@ fn register_wal(registry: &Registry, stats: &Arc<WalStats>) {
     source.gauge("sonde_tsdb_wal_segments", "Segments of the log.", |s| load(&s.segments));
 }
 
-fn register_ingest(registry: &Registry, ingest: &Arc<crate::ingest::Ingest>) {
+fn register_ingest(registry: &Registry, ingest: &Arc<Ingest>) {
     let source = Source { registry, owner: ingest };
     let counters: [Counter<IngestStats>; 6] = [
         ("sonde_remote_write_samples_total", "Samples that came by remote write, whatever became of them.", |s| {
@@ -295,15 +292,13 @@ fn register_ingest(registry: &Registry, ingest: &Arc<crate::ingest::Ingest>) {
     ];
     for (protocol, result, counter) in results {
         let metric = Metric::counter("sonde_ingest_requests_total", "Requests with samples, by what became of them.");
-        let ingest = Arc::clone(ingest);
-        let read = move || load(counter(ingest.stats()));
-        registry.register(metric.label("protocol", protocol).label("result", result), read);
+        let read = move |ingest: &Ingest| load(counter(ingest.stats()));
+        source.register(metric.label("protocol", protocol).label("result", result), read);
     }
     for problem in LabelProblem::ALL {
         let help = "Samples whose series was refused, by reason.";
         let metric = Metric::counter("sonde_ingest_refused_samples_total", help).label("reason", problem.as_str());
-        let ingest = Arc::clone(ingest);
-        registry.register(metric, move || ingest.stats().refused(problem) as f64);
+        source.register(metric, move |ingest| ingest.stats().refused(problem) as f64);
     }
     source.gauge("sonde_ingest_inflight_bytes", "Bytes of requests that are being worked on.", |i| {
         i.budget().used() as f64
@@ -334,8 +329,10 @@ pub(crate) fn start(server: &Arc<Server>) -> Option<Telemetry> {
         KeyValue::new("service.instance.id", server.flags.listen.to_string()),
         KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
     ];
-    let owner = Arc::clone(server);
-    let telemetry = Telemetry::start(resource, interval, move |metrics: &ResourceMetrics| store_own(&owner, metrics));
+    // The registry, which the server owns, keeps what is installed into it.
+    let owner = Arc::downgrade(server);
+    let export = move |metrics: &ResourceMetrics| owner.upgrade().map_or(Ok(()), |server| store_own(&server, metrics));
+    let telemetry = Telemetry::start(resource, interval, export);
     server.registry.install(&telemetry.meter("sonde-collector"));
     Some(telemetry)
 }
@@ -350,6 +347,9 @@ fn store_own(server: &Server, metrics: &ResourceMetrics) -> Result<(), String> {
 }
 
 /// Registers metrics that are read from one owner.
+///
+/// The registry does not keep the owner alive: the server owns the registry, and a store that is held has its files
+/// locked.
 struct Source<'a, T> {
     registry: &'a Registry,
     owner: &'a Arc<T>,
@@ -357,13 +357,16 @@ struct Source<'a, T> {
 
 impl<T: Send + Sync + 'static> Source<'_, T> {
     fn counter(&self, name: &'static str, help: &'static str, read: impl Fn(&T) -> f64 + Send + Sync + 'static) {
-        let owner = Arc::clone(self.owner);
-        self.registry.register(Metric::counter(name, help), move || read(&owner));
+        self.register(Metric::counter(name, help), read);
     }
 
     fn gauge(&self, name: &'static str, help: &'static str, read: impl Fn(&T) -> f64 + Send + Sync + 'static) {
-        let owner = Arc::clone(self.owner);
-        self.registry.register(Metric::gauge(name, help), move || read(&owner));
+        self.register(Metric::gauge(name, help), read);
+    }
+
+    fn register(&self, metric: Metric, read: impl Fn(&T) -> f64 + Send + Sync + 'static) {
+        let owner = Arc::downgrade(self.owner);
+        self.registry.register(metric, move || owner.upgrade().map_or(0.0, |owner| read(&owner)));
     }
 }
 

@@ -48,7 +48,7 @@ fn state(server: &Server) -> String {
     let Some(core) = server.core() else { return rows.0 };
 
     let status = core.db.status();
-    rows.add("series", &thousands(status.series as u64));
+    rows.add("series in the head", &thousands(status.series as u64));
     rows.add("samples per second", &format!("{:.1}", server.watch.samples_per_second()));
     rows.add("samples in the head", &thousands(status.samples));
     let blocks = format!(
