@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::{Mutex, RwLock};
-use sonde_disk::{Fs, SyncPolicy, Wal, WalOptions, read_all, write_atomic};
+use sonde_disk::{Fs, Wal, WalOptions, read_all, write_atomic};
 use sonde_model::TimestampMs;
 
 use crate::block::{Block, PageCache};
@@ -106,7 +106,7 @@ impl Db {
             segment_bytes: options.wal_segment_bytes,
             max_pending_bytes: options.wal_pending_bytes,
             max_record_bytes: options.wal_record_bytes,
-            sync: SyncPolicy::Immediate,
+            ..WalOptions::default()
         };
         let opened = Wal::open(Arc::clone(&fs), &layout::wal(dir), wal_options, &mut |_, bytes| replay.record(bytes));
         let Replay { registry, mut data, mut judge, epoch, newest_flush, .. } = replay;
