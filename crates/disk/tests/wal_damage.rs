@@ -346,13 +346,26 @@ fn what_only_memory_holds_is_made_durable_before_it_is_replayed() {
         // The sync fails, and so does everything after it.
         faults.fail(Some(Operation::Sync), 0, 1, io::ErrorKind::Other);
         faults.fail(Some(Operation::Create), 0, 9, io::ErrorKind::Other);
-        faults.fail(Some(Operation::SetLen), 0, 9, io::ErrorKind::Other);
         append(&wal, record(1)).unwrap_err();
         let after_kill = faults.mem().fork();
         let (_, report, records) = open(after_kill.clone());
         assert_eq!((records.len(), report.rewritten_records), (2, 1), "{report}");
         let (_, report, records) = open(after_kill.crash(seed));
         assert_eq!(records.len(), 2, "what was replayed once is there after the power fails: {report}");
+    }
+}
+
+/// A process that is killed before it syncs the removal of a segment: once a restart has not seen it, it stays away.
+#[test]
+fn what_an_opening_did_not_find_does_not_come_back() {
+    let (fs, wal) = three_segments();
+    drop(wal);
+    fs.remove_file(&segment(1)).unwrap();
+    let after_kill = fs.fork();
+    assert_eq!(open(after_kill.clone()).2.len(), 10);
+    for seed in 0..20 {
+        let (_, report, records) = open(after_kill.crash(seed));
+        assert_eq!(records.len(), 10, "{report}");
     }
 }
 
