@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use sonde_disk::wal::{Position, Wal, WalError, WalOptions};
-use sonde_disk::{Fs, FsLock, OpenReport, SyncPolicy};
+use sonde_disk::{Fs, FsLock, OpenReport};
 use sonde_model::{BatchId, Signal};
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -515,7 +515,7 @@ impl QueueOptions {
             segment_bytes: (self.max_bytes / 8).clamp(256 << 10, 8 << 20),
             max_pending_bytes: 2 * max_record_bytes,
             max_record_bytes,
-            sync: SyncPolicy::Immediate,
+            ..WalOptions::default()
         }
     }
 }
