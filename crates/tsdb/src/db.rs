@@ -32,6 +32,8 @@ pub struct Db {
 pub(crate) struct Maintenance {
     pub(crate) manifest: Manifest,
     pub(crate) next_seq: u64,
+    /// Files that a manifest may name whose writing failed half-way: they go when the next one is written.
+    pub(crate) orphans: Vec<PathBuf>,
     pub(crate) last_flush: TimestampMs,
     /// Where the WAL may be cut once the frozen part of the head is in blocks.
     pub(crate) frozen_from: Option<sonde_disk::Position>,

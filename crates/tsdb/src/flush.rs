@@ -126,10 +126,12 @@ impl Db {
             flushed: flush,
             blocks: maintenance.manifest.blocks.iter().copied().chain(written.iter().map(|b| b.meta().seq)).collect(),
         };
-        if let Err(error) = result.and_then(|()| self.write_manifest(maintenance, manifest)) {
+        if let Err(error) = result {
             self.remove_blocks(&written);
             return Err(error);
         }
+        let paths = written.iter().map(|b| b.path().to_owned()).collect();
+        self.write_manifest(maintenance, manifest, paths)?;
         {
             let mut data = self.shared.data.write();
             let mut blocks: Vec<Arc<Block>> = data.blocks.iter().map(Arc::clone).collect();
@@ -246,12 +248,25 @@ impl Db {
         (seq, layout::block(&self.dir, seq))
     }
 
-    /// Makes a manifest count.
-    pub(crate) fn write_manifest(&self, maintenance: &mut Maintenance, mut manifest: Manifest) -> Result<(), Error> {
+    /// Makes a manifest count. If that fails, the old one may stand or the new one: the `new` files that it names are
+    /// kept until another one is written.
+    pub(crate) fn write_manifest(
+        &self,
+        maintenance: &mut Maintenance,
+        mut manifest: Manifest,
+        new: Vec<PathBuf>,
+    ) -> Result<(), Error> {
         manifest.blocks.sort_unstable();
         let path = layout::manifest(&self.dir);
-        write_atomic(self.fs.as_ref(), &path, &manifest.encode()).map_err(Db::io("write", &path))?;
+        if let Err(source) = write_atomic(self.fs.as_ref(), &path, &manifest.encode()) {
+            maintenance.orphans.extend(new);
+            return Err(Error::Io { action: "write", path, source });
+        }
         maintenance.manifest = manifest;
+        for orphan in std::mem::take(&mut maintenance.orphans) {
+            // What cannot be removed now goes at the next start.
+            let _ = self.fs.remove_file(&orphan);
+        }
         Ok(())
     }
 

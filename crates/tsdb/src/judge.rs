@@ -109,25 +109,24 @@ impl Judge {
         true
     }
 
-    /// Whether the blocks should be asked for the last sample of this series before it is judged.
+    /// Whether the blocks should be asked for the last sample of this series before it is judged: a delta is added to
+    /// it, and after a restart or an absence the head alone may know an older one or none.
     pub(crate) fn should_ask(&self, sample: &BatchSample) -> bool {
-        let slot = &self.slots[sample.series.slot as usize];
         let delta = matches!(sample.value, BatchValue::FloatDelta(_) | BatchValue::HistogramDelta(_));
-        delta && !slot.asked && slot.last == Last::Nothing
+        delta && !self.slots[sample.series.slot as usize].asked
     }
 
-    /// Remembers what the blocks said about the last sample of a series.
+    /// Remembers what the blocks said about the last sample of a series, unless the head knows a newer one.
     pub(crate) fn answer(&mut self, series: SeriesRef, last: Option<(TimestampMs, Value)>) {
         let slot = self.slot_mut(series.slot);
-        if slot.generation != series.generation || slot.last != Last::Nothing {
+        if slot.generation != series.generation || slot.asked {
             return;
         }
         slot.asked = true;
-        if let Some((timestamp, value)) = last {
-            slot.last = Last::of(timestamp, &value);
-            if let Value::Histogram(h) = value {
-                self.last_histograms.insert(series.slot, *h);
-            }
+        let Some((timestamp, value)) = last.filter(|(t, _)| Some(*t) > slot.last.timestamp()) else { return };
+        slot.last = Last::of(timestamp, &value);
+        if let Value::Histogram(h) = value {
+            self.last_histograms.insert(series.slot, *h);
         }
     }
 
@@ -321,8 +320,8 @@ impl Judge {
             return Some(same_value(pending, value));
         }
         let data = data.read();
-        // What is on its way and is not late is newer than what was applied last.
-        if data.last(slot).timestamp().is_none_or(|t| timestamp > t) {
+        // What is on its way and is not late is newer than what was applied last, or takes its place.
+        if data.last(slot).timestamp().is_none_or(|t| timestamp >= t) {
             let on_the_way = so_far.iter().rev().chain(self.pending.iter().rev().flat_map(|b| b.iter().rev()));
             let mut here = on_the_way.filter(|a| a.slot == slot && a.timestamp == timestamp);
             if let Some(sample) = here.next() {

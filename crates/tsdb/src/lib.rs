@@ -31,7 +31,7 @@ mod shared;
 mod streams;
 
 mod block;
-mod codec;
+pub mod codec;
 mod columns;
 mod head;
 mod index;

@@ -74,7 +74,7 @@ impl Db {
         let is_gone = |seq: u64| gone.iter().any(|b| b.meta().seq == seq);
         let mut manifest = Manifest { flushed: maintenance.manifest.flushed, blocks: Vec::new() };
         manifest.blocks.extend(maintenance.manifest.blocks.iter().filter(|seq| !is_gone(**seq)));
-        self.write_manifest(maintenance, manifest)?;
+        self.write_manifest(maintenance, manifest, Vec::new())?;
         let mut data = self.shared.data.write();
         let kept = data.blocks.iter().filter(|b| !is_gone(b.meta().seq)).map(Arc::clone).collect();
         data.blocks = Arc::new(kept);

@@ -130,7 +130,8 @@ impl Db {
             options,
             stats,
         });
-        let maintenance = Mutex::new(Maintenance { manifest, next_seq, last_flush: now, frozen_from: None });
+        let maintenance =
+            Mutex::new(Maintenance { manifest, next_seq, orphans: Vec::new(), last_flush: now, frozen_from: None });
         let db = Db { shared, wal, fs, dir: dir.to_owned(), cache, maintenance, _lock: lock };
         Ok((Arc::new(db), report))
     }
@@ -270,7 +271,9 @@ impl<'r> Replay<'r> {
                 let counts = flush <= self.flushed || self.trusts_first_checkpoint;
                 let (cursors, metadata) = (std::mem::take(&mut self.cursors), std::mem::take(&mut self.metadata));
                 if counts {
-                    // All that came before is in blocks, and what is remembered of it came with the checkpoint.
+                    // All that came before is in blocks, and what is remembered of it came with the checkpoint. What
+                    // lacks its definition belongs to a part of the WAL that was being cut.
+                    self.report.orphans = 0;
                     self.registry = Registry::default();
                     self.data = Data::default();
                     self.judge.streams = Streams::default();

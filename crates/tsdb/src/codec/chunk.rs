@@ -7,7 +7,7 @@ use super::varint::{Reader, len, put, put_signed, zigzag};
 use super::{DecodeError, decimal, histogram, number, timestamps, xor};
 
 /// The most samples a chunk may claim: bounds what a reader allocates.
-pub(crate) const MAX_SAMPLES: usize = 65_535;
+pub const MAX_SAMPLES: usize = 65_535;
 
 const CONSTANT: u8 = 0;
 const DECIMAL_DELTA: u8 = 1;
@@ -24,18 +24,18 @@ const XOR_WORTH_TRYING: usize = 2;
 
 /// Buffers of the encoder, kept from chunk to chunk.
 #[derive(Debug, Default)]
-pub(crate) struct Scratch {
+pub struct Scratch {
     mantissas: Vec<i64>,
     xor: Vec<u8>,
 }
 
 /// Whether a chunk holds histograms, by its codec byte.
-pub(crate) fn holds_histograms(bytes: &[u8]) -> bool {
+pub fn holds_histograms(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|codec| codec & 0x0f == HISTOGRAMS)
 }
 
 /// Appends a chunk of floats, in the smallest of the forms. From one to [`MAX_SAMPLES`] samples, timestamps growing.
-pub(crate) fn encode_floats(ts: &[TimestampMs], values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) {
+pub fn encode_floats(ts: &[TimestampMs], values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) {
     debug_assert!(!ts.is_empty() && ts.len() == values.len() && ts.len() <= MAX_SAMPLES, "BUG: {} samples", ts.len());
     let start = out.len();
     put_head(ts, out);
@@ -69,7 +69,7 @@ pub(crate) fn encode_floats(ts: &[TimestampMs], values: &[f64], scratch: &mut Sc
 }
 
 /// Appends a chunk of histograms. From one to [`MAX_SAMPLES`] samples, timestamps growing.
-pub(crate) fn encode_histograms(samples: &[(TimestampMs, &Histogram)], out: &mut Vec<u8>) {
+pub fn encode_histograms(samples: &[(TimestampMs, &Histogram)], out: &mut Vec<u8>) {
     let ts: Vec<TimestampMs> = samples.iter().map(|(t, _)| *t).collect();
     let start = out.len();
     put_head(&ts, out);
@@ -82,7 +82,7 @@ pub(crate) fn encode_histograms(samples: &[(TimestampMs, &Histogram)], out: &mut
 }
 
 /// Reads a chunk of floats and appends its samples.
-pub(crate) fn decode_floats(bytes: &[u8], out: &mut FloatColumn) -> Result<(), DecodeError> {
+pub fn decode_floats(bytes: &[u8], out: &mut FloatColumn) -> Result<(), DecodeError> {
     let mut reader = Reader::new(bytes);
     let (codec, n) = read_head(&mut reader, &mut out.timestamps)?;
     let values = &mut out.values;
@@ -115,7 +115,7 @@ pub(crate) fn decode_floats(bytes: &[u8], out: &mut FloatColumn) -> Result<(), D
 }
 
 /// Reads a chunk of histograms and appends its samples.
-pub(crate) fn decode_histograms(bytes: &[u8], out: &mut HistogramColumn) -> Result<(), DecodeError> {
+pub fn decode_histograms(bytes: &[u8], out: &mut HistogramColumn) -> Result<(), DecodeError> {
     let mut reader = Reader::new(bytes);
     let (codec, n) = read_head(&mut reader, &mut out.timestamps)?;
     if codec != HISTOGRAMS {

@@ -3,7 +3,7 @@
 //! Nothing here knows of files or series, and no bytes can make it panic or allocate without bound.
 
 pub(crate) mod bits;
-pub(crate) mod chunk;
+pub mod chunk;
 pub(crate) mod decimal;
 pub(crate) mod histogram;
 pub(crate) mod number;
@@ -15,7 +15,7 @@ use thiserror::Error;
 
 /// Why bytes are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(crate) enum DecodeError {
+pub enum DecodeError {
     /// The bytes end in the middle of a value.
     #[error("the bytes end too early")]
     Truncated,

@@ -61,16 +61,14 @@ impl Db {
             blocks: maintenance.manifest.blocks.iter().copied().filter(|seq| !gone(*seq)).collect(),
         };
         manifest.blocks.push(seq);
-        let merged = merge::symbols(inputs)
-            .and_then(|symbols| {
-                let texts: Vec<&str> = symbols.all.iter().map(String::as_str).collect();
-                let mut writer = BlockWriter::create(self.fs.as_ref(), &path, &texts, identity)?;
-                merge::run(inputs, &symbols.renamed, &mut |pairs, columns| writer.series(pairs, columns))?;
-                writer.finish()?;
-                self.fs.sync_dir(&blocks_dir).map_err(Db::io("sync", &blocks_dir))?;
-                Block::open(self.fs.as_ref(), &path, Arc::clone(&self.cache))
-            })
-            .and_then(|block| self.write_manifest(maintenance, manifest).map(|()| block));
+        let merged = merge::symbols(inputs).and_then(|symbols| {
+            let texts: Vec<&str> = symbols.all.iter().map(String::as_str).collect();
+            let mut writer = BlockWriter::create(self.fs.as_ref(), &path, &texts, identity)?;
+            merge::run(inputs, &symbols.renamed, &mut |pairs, columns| writer.series(pairs, columns))?;
+            writer.finish()?;
+            self.fs.sync_dir(&blocks_dir).map_err(Db::io("sync", &blocks_dir))?;
+            Block::open(self.fs.as_ref(), &path, Arc::clone(&self.cache))
+        });
         let merged = match merged {
             Ok(block) => Arc::new(block),
             Err(error) => {
@@ -79,6 +77,7 @@ impl Db {
                 return Err(error);
             }
         };
+        self.write_manifest(maintenance, manifest, vec![path])?;
         {
             let mut data = self.shared.data.write();
             let kept = data.blocks.iter().filter(|b| !gone(b.meta().seq)).map(Arc::clone);

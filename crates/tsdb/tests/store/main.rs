@@ -1,4 +1,6 @@
 //! The store through its public interface: what it promises, under crashes, faults and damage.
 
 mod basics;
+mod faults;
+mod model;
 mod support;
