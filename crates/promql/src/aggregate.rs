@@ -3,6 +3,7 @@
 mod count_values;
 mod float;
 mod grouping;
+mod label_hash;
 mod quantile;
 mod select;
 mod total;
@@ -48,7 +49,8 @@ impl<'a> Aggregation<'a> {
             CountValues => return count_values::evaluate(self.node, &grouping, &series),
             Topk | Bottomk | Limitk | LimitRatio => {
                 let numbers = self.numbers();
-                let notes = select::Notes { annotations, position: self.position, param: self.param_position() };
+                let (position, param) = (self.position, self.param_position());
+                let notes = select::Notes { annotations, control: self.control, position, param };
                 return select::evaluate(self.node.op, &numbers, &grouping, series, self.steps, notes);
             }
             _ => {}

@@ -9,7 +9,7 @@ mod vector;
 use crate::annotations::Annotations;
 use crate::ast::{Binary, Span};
 use crate::column::{Evaluated, Steps};
-use crate::error::QueryError;
+use crate::error::{Control, QueryError};
 
 /// The value of a binary operation; `span` is that of the whole operation.
 pub(crate) fn evaluate(
@@ -18,6 +18,7 @@ pub(crate) fn evaluate(
     left: Evaluated,
     right: Evaluated,
     steps: Steps,
+    control: &Control<'_>,
     annotations: &mut Annotations,
 ) -> Result<Evaluated, QueryError> {
     let mut notes = operator::Notes { annotations, operator: operation.op, position: span.start as usize };
@@ -36,7 +37,7 @@ pub(crate) fn evaluate(
             let result = if operation.op.is_set() {
                 set::evaluate(operation, left, right, steps)
             } else {
-                vector::evaluate(operation, left, right, steps, &mut notes)?
+                vector::evaluate(operation, left, right, steps, control, &mut notes)?
             };
             Ok(Evaluated::Vector(result))
         }

@@ -23,7 +23,7 @@ use crate::error::{Control, QueryError};
 use crate::queryable::Queryable;
 use crate::value::QueryResult;
 
-pub(crate) use output::without_metadata;
+pub(crate) use output::{duplicate_labels, without_metadata};
 pub(crate) use timing::Timing;
 
 use budget::Budget;

@@ -22,7 +22,7 @@ use sonde_model::TimestampMs;
 
 use crate::annotations::{Annotation, Annotations};
 use crate::column::{SampleSeries, StepSeries, StepValue};
-use crate::error::QueryError;
+use crate::error::{Control, QueryError};
 use crate::functions::Function;
 
 pub(crate) use extended::interpolated;
@@ -44,16 +44,22 @@ pub(crate) struct RangeCall {
     pub(crate) position: usize,
 }
 
-/// Where a kernel leaves its annotations: they are about one series and one argument.
+/// Where a kernel leaves its annotations, which are about one series and one argument, and who may stop it.
 pub(crate) struct Notes<'a> {
     annotations: &'a mut Annotations,
+    control: &'a Control<'a>,
     metric: &'a str,
     position: usize,
 }
 
 impl<'a> Notes<'a> {
-    pub(crate) fn new(annotations: &'a mut Annotations, metric: &'a str, position: usize) -> Self {
-        Notes { annotations, metric, position }
+    pub(crate) fn new(
+        annotations: &'a mut Annotations,
+        control: &'a Control<'a>,
+        metric: &'a str,
+        position: usize,
+    ) -> Self {
+        Notes { annotations, control, metric, position }
     }
 
     /// Adds an annotation that names the metric.
@@ -85,6 +91,9 @@ impl RangeCall {
                 extremes::evaluate(self.function, series, windows, values, notes);
             }
             _ => windows.slide(series, |window| {
+                if window.step % 64 == 0 && result.is_ok() {
+                    result = notes.control.check();
+                }
                 if result.is_err() {
                     return;
                 }

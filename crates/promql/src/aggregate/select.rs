@@ -8,13 +8,15 @@ use sonde_model::Labels;
 use crate::annotations::{Annotation, Annotations};
 use crate::ast::AggregateOp;
 use crate::column::{StepSeries, StepValue, Steps};
-use crate::error::QueryError;
+use crate::error::{Control, QueryError};
 
 use super::grouping::Grouping;
+use super::label_hash::label_hash;
 
-/// Where the aggregation leaves its annotations.
+/// Where the aggregation leaves its annotations, and who may stop it.
 pub(super) struct Notes<'a> {
     pub(super) annotations: &'a mut Annotations,
+    pub(super) control: &'a Control<'a>,
     /// Where the aggregation starts in the query.
     pub(super) position: usize,
     /// Where its parameter starts.
@@ -36,6 +38,9 @@ pub(super) fn evaluate(
     let mut order = Vec::new();
     for group in grouping.groups(&series) {
         for step in 0..steps.count as u32 {
+            if step % 256 == 0 {
+                notes.control.check()?;
+            }
             let number = numbers[step as usize];
             let chosen = match op {
                 AggregateOp::LimitRatio => by_ratio(&series, &group.members, step, number.clamp(-1.0, 1.0)),
@@ -152,23 +157,7 @@ fn by_ratio(series: &[StepSeries], members: &[usize], step: u32, ratio: f64) -> 
     present.filter(|i| is_picked(&series[*i].labels)).collect()
 }
 
-/// A number from 0 to 1 that spreads label sets evenly and is the same at every time and in every process: FNV-1a,
-/// mixed once more because its high bits depend too little on the last characters.
+/// A number from 0 to 1 that spreads label sets evenly: the hash of the labels over the greatest one, as in Prometheus.
 fn place_of(labels: &Labels) -> f64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    let mut eat = |bytes: &[u8]| {
-        for byte in bytes.iter().chain(&[0xff]) {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    };
-    for (name, value) in labels.iter() {
-        eat(name.as_bytes());
-        eat(value.as_bytes());
-    }
-    hash ^= hash >> 33;
-    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^= hash >> 33;
-    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^= hash >> 33;
-    hash as f64 / u64::MAX as f64
+    label_hash(labels) as f64 / u64::MAX as f64
 }

@@ -92,6 +92,11 @@ impl Annotation {
         Self::warning(&text, position)
     }
 
+    /// A sort in a query over a range, whose result is in the order of labels.
+    pub fn sort_in_range_query(position: usize) -> Self {
+        Self::warning("sort is ineffective for range queries since results are always ordered by labels", position)
+    }
+
     /// Histograms with contradicting counter reset hints were combined.
     pub fn counter_reset_collision(operation: HistogramOperation, position: usize) -> Self {
         Self::warning(&format!("conflicting counter resets during histogram {}", operation.word()), position)

@@ -1,14 +1,14 @@
 //! A vector with a vector: arithmetic and comparisons between the series that belong together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sonde_model::Labels;
 use sonde_model::labels::Quoted;
 
 use crate::ast::{Binary, BinaryOp, Cardinality, VectorMatching};
 use crate::column::{StepSeries, StepValue, Steps};
-use crate::engine::without_metadata;
-use crate::error::QueryError;
+use crate::engine::{duplicate_labels, without_metadata};
+use crate::error::{Control, QueryError};
 
 use super::matching::{Group, groups, matching_labels};
 use super::operator::{Notes, Outcome, changes_metric, holds, values};
@@ -19,6 +19,7 @@ pub(super) fn evaluate(
     left: Vec<StepSeries>,
     right: Vec<StepSeries>,
     steps: Steps,
+    control: &Control<'_>,
     notes: &mut Notes<'_>,
 ) -> Result<Vec<StepSeries>, QueryError> {
     let matching = &operation.matching;
@@ -36,11 +37,14 @@ pub(super) fn evaluate(
         fill_many,
         fill_one,
         steps,
+        control,
         result: Vec::new(),
         index: HashMap::default(),
+        pairs: HashMap::default(),
         many_present: None,
     };
     for group in &groups {
+        control.check()?;
         join.group(group, notes)?;
     }
     join.result.retain(|series| !series.is_empty());
@@ -57,9 +61,12 @@ struct Join<'a> {
     fill_many: Option<f64>,
     fill_one: Option<f64>,
     steps: Steps,
+    control: &'a Control<'a>,
     result: Vec<StepSeries>,
     /// The place of each label set in the result.
     index: HashMap<Labels, usize, foldhash::fast::RandomState>,
+    /// The place in the result of each pair that was joined, many first; none is a stand-in.
+    pairs: HashMap<(Option<usize>, Option<usize>), usize, foldhash::fast::RandomState>,
     /// At which steps the many side has any value: without one, nothing is joined and nothing can be ambiguous.
     many_present: Option<Vec<bool>>,
 }
@@ -68,19 +75,33 @@ impl Join<'_> {
     fn group(&mut self, group: &Group, notes: &mut Notes<'_>) -> Result<(), QueryError> {
         let (many, one) = if self.swapped { (&group.right, &group.left) } else { (&group.left, &group.right) };
         match (many.as_slice(), one.as_slice()) {
-            ([many], [one]) if self.fill_many.is_none() && self.fill_one.is_none() => self.pair(*many, *one, notes),
+            (many, [one]) if self.fill_many.is_none() && self.fill_one.is_none() && self.are_distinct(many, *one) => {
+                many.iter().try_for_each(|many| self.pair(*many, *one, notes))
+            }
             ([], _) if self.fill_many.is_none() && one.len() < 2 => Ok(()),
             (_, []) if self.fill_one.is_none() => Ok(()),
             (many, one) => self.step_by_step(many, one, notes),
         }
     }
 
+    /// Whether each of the series on the many side has a result of its own, so that each can be joined on its own.
+    fn are_distinct(&self, many: &[usize], one: usize) -> bool {
+        if many.len() < 2 {
+            return true;
+        }
+        if self.operation.matching.cardinality == Cardinality::OneToOne {
+            return false;
+        }
+        let labels = many.iter().map(|many| self.result_labels(&self.many[*many].labels, &self.one[one].labels));
+        let mut seen: HashSet<Labels, foldhash::fast::RandomState> = HashSet::default();
+        labels.into_iter().all(|labels| seen.insert(labels))
+    }
+
     /// The usual case: one series on each side.
     fn pair(&mut self, many: usize, one: usize, notes: &mut Notes<'_>) -> Result<(), QueryError> {
         let (a, b) = (&self.many[many], &self.one[one]);
         if a.histograms.is_empty() && b.histograms.is_empty() && !is_trim(self.operation.op) {
-            let labels = self.result_labels(&a.labels, &b.labels);
-            let into = self.place(labels);
+            let into = self.place((Some(many), Some(one)));
             let mut floats = std::mem::take(&mut self.result[into].floats);
             let is_fresh = floats.is_empty();
             let mut pushed = Vec::new();
@@ -127,8 +148,10 @@ impl Join<'_> {
 
     /// Any number of series on both sides: which of them have values is looked at step by step.
     fn step_by_step(&mut self, many: &[usize], one: &[usize], notes: &mut Notes<'_>) -> Result<(), QueryError> {
-        let matching = &self.operation.matching;
         for step in 0..self.steps.count as u32 {
+            if step % 1_024 == 0 {
+                self.control.check()?;
+            }
             let mut partner: Option<(usize, StepValue)> = None;
             for i in one {
                 let Some(value) = self.one[*i].at(step) else { continue };
@@ -139,64 +162,59 @@ impl Join<'_> {
                 }
                 partner = Some((*i, value));
             }
-            let mut matched = false;
+            let mut joined = Joined { places: Vec::new(), step };
             for i in many {
                 let Some(value) = self.many[*i].at(step) else { continue };
-                let labels = &self.many[*i].labels;
-                let (one_labels, other) = match (&partner, self.fill_one) {
-                    (Some((one, other)), _) => (self.one[*one].labels.clone(), other.clone()),
-                    (None, Some(fill)) => (matching_labels(matching, labels), StepValue::Float(fill)),
+                let (one, other) = match (&partner, self.fill_one) {
+                    (Some((one, other)), _) => (Some(*one), other.clone()),
+                    (None, Some(fill)) => (None, StepValue::Float(fill)),
                     (None, None) => continue,
                 };
-                let labels = labels.clone();
-                matched |= self.join((&labels, value), (&one_labels, other), step, matched, notes)?;
+                self.join((Some(*i), value), (one, other), &mut joined, notes)?;
             }
-            if let (Some((i, other)), Some(fill), false) = (partner, self.fill_many, matched) {
-                let one_labels = self.one[i].labels.clone();
-                let labels = matching_labels(matching, &one_labels);
-                self.join((&labels, StepValue::Float(fill)), (&one_labels, other), step, false, notes)?;
+            if let (Some((i, other)), Some(fill), true) = (partner, self.fill_many, joined.places.is_empty()) {
+                self.join((None, StepValue::Float(fill)), (Some(i), other), &mut joined, notes)?;
             }
         }
         Ok(())
     }
 
-    /// Joins two values. True where they were joined, even if a comparison then filtered them out.
+    /// Joins two values; a series of none is a stand-in.
     fn join(
         &mut self,
-        many: (&Labels, StepValue),
-        one: (&Labels, StepValue),
-        step: u32,
-        matched: bool,
+        many: (Option<usize>, StepValue),
+        one: (Option<usize>, StepValue),
+        joined: &mut Joined,
         notes: &mut Notes<'_>,
-    ) -> Result<bool, QueryError> {
+    ) -> Result<(), QueryError> {
         let (a, b) = if self.swapped { (&one.1, &many.1) } else { (&many.1, &one.1) };
         let outcome = values(self.operation.op, a, b, notes);
         if matches!(outcome, Outcome::Nothing) {
-            return Ok(false);
+            return Ok(());
         }
-        if matched && self.operation.matching.cardinality == Cardinality::OneToOne {
+        let into = self.place((many.0, one.0));
+        // What a comparison filters out is ambiguous all the same.
+        if self.operation.matching.cardinality == Cardinality::OneToOne && !joined.places.is_empty() {
             return Err(QueryError::execution(
                 "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
             ));
         }
-        let value = match outcome {
-            Outcome::Value(_) if self.operation.return_bool => StepValue::Float(1.0),
-            Outcome::Value(value) => value,
-            Outcome::Filtered if self.operation.return_bool => StepValue::Float(0.0),
-            _ => return Ok(true),
-        };
-        let into = self.place(self.result_labels(many.0, one.0));
-        self.insert(into, step, value)?;
-        Ok(true)
+        if joined.places.contains(&into) {
+            return Err(grouping_is_ambiguous());
+        }
+        joined.places.push(into);
+        match outcome {
+            Outcome::Value(_) if self.operation.return_bool => self.insert(into, joined.step, StepValue::Float(1.0)),
+            Outcome::Value(value) => self.insert(into, joined.step, value),
+            Outcome::Filtered if self.operation.return_bool => self.insert(into, joined.step, StepValue::Float(0.0)),
+            _ => Ok(()),
+        }
     }
 
     fn insert(&mut self, into: usize, step: u32, value: StepValue) -> Result<(), QueryError> {
         let series = &mut self.result[into];
         if series.at(step).is_some() {
-            return Err(QueryError::execution(match self.operation.matching.cardinality {
-                Cardinality::OneToOne => "vector cannot contain metrics with the same labelset",
-                _ => "multiple matches for labels: grouping labels must ensure unique matches",
-            }));
+            return Err(duplicate_labels());
         }
         match value {
             StepValue::Float(value) => insert_sorted(&mut series.floats, step, value),
@@ -205,14 +223,25 @@ impl Join<'_> {
         Ok(())
     }
 
-    /// The place of the series with these labels in the result.
-    fn place(&mut self, labels: Labels) -> usize {
-        let result = &mut self.result;
-        let drop_name = self.operation.return_bool;
-        *self.index.entry(labels).or_insert_with_key(|labels| {
+    /// The place in the result of what two series are joined to; of a stand-in the labels are those matched by.
+    fn place(&mut self, pair: (Option<usize>, Option<usize>)) -> usize {
+        if let Some(place) = self.pairs.get(&pair) {
+            return *place;
+        }
+        let matching = &self.operation.matching;
+        let labels = match (pair.0.map(|i| &self.many[i].labels), pair.1.map(|i| &self.one[i].labels)) {
+            (Some(many), Some(one)) => self.result_labels(many, one),
+            (Some(many), None) => self.result_labels(many, &matching_labels(matching, many)),
+            (None, Some(one)) => self.result_labels(&matching_labels(matching, one), one),
+            (None, None) => Labels::empty(),
+        };
+        let (result, drop_name) = (&mut self.result, self.operation.return_bool);
+        let place = *self.index.entry(labels).or_insert_with_key(|labels| {
             result.push(StepSeries::new(labels.clone(), drop_name));
             result.len() - 1
-        })
+        });
+        self.pairs.insert(pair, place);
+        place
     }
 
     /// The labels of what is joined: those of the many side, with the included ones of the other.
@@ -254,6 +283,16 @@ impl Join<'_> {
             Braced(b)
         ))
     }
+}
+
+/// What a group has yielded at a step.
+struct Joined {
+    places: Vec<usize>,
+    step: u32,
+}
+
+fn grouping_is_ambiguous() -> QueryError {
+    QueryError::execution("multiple matches for labels: grouping labels must ensure unique matches")
 }
 
 fn with_included(labels: Labels, one: &Labels, matching: &VectorMatching) -> Labels {

@@ -1,7 +1,8 @@
 //! Calls: range functions go to the kernels, instant functions to the function library, and the few that need the
 //! query or its source are here.
 
-use crate::ast::{Call, ExprKind, RangeMode, ValueType};
+use crate::annotations::Annotation;
+use crate::ast::{Call, ExprKind, RangeMode, Span, ValueType};
 use crate::column::{Evaluated, StepSeries, Steps};
 use crate::error::QueryError;
 use crate::functions::{self, Function, FunctionCall};
@@ -11,9 +12,16 @@ use super::evaluation::Evaluation;
 use super::output::merge_equal_labels;
 
 impl Evaluation<'_> {
-    pub(super) fn call(&mut self, call: &Call, steps: Steps) -> Result<Evaluated, QueryError> {
+    pub(super) fn call(&mut self, call: &Call, span: Span, steps: Steps) -> Result<Evaluated, QueryError> {
         let seconds = |ms: i64| ms as f64 / 1000.0;
         let constant = |value: f64| Ok(Evaluated::Scalar(vec![value; steps.count]));
+        let is_sort = matches!(
+            call.function,
+            Function::Sort | Function::SortDesc | Function::SortByLabel | Function::SortByLabelDesc
+        );
+        if is_sort && steps.count > 1 {
+            self.annotations.add(Annotation::sort_in_range_query(span.start as usize));
+        }
         match call.function {
             Function::Start => constant(seconds(self.times.start)),
             Function::End => constant(seconds(self.times.end)),
@@ -82,7 +90,8 @@ impl Evaluation<'_> {
         let mut result = Vec::with_capacity(input.series.len());
         for series in &input.series {
             self.control.check()?;
-            let mut notes = Notes::new(&mut self.annotations, series.labels.metric_name(), range_call.position);
+            let mut notes =
+                Notes::new(&mut self.annotations, self.control, series.labels.metric_name(), range_call.position);
             let mut values = StepSeries::new(series.labels.clone(), !keeps_name || series.drop_name);
             range_call.evaluate(series, &input.windows, &mut values, &mut notes)?;
             if !values.is_empty() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sonde_model::TimestampMs;
 
 use crate::annotations::Annotations;
-use crate::ast::{Binary, Expr, ExprKind, QueryGrid, UnaryOp};
+use crate::ast::{Binary, Expr, ExprKind, QueryGrid, UnaryOp, ValueType};
 use crate::column::{Evaluated, StepSeries, Steps};
 use crate::error::{Control, QueryError};
 use crate::queryable::Queryable;
@@ -75,6 +75,9 @@ impl<'a> Evaluation<'a> {
     pub(super) fn evaluate(&mut self, expr: &Expr, steps: Steps) -> Result<Evaluated, QueryError> {
         self.control.check()?;
         let held = self.budget.held();
+        if steps.count > self.budget.left() && expr.value_type() == ValueType::Scalar {
+            return Err(QueryError::TooManySamples { limit: self.options.max_samples });
+        }
         let is_literal = matches!(expr.kind, ExprKind::Number(_) | ExprKind::String(_));
         let value = if steps.count > 1 && !is_literal && is_step_invariant(expr) {
             let once = self.evaluate_node(expr, Steps { count: 1, ..steps })?;
@@ -122,11 +125,14 @@ impl<'a> Evaluation<'a> {
                     None => None,
                 };
                 let series = self.vector(&aggregate.operand, steps)?;
+                if !series.is_empty() && steps.count > self.budget.left() {
+                    return Err(QueryError::TooManySamples { limit: self.options.max_samples });
+                }
                 let control = self.control;
                 let aggregation = aggregate::Aggregation::new(aggregate, expr.span, param, steps, control);
                 Ok(Evaluated::Vector(aggregation.evaluate(series, &mut self.annotations)?))
             }
-            ExprKind::Call(call) => self.call(call, steps),
+            ExprKind::Call(call) => self.call(call, expr.span, steps),
             ExprKind::Matrix(_) | ExprKind::Subquery(_) => {
                 Err(QueryError::execution("a range vector is only allowed as the argument of a function"))
             }
@@ -138,7 +144,7 @@ impl<'a> Evaluation<'a> {
         let left = self.evaluate(&operation.lhs, steps)?;
         let right = self.evaluate(&operation.rhs, steps)?;
         self.histogram_use = around;
-        binary::evaluate(operation, expr.span, left, right, steps, &mut self.annotations)
+        binary::evaluate(operation, expr.span, left, right, steps, self.control, &mut self.annotations)
     }
 }
 

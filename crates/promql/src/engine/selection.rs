@@ -45,7 +45,8 @@ impl Evaluation<'_> {
             self.control.check()?;
             let values = if smoothed {
                 one.drop_stale_markers();
-                let notes = &mut Notes::new(&mut self.annotations, one.labels.metric_name(), span.start as usize);
+                let notes =
+                    &mut Notes::new(&mut self.annotations, self.control, one.labels.metric_name(), span.start as usize);
                 smoothed_at_steps(&one, timing, steps, lookback, notes)
             } else {
                 let mut values = StepSeries::new(one.labels.clone(), false);
