@@ -46,14 +46,20 @@ fn sign(value: f64) -> f64 {
     }
 }
 
-/// The greater of two numbers; NaN if one of them is.
+/// The greater of two numbers as in Go: infinity wins over NaN, NaN over the rest.
 pub(super) fn greater(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    if a == f64::INFINITY || b == f64::INFINITY {
+        f64::INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else {
+        a.max(b)
+    }
 }
 
-/// The lesser of two numbers; NaN if one of them is.
+/// The lesser of two numbers as in Go: negative infinity wins over NaN, NaN over the rest.
 pub(super) fn lesser(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    -greater(-a, -b)
 }
 
 /// `min_of` and `max_of`.
