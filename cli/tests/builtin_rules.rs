@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::Value;
 use sonde_alerting::RuleFile;
 use sonde_promql::Expr;
 use sonde_promql::ast::ExprKind;
+use sonde_tests::wait_for;
 
 /// How long the first evaluations may take.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -81,7 +82,6 @@ fn metric_names(expr: &Expr, names: &mut BTreeSet<String>) {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a deadline for a process of its own")]
 fn every_metric_of_the_rules_is_there_and_every_rule_works() {
     let dir = tempfile::tempdir().expect("a folder");
     let up = Up::start(dir.path());
@@ -92,17 +92,17 @@ fn every_metric_of_the_rules_is_there_and_every_rule_works() {
     }
     assert!(wanted.len() > 40 && rules > 30, "{wanted:?}");
 
-    let started = SystemTime::now();
-    loop {
+    wait_for("every metric, and every rule twice", DEADLINE, || {
         let there = up.values("count by (__name__) ({__name__=~\".+\"})", "__name__");
         let missing: Vec<&String> = wanted.difference(&there).collect();
-        let evaluations = up.query("sonde_rules_evaluations_total >= 2 * 34");
-        if missing.is_empty() && evaluations["result"].as_array().is_some_and(|r| !r.is_empty()) {
-            break;
+        let evaluations = up.query(&format!("sonde_rules_evaluations_total >= {}", 2 * rules));
+        let enough = evaluations["result"].as_array().is_some_and(|series| !series.is_empty());
+        if missing.is_empty() && enough {
+            Ok(())
+        } else {
+            Err(format!("missing {missing:?}, evaluations {evaluations}"))
         }
-        assert!(started.elapsed().expect("time goes on") < DEADLINE, "missing: {missing:?}; {evaluations}");
-        std::thread::yield_now();
-    }
+    });
     let failures = up.query("sonde_rules_evaluation_failures_total + sonde_rules_samples_rejected_total > 0");
     assert_eq!(failures["result"], serde_json::json!([]), "a rule fails");
     let pages = up.values("ALERTS{alertstate=\"firing\"}", "alertname");
