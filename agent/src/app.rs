@@ -156,7 +156,7 @@ impl App {
 
     fn spawn_exporter(&self, stage: &Stage) {
         let stats = Arc::new(ExportStats::default());
-        self_metrics::register_export(&self.registry, &stats);
+        self_metrics::register_export(&self.registry, &stats, self.exporter.stats());
         self_metrics::register_queue(&self.registry, &self.queue, &self.clock);
         let options = export_options(&self.config);
         let (queue, exporter, clock) = (Arc::clone(&self.queue), self.exporter.clone(), self.clock.clone());

@@ -25,10 +25,6 @@ const READ_RETRY: Duration = Duration::from_secs(1);
 /// What the exporter counts.
 #[derive(Debug, Default)]
 pub struct ExportStats {
-    /// Attempts that are to be repeated, where the collector asked for it.
-    pub retries_pushed_back: AtomicU64,
-    /// Attempts that are to be repeated for another reason: no connection, no answer in time.
-    pub retries_failed: AtomicU64,
     /// Batches that the collector refused for good.
     pub refused_batches: AtomicU64,
     /// Gauge: attempts that failed in a row.
@@ -127,7 +123,8 @@ impl QueueExporter {
         let failures = self.backoff.failures();
         while self.clock.monotonic() < deadline && self.backoff.failures() <= failures {
             self.send();
-            if self.window.is_empty() {
+            // What was appended last may still be on its way to the disk.
+            if self.window.is_empty() && self.queue.stats().waiting_batches.load(Relaxed) == 0 {
                 return;
             }
             self.step(&never, Some(deadline)).await;
@@ -137,7 +134,7 @@ impl QueueExporter {
     /// Waits for something to happen, and deals with it.
     async fn step(&mut self, stop: &CancellationToken, deadline: Option<Duration>) {
         let is_waiting = self.wait_until.is_some();
-        let has_room = self.window.len() < self.options.max_in_flight && !is_waiting && deadline.is_none();
+        let has_room = self.window.len() < self.options.max_in_flight && !is_waiting;
         let wake_at = [self.wait_until, deadline].into_iter().flatten().fold(self.persist_at, Duration::min);
         tokio::select! {
             Some(sent) = self.sending.join_next(), if !self.sending.is_empty() => {
@@ -245,8 +242,6 @@ impl QueueExporter {
     }
 
     fn failed(&mut self, after: Option<Duration>, reason: &str) {
-        let counter = if after.is_some() { &self.stats.retries_pushed_back } else { &self.stats.retries_failed };
-        counter.fetch_add(1, Relaxed);
         // Several batches fail together when the collector goes away: that is one failure.
         if self.wait_until.is_some() {
             return;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use sonde_otlp::exporter::{self, FailureKind};
 use sonde_otlp::receiver;
 use sonde_runtime::{Clock, Metric, Registry};
 
@@ -61,11 +62,16 @@ fn age_seconds(made_ms: u64, now_ms: i64) -> f64 {
     age_ms as f64 / 1_000.0
 }
 
-/// Registers what the exporter counts.
-pub fn register_export(registry: &Registry, stats: &Arc<ExportStats>) {
-    let retries = || Metric::counter("sonde_agent_export_retries_total", "Attempts that had to be repeated.");
-    on(registry, retries().label("reason", "pushed_back"), stats, |s| s.retries_pushed_back.load(Relaxed));
-    on(registry, retries().label("reason", "failed"), stats, |s| s.retries_failed.load(Relaxed));
+/// Registers what the exporter counts: of the queue, and of the connection.
+pub fn register_export(registry: &Registry, stats: &Arc<ExportStats>, sent: &Arc<exporter::Stats>) {
+    for kind in
+        FailureKind::ALL.into_iter().filter(|kind| !matches!(kind, FailureKind::Refused | FailureKind::Conflict))
+    {
+        let retries = Metric::counter("sonde_agent_export_retries_total", "Attempts that had to be repeated.");
+        on(registry, retries.label("reason", kind.as_str()), sent, move |sent| sent.failures(kind));
+    }
+    let bytes = Metric::counter("sonde_agent_sent_bytes_total", "Bytes of the batches sent, before compression.");
+    on(registry, bytes, sent, |sent| sent.sent_bytes.load(Relaxed));
     let refused = Metric::counter("sonde_agent_batches_refused_total", "Batches that were refused for good.");
     on(registry, refused, stats, |s| s.refused_batches.load(Relaxed));
     let failures = Metric::gauge("sonde_agent_export_failures", "Attempts that failed in a row.");

@@ -1,0 +1,158 @@
+//! A small collector for tests: takes numbered batches exactly once, and misbehaves as told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sonde_model::{AgentId, BatchId, Cursor, CursorVerdict};
+use sonde_otlp::{Accepted, Consumer, Export, Refused, ServeOptions, receiver, serve};
+use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// What the collector does with the next batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Takes it.
+    Take,
+    /// Takes it, and the answer is lost on the way.
+    TakeAndFail,
+    /// Pushes back.
+    Busy,
+    /// Cannot store now.
+    Unavailable,
+    /// Never takes it.
+    Invalid,
+    /// Has other content under the number.
+    Conflict,
+}
+
+/// What the collector has seen.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    cursors: BTreeMap<(AgentId, u64), Cursor>,
+    /// The batches that were stored, in the order of storing.
+    pub(crate) stored: Vec<(BatchId, ExportMetricsServiceRequest)>,
+    /// Batches that came again and were not stored again.
+    pub(crate) duplicates: u64,
+    /// Batches without content.
+    pub(crate) empty: u64,
+    /// Points of the batches that were stored.
+    pub(crate) points: u64,
+    script: VecDeque<Answer>,
+    /// What is done when the script has ended.
+    default: Option<Answer>,
+}
+
+/// The state of the collector; it outlives the server.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State(pub(crate) Arc<Mutex<Seen>>);
+
+/// A collector that listens.
+#[derive(Debug)]
+pub(crate) struct Collector {
+    pub(crate) state: State,
+    pub(crate) address: SocketAddr,
+    stop: CancellationToken,
+    server: JoinSet<std::io::Result<()>>,
+}
+
+impl State {
+    /// Does this with the next batches, one after the other.
+    pub(crate) fn script(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.0.lock().script.extend(answers);
+    }
+
+    /// Does this with every batch that the script does not speak of.
+    pub(crate) fn always(&self, answer: Answer) {
+        self.0.lock().default = Some(answer);
+    }
+
+    /// The names of the metrics that were stored.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let seen = self.0.lock();
+        let metrics = seen.stored.iter().flat_map(|(_, request)| &request.resource_metrics);
+        let metrics = metrics.flat_map(|resource| &resource.scope_metrics).flat_map(|scope| &scope.metrics);
+        metrics.map(|metric| metric.name.clone()).collect()
+    }
+}
+
+impl Collector {
+    /// Listens on `address`; port 0 is any free one.
+    pub(crate) async fn start(state: State, address: &str) -> Self {
+        let listener = bind(address).await;
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let consumer = Arc::new(state.clone());
+        let router = receiver::grpc_router(consumer, receiver::Limits::default(), Arc::default());
+        let mut server = JoinSet::new();
+        server.spawn(serve(listener, router, ServeOptions::default(), stop.clone()));
+        Collector { state, address, stop, server }
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stops listening.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        while self.server.join_next().await.is_some() {}
+    }
+}
+
+/// A port that was in use a moment ago may still be held by the system.
+async fn bind(address: &str) -> TcpListener {
+    for _ in 0..200 {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+    panic!("cannot listen on {address}");
+}
+
+impl Consumer for State {
+    async fn consume(&self, export: Export) -> Result<Accepted, Refused> {
+        let mut seen = self.0.lock();
+        let default = seen.default.unwrap_or(Answer::Take);
+        let answer = seen.script.pop_front().unwrap_or(default);
+        match answer {
+            Answer::Busy => {
+                return Err(Refused::Busy { retry_after: Duration::from_millis(20), reason: "told so".into() });
+            }
+            Answer::Unavailable => return Err(Refused::Unavailable("told so".into())),
+            Answer::Invalid => return Err(Refused::Invalid("told so".into())),
+            Answer::Conflict => return Err(Refused::Conflict("told so".into())),
+            Answer::Take | Answer::TakeAndFail => {}
+        }
+        let id = export.batch.expect("an agent numbers its batches");
+        let checksum = crc(&export.body);
+        let cursor = seen.cursors.entry((id.agent, id.epoch)).or_default();
+        match cursor.judge(id.seq, checksum) {
+            CursorVerdict::New => cursor.record(id.seq, checksum),
+            CursorVerdict::Duplicate => {
+                seen.duplicates += 1;
+                return Ok(Accepted::default());
+            }
+            CursorVerdict::Conflict => return Err(Refused::Conflict("another content under this number".into())),
+            CursorVerdict::TooFarAhead => panic!("{id:?} is too far ahead"),
+        }
+        let request = ExportMetricsServiceRequest::decode(export.body).unwrap();
+        seen.empty += u64::from(request.resource_metrics.is_empty());
+        seen.points += export.items;
+        seen.stored.push((id, request));
+        match answer {
+            Answer::TakeAndFail => Err(Refused::Unavailable("the answer was lost".into())),
+            _ => Ok(Accepted::default()),
+        }
+    }
+}
+
+/// Any checksum that tells contents apart.
+fn crc(body: &[u8]) -> u32 {
+    body.iter().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}

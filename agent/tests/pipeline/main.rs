@@ -1,0 +1,287 @@
+//! The whole agent in one process, from a receiver to a collector that misbehaves as told.
+
+mod collector;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use collector::{Answer, Collector, State};
+use sonde_agent::config::{HostReceiver, Listen};
+use sonde_agent::payload::Payload;
+use sonde_agent::queue::{DropReason, Queue, Source};
+use sonde_agent::{App, Config};
+use sonde_model::Signal;
+use sonde_otlp::Export;
+use sonde_otlp::exporter::{ExportError, Exporter, ExporterOptions};
+use sonde_proto::otlp::common::InstrumentationScope;
+use sonde_proto::otlp::resource::Resource;
+use sonde_runtime::config::{ByteSize, Duration as ConfigDuration};
+use sonde_runtime::{Clock, StagesError};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Long enough that only a hang reaches it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An agent that runs.
+struct Agent {
+    queue: Arc<Queue>,
+    otlp: String,
+    stop: CancellationToken,
+    running: JoinSet<Result<(), StagesError>>,
+}
+
+impl Agent {
+    async fn start(config: Config) -> Self {
+        let app = App::build(config, Clock::system()).await.unwrap();
+        let queue = Arc::clone(app.queue());
+        let otlp = app.otlp_grpc_addr().map(|address| format!("http://{address}")).unwrap_or_default();
+        let stop = CancellationToken::new();
+        let mut running = JoinSet::new();
+        running.spawn(app.run(stop.clone()));
+        Agent { queue, otlp, stop, running }
+    }
+
+    async fn stop(mut self) {
+        self.stop.cancel();
+        self.running.join_next().await.unwrap().unwrap().unwrap();
+    }
+
+    /// Sends points as a local application does.
+    fn client(&self) -> Exporter {
+        Exporter::new(ExporterOptions { endpoint: self.otlp.clone(), ..ExporterOptions::default() }).unwrap()
+    }
+}
+
+/// An agent that takes OTLP and measures nothing itself.
+fn quiet(dir: &Path, endpoint: &str) -> Config {
+    let mut config = Config { data_dir: dir.to_owned(), ..Config::default() };
+    config.collector.endpoint = endpoint.to_owned();
+    config.collector.retry_initial = ConfigDuration::from_millis(20);
+    config.collector.retry_max = ConfigDuration::from_millis(100);
+    config.host.receivers = Vec::new();
+    config.telemetry.interval = ConfigDuration::from_secs(3_600);
+    config.otlp.grpc_listen = Listen::At("127.0.0.1:0".parse().unwrap());
+    config.queue.min_free = ByteSize(0);
+    config
+}
+
+fn points(name: &str, count: usize) -> Export {
+    let mut payload = Payload::new(1_700_000_000_000_000_000, 0);
+    payload.gauge(name, "", "", |points| (0..count).for_each(|n| points.add(&[("n", &n.to_string())], n as f64)));
+    let encoded = payload.encode(&Resource::default(), &InstrumentationScope::default());
+    Export { signal: Signal::Metrics, body: encoded.body.into(), batch: None, items: encoded.points }
+}
+
+async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let clock = Clock::system();
+    while !done() {
+        assert!(clock.monotonic() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Every metric `sent.N` for N from 1 to `count` was stored once, and the numbers of batches have no hole.
+fn check_exactly_once(state: &State, count: usize) {
+    let mut names: Vec<String> = state.names().into_iter().filter(|name| name.starts_with("sent.")).collect();
+    names.sort();
+    let mut expected: Vec<String> = (1..=count).map(|n| format!("sent.{n}")).collect();
+    expected.sort();
+    assert_eq!(names, expected);
+    let mut ids: Vec<_> = state.0.lock().stored.iter().map(|(id, _)| (id.agent, id.epoch, id.seq)).collect();
+    ids.sort_unstable();
+    for pair in ids.windows(2) {
+        let same_row = (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1);
+        assert_eq!(pair[1].2, if same_row { pair[0].2 + 1 } else { 1 }, "{ids:?}");
+    }
+}
+
+#[tokio::test]
+async fn host_metrics_arrive_with_their_resource() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Collector::start(State::default(), "127.0.0.1:0").await;
+    let mut config = quiet(dir.path(), &collector.endpoint());
+    config.host.receivers = HostReceiver::ALL.to_vec();
+    config.host.interval = ConfigDuration::from_millis(100);
+    config.host.slow_interval = ConfigDuration::from_millis(100);
+    config.telemetry.interval = ConfigDuration::from_millis(100);
+    config.resource_attributes.insert("deployment.environment.name".to_owned(), "test".to_owned());
+    let agent = Agent::start(config).await;
+    for name in ["system.cpu.utilization", "system.filesystem.usage", "system.process.count", "sonde_agent_queue_bytes"]
+    {
+        eventually(name, || collector.state.names().iter().any(|known| known == name)).await;
+    }
+    agent.stop().await;
+    {
+        let seen = collector.state.0.lock();
+        for (id, request) in &seen.stored {
+            for metrics in &request.resource_metrics {
+                let attributes = format!("{:?}", metrics.resource.as_ref().unwrap().attributes);
+                for part in ["service.name", "sonde-agent", "service.instance.id", "host.name", "os.type", "test"] {
+                    assert!(attributes.contains(part), "{id:?}: {part} not in {attributes}");
+                }
+            }
+        }
+    }
+    check_exactly_once(&collector.state, 0);
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn retries_and_lost_answers_neither_lose_nor_double() {
+    for seed in 0..3 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let dir = tempfile::tempdir().unwrap();
+        let collector = Collector::start(State::default(), "127.0.0.1:0").await;
+        let answers = [Answer::Take, Answer::TakeAndFail, Answer::Busy, Answer::Unavailable];
+        collector.state.script((0..60).map(|_| answers[random.usize(..answers.len())]));
+        let agent = Agent::start(quiet(dir.path(), &collector.endpoint())).await;
+        let client = agent.client();
+        for n in 1..=40 {
+            client.export(&points(&format!("sent.{n}"), 3)).await.unwrap();
+        }
+        let stats = Arc::clone(agent.queue.stats());
+        eventually("an empty queue", || stats.waiting_batches.load(Relaxed) == 0).await;
+        agent.stop().await;
+        check_exactly_once(&collector.state, 40);
+        let seen = collector.state.0.lock();
+        assert!(seen.duplicates > 0, "seed {seed}: an answer was lost and nothing came again");
+        assert!(stats.accepted(Source::Otlp) == 120, "seed {seed}");
+        assert_eq!(stats.sent_points.load(Relaxed), seen.points, "seed {seed}: what is counted as sent is stored");
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_waits_for_the_collector_over_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::default();
+    // Find a free port, and leave it again.
+    let collector = Collector::start(state.clone(), "127.0.0.1:0").await;
+    let (endpoint, address) = (collector.endpoint(), collector.address.to_string());
+    collector.stop().await;
+    let mut n = 0;
+    for _life in 0..3 {
+        let agent = Agent::start(quiet(dir.path(), &endpoint)).await;
+        let client = agent.client();
+        for _ in 0..10 {
+            n += 1;
+            client.export(&points(&format!("sent.{n}"), 1)).await.unwrap();
+        }
+        agent.stop().await;
+    }
+    assert_eq!(state.names(), [""; 0]);
+    let agent = Agent::start(quiet(dir.path(), &endpoint)).await;
+    let collector = Collector::start(state.clone(), &address).await;
+    eventually("an empty queue", || agent.queue.stats().waiting_batches.load(Relaxed) == 0).await;
+    agent.stop().await;
+    check_exactly_once(&state, 30);
+    // The cursor was written at the stop: nothing is sent again.
+    let agent = Agent::start(quiet(dir.path(), &endpoint)).await;
+    agent.client().export(&points("sent.31", 1)).await.unwrap();
+    eventually("an empty queue", || agent.queue.stats().waiting_batches.load(Relaxed) == 0).await;
+    agent.stop().await;
+    check_exactly_once(&state, 31);
+    assert_eq!(state.0.lock().duplicates, 0);
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_pushes_back_and_host_metrics_leave_a_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Collector::start(State::default(), "127.0.0.1:0").await;
+    collector.state.always(Answer::Unavailable);
+    let mut config = quiet(dir.path(), &collector.endpoint());
+    config.queue.max_bytes = ByteSize::mib(1);
+    config.host.receivers = vec![HostReceiver::Load];
+    config.host.interval = ConfigDuration::from_millis(100);
+    let agent = Agent::start(config).await;
+    let stats = Arc::clone(agent.queue.stats());
+    let client = agent.client();
+    let mut taken = 0;
+    let pushed_back = loop {
+        // Names that compression cannot fold, so that the queue fills soon.
+        let name: String = std::iter::repeat_with(fastrand::alphanumeric).take(60_000).collect();
+        match client.export(&points(&name, 1)).await {
+            Ok(_) => taken += 1,
+            Err(error) => break error,
+        }
+        assert!(taken < 1_000, "the queue never fills");
+    };
+    let ExportError::Retry { after, reason } = pushed_back else { panic!("{pushed_back}") };
+    assert_eq!(after, Some(Duration::from_secs(10)));
+    assert!(reason.contains("the queue is full") && reason.contains("queue.max_bytes"), "{reason}");
+    eventually("a drop", || stats.dropped(DropReason::QueueFull) > 0).await;
+
+    collector.state.always(Answer::Take);
+    eventually("a gap record", || collector.state.names().iter().any(|name| name == "sonde.agent.gap.points")).await;
+    let done = || stats.waiting_batches.load(Relaxed) == 0 && !agent.queue.has_gaps();
+    eventually("an empty queue", done).await;
+    client.export(&points("sent.1", 1)).await.unwrap();
+    agent.stop().await;
+    check_exactly_once(&collector.state, 1);
+    let accepted: u64 = Source::ALL.iter().map(|source| stats.accepted(*source)).sum();
+    let dropped: u64 = DropReason::ALL.iter().map(|reason| stats.dropped(*reason)).sum();
+    let stored = collector.state.0.lock().points;
+    assert_eq!(accepted, stored + dropped, "accepted = stored + gaps");
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_for_good_and_a_conflict_do_not_block_the_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Collector::start(State::default(), "127.0.0.1:0").await;
+    collector.state.script([Answer::Invalid, Answer::Take, Answer::Conflict]);
+    let mut config = quiet(dir.path(), &collector.endpoint());
+    config.collector.max_in_flight = 1;
+    let agent = Agent::start(config).await;
+    let (client, stats) = (agent.client(), Arc::clone(agent.queue.stats()));
+    let before = agent.queue.identity();
+    for n in 1..=3 {
+        client.export(&points(&format!("lost.{n}"), 2)).await.unwrap();
+        eventually("an answer", || stats.waiting_batches.load(Relaxed) == 0).await;
+    }
+    assert_eq!((stats.dropped(DropReason::Refused), stats.dropped(DropReason::Conflict)), (2, 2));
+    eventually("a new id", || agent.queue.identity().agent != before.agent).await;
+    client.export(&points("after", 2)).await.unwrap();
+    eventually("what comes behind", || collector.state.names().iter().any(|name| name == "after")).await;
+    agent.stop().await;
+    assert!(collector.state.names().iter().any(|name| name == "lost.2"));
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn traces_are_refused_with_a_clear_word_and_resources_learn_their_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Collector::start(State::default(), "127.0.0.1:0").await;
+    let agent = Agent::start(quiet(dir.path(), &collector.endpoint())).await;
+    let client = agent.client();
+    let traces = Export { signal: Signal::Traces, body: bytes::Bytes::new(), batch: None, items: 0 };
+    let error = client.export(&traces).await.unwrap_err();
+    let ExportError::Permanent { reason } = &error else { panic!("{error}") };
+    assert!(reason.contains("traces are not taken yet"), "{reason}");
+    client.export(&points("sent.1", 1)).await.unwrap();
+    eventually("the points", || collector.state.names().len() == 1).await;
+    agent.stop().await;
+    let stored = format!("{:?}", collector.state.0.lock().stored);
+    assert!(stored.contains("host.name"), "{stored}");
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn two_agents_do_not_share_a_folder_nor_an_address() {
+    let dir = tempfile::tempdir().unwrap();
+    let agent = Agent::start(quiet(dir.path(), "http://127.0.0.1:1")).await;
+    let error = App::build(quiet(dir.path(), "http://127.0.0.1:1"), Clock::system()).await.unwrap_err();
+    let error = sonde_runtime::stage::with_causes(&error);
+    assert!(error.contains("is in use by another agent"), "{error}");
+
+    let other = tempfile::tempdir().unwrap();
+    let mut config = quiet(other.path(), "http://127.0.0.1:1");
+    config.otlp.grpc_listen = Listen::At(agent.otlp.strip_prefix("http://").unwrap().parse().unwrap());
+    let error = App::build(config, Clock::system()).await.unwrap_err();
+    let error = sonde_runtime::stage::with_causes(&error);
+    assert!(error.starts_with("otlp.grpc_listen: cannot listen on 127.0.0.1:"), "{error}");
+    agent.stop().await;
+}
