@@ -16,6 +16,8 @@ use crate::process::{self, problem};
 
 /// How often it is asked whether the store is open.
 const READY_POLL: Duration = Duration::from_millis(50);
+/// How long the agent waits for the store. A store that takes longer is replaying: then the agent measures, and its queue keeps.
+const AGENT_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(args: UpArgs) -> Result<(), Problem> {
     process::serve(&args.log, serve(args.collector, args.agent_config))
@@ -36,11 +38,16 @@ async fn serve(flags: Flags, agent_file: Option<PathBuf>) -> Result<(), Problem>
     }
     let shutdown = process::signals(collector.reload())?;
 
-    let greeting = greet(&clock, &health, &addresses, &data_dir);
     // The agent ends first, so that the collector takes what it still has to say.
     let collector_shutdown = CancellationToken::new();
     let agent_shutdown = shutdown.child_token();
     let agent = async {
+        // What the collector would turn away while its store is opened can as well be sent a moment later.
+        tokio::select! {
+            () = ready(&clock, &health) => {}
+            () = clock.sleep(AGENT_PATIENCE) => {}
+            () = agent_shutdown.cancelled() => {}
+        }
         let ended = agent.run(agent_shutdown.clone()).await.map_err(|e| problem(&e));
         collector_shutdown.cancel();
         ended
@@ -51,12 +58,16 @@ async fn serve(flags: Flags, agent_file: Option<PathBuf>) -> Result<(), Problem>
         agent_shutdown.cancel();
         ended
     };
-    let ((agent, collector), ()) = tokio::join!(async { tokio::join!(agent, collector) }, async {
+    let greeting = async {
         tokio::select! {
-            () = greeting => {}
+            () = ready(&clock, &health) => {
+                // Where stdout is gone nobody looks.
+                drop(print(&greeting(&addresses, &data_dir)));
+            }
             () = agent_shutdown.cancelled() => {}
         }
-    });
+    };
+    let (agent, collector, ()) = tokio::join!(agent, collector, greeting);
     collector.and(agent)
 }
 
@@ -72,15 +83,14 @@ fn agent_configuration(file: Option<&Path>, data_dir: &Path) -> Result<sonde_age
     Ok(config)
 }
 
-/// Says where to look, as soon as there is something to be seen.
-async fn greet(clock: &Clock, health: &Health, addresses: &Addresses, data_dir: &Path) {
+/// Waits until the store is open and queries are answered.
+async fn ready(clock: &Clock, health: &Health) {
     while !health.is_ready() {
         clock.sleep(READY_POLL).await;
     }
-    // Where stdout is gone nobody looks.
-    drop(print(&greeting(addresses, data_dir)));
 }
 
+/// Where to look.
 fn greeting(addresses: &Addresses, data_dir: &Path) -> String {
     let base = format!("http://{}", addresses.main);
     let receivers = [(addresses.otlp_grpc, "gRPC"), (addresses.otlp_http, "HTTP")];

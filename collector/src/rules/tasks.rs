@@ -251,9 +251,12 @@ impl Inner {
             let output =
                 state.evaluate_rule(index, at, &settings.environment, &mut |expr, time| self.store.query(expr, time));
             let mut failed = output.error.is_some();
+            let (group, rule) = (&state.group().name, state.group().rules[index].name());
             if let Some(error) = &output.error {
-                let (group, rule) = (&state.group().name, state.group().rules[index].name());
                 tracing::warn!(group, rule, "rule evaluation failed: {error}");
+            }
+            for warning in &output.warnings {
+                tracing::debug!(group, rule, "{warning}");
             }
             if let Err(reason) = self.append(output.samples) {
                 state.fail(index, reason);
