@@ -16,6 +16,7 @@ use crate::query::{QueryPool, StoreSource};
 use crate::rule_store::StoreForRules;
 use crate::rules::{self, RuleFilesError, Rules};
 use crate::settings::{rule_settings, webhooks};
+use crate::telemetry;
 use crate::watch::Watch;
 
 /// The collector as its handlers see it.
@@ -138,6 +139,7 @@ impl Server {
         }
         self.config.store(Arc::clone(&new));
         self.notifier.configure(webhooks(&new, &self.flags));
+        telemetry::register_notifier(self);
         if let Some(core) = self.core() {
             core.ingest.forget_memo();
             core.rules.load(files, rule_settings(&new, &self.flags));

@@ -205,8 +205,12 @@ fn collect(
         let SampleView { timestamp, value } = sample?;
         into.samples.push(BatchSample { series: reference, timestamp, value: BatchValue::Float(value) });
     }
+    into.exemplars += series.exemplar_count() as u64;
+    if series.histogram_count() == 0 {
+        return Ok(());
+    }
     let mut bad_histograms = 0;
-    for histogram in series.histograms().take(series.histogram_count()) {
+    for histogram in series.histograms() {
         match histogram {
             Ok(HistogramView { timestamp, histogram }) => into.samples.push(BatchSample {
                 series: reference,
@@ -220,7 +224,6 @@ fn collect(
     if bad_histograms > 0 {
         into.bad_histograms.push((index, bad_histograms));
     }
-    into.exemplars += series.exemplars().count() as u64;
     Ok(())
 }
 

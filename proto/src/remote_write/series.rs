@@ -12,6 +12,7 @@ pub struct SeriesView<'a> {
     labels_end: Option<usize>,
     label_count: usize,
     sample_count: usize,
+    exemplar_count: usize,
     histogram_count: usize,
     max_buckets: usize,
 }
@@ -42,6 +43,7 @@ impl<'a> SeriesView<'a> {
             labels_end: Some(0),
             label_count: 0,
             sample_count: 0,
+            exemplar_count: 0,
             histogram_count: 0,
             max_buckets: limits.max_histogram_buckets,
         };
@@ -101,6 +103,11 @@ impl<'a> SeriesView<'a> {
     /// How many float samples there are.
     pub fn sample_count(&self) -> usize {
         self.sample_count
+    }
+
+    /// How many exemplars there are.
+    pub fn exemplar_count(&self) -> usize {
+        self.exemplar_count
     }
 
     /// How many histograms there are.

@@ -1,0 +1,92 @@
+//! The metrics of ingest: what came, by which road, and what was refused of it.
+
+use std::sync::Arc;
+
+use sonde_otlp::receiver;
+use sonde_runtime::{Metric, Registry};
+
+use super::source::{Counter, Source, load};
+use crate::ingest::{Ingest, IngestStats, LabelProblem};
+
+/// Registers what ingest counts.
+pub(super) fn register_ingest(registry: &Registry, ingest: &Arc<Ingest>) {
+    let source = Source { registry, owner: ingest };
+    let counters: [Counter<IngestStats>; 6] = [
+        ("sonde_remote_write_samples_total", "Samples that came by remote write, whatever became of them.", |s| {
+            &s.remote_write_samples
+        }),
+        ("sonde_remote_write_bytes_total", "Bytes of remote write bodies after decompression.", |s| {
+            &s.remote_write_bytes
+        }),
+        (
+            "sonde_remote_write_exemplars_dropped_total",
+            "Exemplars that came by remote write; they are not stored.",
+            |s| &s.exemplars_dropped,
+        ),
+        ("sonde_remote_write_invalid_histograms_total", "Histograms that contradict themselves.", |s| {
+            &s.invalid_histograms
+        }),
+        ("sonde_otlp_points_total", "Data points that came by OTLP, whatever became of them.", |s| &s.otlp_points),
+        ("sonde_otlp_untranslated_points_total", "Data points that could not be translated.", |s| &s.otlp_untranslated),
+    ];
+    for (name, help, counter) in counters {
+        source.counter(name, help, move |ingest| load(counter(ingest.stats())));
+    }
+    let results: [Counter<IngestStats>; 10] = [
+        ("remote_write", "stored", |s| &s.remote_write_requests),
+        ("remote_write", "invalid", |s| &s.remote_write_invalid),
+        ("remote_write", "busy", |s| &s.remote_write_busy),
+        ("remote_write", "failed", |s| &s.remote_write_failed),
+        ("otlp", "stored", |s| &s.otlp_batches),
+        ("otlp", "duplicate", |s| &s.otlp_duplicate_batches),
+        ("otlp", "invalid", |s| &s.otlp_invalid),
+        ("otlp", "busy", |s| &s.otlp_busy),
+        ("otlp", "conflict", |s| &s.otlp_conflicts),
+        ("otlp", "failed", |s| &s.otlp_failed),
+    ];
+    for (protocol, result, counter) in results {
+        let metric = Metric::counter("sonde_ingest_requests_total", "Requests with samples, by what became of them.");
+        let read = move |ingest: &Ingest| load(counter(ingest.stats()));
+        source.register(metric.label("protocol", protocol).label("result", result), read);
+    }
+    for problem in LabelProblem::ALL {
+        let help = "Samples whose series was refused, by reason.";
+        let metric = Metric::counter("sonde_ingest_refused_samples_total", help).label("reason", problem.as_str());
+        source.register(metric, move |ingest| ingest.stats().refused(problem) as f64);
+    }
+    source.gauge("sonde_ingest_inflight_bytes", "Bytes of requests that are being worked on.", |i| {
+        i.budget().used() as f64
+    });
+    source.counter(
+        "sonde_ingest_inflight_refused_total",
+        "Requests refused because too many bytes were in work.",
+        |i| i.budget().refused() as f64,
+    );
+    source.gauge("sonde_ingest_memo_series", "Series that the memo remembers.", |i| i.series_memo().len() as f64);
+    source.counter("sonde_ingest_memo_misses_total", "Series that were not in the memo.", |i| {
+        load(&i.series_memo().stats().misses)
+    });
+    source.counter("sonde_ingest_memo_evicted_total", "Series dropped from the memo because it was full.", |i| {
+        load(&i.series_memo().stats().evicted)
+    });
+    source.gauge("sonde_ingest_agents", "Agents that sent batches since the start.", |i| i.agents().len() as f64);
+}
+
+/// Registers what the OTLP receivers count.
+pub(super) fn register_receiver(registry: &Registry, stats: &Arc<receiver::Stats>) {
+    let source = Source { registry, owner: stats };
+    source.counter("sonde_otlp_requests_total", "OTLP requests that were accepted.", |s| load(&s.accepted_requests));
+    source
+        .counter("sonde_otlp_items_total", "Data points and spans of accepted requests.", |s| load(&s.accepted_items));
+    source.counter("sonde_otlp_rejected_items_total", "Data points and spans left out of accepted requests.", |s| {
+        load(&s.rejected_items)
+    });
+    source
+        .counter("sonde_otlp_received_bytes_total", "Bytes of OTLP bodies as they came.", |s| load(&s.received_bytes));
+    source.gauge("sonde_otlp_in_flight", "OTLP requests that are being handled.", |s| load(&s.in_flight));
+    for reason in receiver::Reason::ALL {
+        let metric =
+            Metric::counter("sonde_otlp_requests_refused_total", "OTLP requests that were refused, by reason.");
+        source.register(metric.label("reason", reason.as_str()), move |s| s.refused(reason) as f64);
+    }
+}
