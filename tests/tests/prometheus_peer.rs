@@ -14,7 +14,7 @@ const EXPRESSIONS: [&str; 14] = [
     "prometheus_tsdb_head_series",
     "go_memstats_alloc_bytes",
     "go_gc_duration_seconds",
-    "count({__name__=~\".+\"})",
+    "count({job=\"prometheus\"})",
     "count by (__name__) ({__name__=~\"prometheus_.+\"})",
     "max_over_time(go_goroutines[20s])",
     "avg_over_time(process_resident_memory_bytes[20s])",
@@ -44,7 +44,7 @@ fn prometheus_writes_to_us_and_we_answer_like_it() {
         let theirs = result(&format!("{base}{path}"));
         let ours = result(&sonde.url(&path));
         assert_eq!(ours, theirs, "{expr}");
-        assert!(theirs.len() > usize::from(expr.starts_with("count(")), "{expr}: both answer nothing");
+        assert!(!theirs.is_empty(), "{expr}: both answer nothing");
     }
     for path in
         ["/api/v1/labels?", "/api/v1/label/job/values?", "/api/v1/label/__name__/values?match[]={job=\"prometheus\"}&"]

@@ -98,11 +98,28 @@ fn collect(path: &Path, into: &mut Vec<Source>) {
             if !matches!(name.as_str(), "tests" | "benches" | "fuzz" | "target" | "fixtures") {
                 collect(&entry, into);
             }
-        } else if name.ends_with(".rs") && name != "tests.rs" && !name.ends_with("_tests.rs") {
+        } else if name.ends_with(".rs") && !matches!(name.as_str(), "tests.rs" | "testing.rs") {
             let text = std::fs::read_to_string(&entry).expect("a source file");
-            let code = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).map(str::to_owned).collect();
+            let code = without_tests(&text);
             let path = entry.strip_prefix(workspace_root()).unwrap_or(&entry).to_string_lossy().into_owned();
             into.push(Source { path, code });
         }
     }
+}
+
+/// The lines of a file up to its test module; a test module in a file of its own is skipped where it is declared.
+fn without_tests(text: &str) -> Vec<String> {
+    let mut code = Vec::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let for_tests = line.starts_with("#[cfg(test)]") || line.starts_with("#[cfg(all(test");
+        match lines.peek() {
+            Some(next) if for_tests && next.ends_with('{') => break,
+            Some(_) if for_tests => {
+                lines.next();
+            }
+            _ => code.push(line.to_owned()),
+        }
+    }
+    code
 }
