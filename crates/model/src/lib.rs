@@ -11,6 +11,7 @@ pub mod kahan;
 pub mod labels;
 pub mod matcher;
 pub mod series;
+pub mod span;
 
 pub use batch::{AgentId, BatchId, Signal};
 pub use cursor::{Cursor, CursorVerdict};
