@@ -125,14 +125,26 @@ impl Display for Field {
         match self {
             Field::Static(value) => write!(f, "{value}"),
             Field::Attribute(attribute) => write!(f, "{attribute}"),
-            Field::Not(field) => write!(f, "!({field})"),
-            Field::Negative(field) => write!(f, "-({field})"),
+            Field::Not(field) => write!(f, "!{}", Operand(field)),
+            Field::Negative(field) => write!(f, "-{}", Operand(field)),
             Field::Logic(op, left, right) => {
                 let symbol = if *op == LogicOp::And { "&&" } else { "||" };
-                write!(f, "({left}) {symbol} ({right})")
+                write!(f, "{} {symbol} {}", Operand(left), Operand(right))
             }
-            Field::Compare(op, left, right) => write!(f, "({left}) {} ({right})", op.symbol()),
-            Field::Arithmetic(op, left, right) => write!(f, "({left}) {} ({right})", op.symbol()),
+            Field::Compare(op, left, right) => write!(f, "{} {} {}", Operand(left), op.symbol(), Operand(right)),
+            Field::Arithmetic(op, left, right) => write!(f, "{} {} {}", Operand(left), op.symbol(), Operand(right)),
+        }
+    }
+}
+
+/// An operand: in parentheses unless it is one word.
+struct Operand<'a>(&'a Field);
+
+impl Display for Operand<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Field::Static(_) | Field::Attribute(_) => write!(f, "{}", self.0),
+            other => write!(f, "({other})"),
         }
     }
 }

@@ -1,0 +1,19 @@
+//! Evaluates queries over traces, one whole trace at a time.
+//!
+//! The engine owns the trait through which it reads: a source may deliver more than was asked for, because everything is
+//! judged again here, but never less. Results are deterministic: newest first.
+
+mod aggregate;
+mod field;
+mod pipeline;
+mod pushdown;
+mod relation;
+mod search;
+mod shown;
+mod source;
+mod value;
+mod view;
+
+pub use search::{QueryError, SearchOptions, SearchResult, ServiceStats, SpanMatch, SpansetMatch, TraceMatch, search};
+pub use source::{Condition, Fetch, FetchError, SpanFilter, SpanSource};
+pub use value::Value;
