@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sonde_tests::workspace_root;
 
 /// The edges of the architecture: a crate, and the crates of ours that it may use. Dev-dependencies are apart.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("sonde-model", &[]),
     ("sonde-disk", &[]),
     ("sonde-runtime", &[]),
@@ -15,8 +15,11 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("sonde-otlp", &["sonde-model", "sonde-proto", "sonde-runtime"]),
     ("sonde-translate", &["sonde-model", "sonde-proto"]),
     ("sonde-tsdb", &["sonde-model", "sonde-disk"]),
+    ("sonde-tracedb", &["sonde-model", "sonde-disk"]),
     ("sonde-promql", &["sonde-model"]),
-    ("sonde-alerting", &["sonde-model", "sonde-promql"]),
+    ("sonde-traceql", &["sonde-model"]),
+    ("sonde-detect", &[]),
+    ("sonde-alerting", &["sonde-model", "sonde-promql", "sonde-detect"]),
     ("sonde-agent", &["sonde-model", "sonde-disk", "sonde-runtime", "sonde-proto", "sonde-otlp", "sonde-translate"]),
     (
         "sonde-collector",
@@ -28,7 +31,10 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "sonde-otlp",
             "sonde-translate",
             "sonde-tsdb",
+            "sonde-tracedb",
             "sonde-promql",
+            "sonde-traceql",
+            "sonde-detect",
             "sonde-alerting",
         ],
     ),
@@ -42,7 +48,10 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "sonde-otlp",
             "sonde-translate",
             "sonde-tsdb",
+            "sonde-tracedb",
             "sonde-promql",
+            "sonde-traceql",
+            "sonde-detect",
             "sonde-alerting",
             "sonde-agent",
             "sonde-collector",
