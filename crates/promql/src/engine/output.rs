@@ -79,13 +79,14 @@ pub(super) fn samples(series: Vec<SampleSeries>) -> Result<Value, QueryError> {
     Ok(Value::Matrix(matrix))
 }
 
-/// Merges series of equal labels into the first of them. Two values at one step are an error.
+/// Merges series of equal labels into the first of them. Two values at one step are an error. A series whose name is yet
+/// to be dropped is another one than a series that keeps it.
 pub(crate) fn merge_equal_labels(series: Vec<StepSeries>) -> Result<Vec<StepSeries>, QueryError> {
     let mut index =
         std::collections::HashMap::with_capacity_and_hasher(series.len(), foldhash::fast::RandomState::default());
     let mut merged: Vec<StepSeries> = Vec::with_capacity(series.len());
     for one in series {
-        match index.entry(one.labels.clone()) {
+        match index.entry((one.labels.clone(), one.drop_name)) {
             Entry::Vacant(entry) => {
                 entry.insert(merged.len());
                 merged.push(one);
@@ -124,6 +125,7 @@ fn merge_points<T: Clone>(into: &mut Points<T>, other: Points<T>) {
 fn without_dropped_names(mut series: Vec<StepSeries>) -> Vec<StepSeries> {
     for one in series.iter_mut().filter(|one| one.drop_name) {
         one.labels = without_metadata(&one.labels);
+        one.drop_name = false;
     }
     series
 }
