@@ -44,8 +44,8 @@ pub(super) fn map_histograms(
     for mut one in series {
         if !one.floats.is_empty() {
             let bound = one.labels.get("le").unwrap_or_default();
-            match parse_bound(bound) {
-                Some(upper) => {
+            match bound.parse::<f64>() {
+                Ok(upper) => {
                     let group = one.labels.without(|name| name == "le");
                     let floats = std::mem::take(&mut one.floats);
                     let labels = one.labels.clone();
@@ -54,7 +54,7 @@ pub(super) fn map_histograms(
                         .or_default()
                         .push((upper, StepSeries { labels, floats, ..Default::default() }));
                 }
-                None => {
+                Err(_) => {
                     let metric = one.labels.metric_name();
                     call.annotations.add(Annotation::bad_bucket_label(metric, bound, position));
                 }
@@ -83,6 +83,7 @@ pub(super) fn map_histograms(
     for (labels, mut group) in classic {
         group.sort_by(|a, b| a.0.total_cmp(&b.0));
         let rivals: Vec<&StepSeries> = native.iter().filter(|one| one.labels == labels).collect();
+        let metric = labels.metric_name().to_owned();
         let mut values = StepSeries::new(labels, true);
         let mut buckets = Vec::new();
         for step in 0..call.steps.count as u32 {
@@ -93,7 +94,6 @@ pub(super) fn map_histograms(
             if buckets.is_empty() {
                 continue;
             }
-            let metric = values.labels.metric_name().to_owned();
             if let Some(value) = compute(call, step, &metric, AnyHistogram::Classic(&mut buckets)) {
                 values.floats.push(step, value);
             }
@@ -114,9 +114,4 @@ fn buckets_at(group: &ClassicSeries, step: u32, buckets: &mut Vec<Bucket>) {
             _ => buckets.push(Bucket { upper: *upper, count }),
         }
     }
-}
-
-/// The number that a bound is: as Go reads it, so without blanks and with any spelling of infinity.
-fn parse_bound(text: &str) -> Option<f64> {
-    text.replace('_', "").parse().ok().filter(|_| !text.contains('_'))
 }

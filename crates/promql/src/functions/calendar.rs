@@ -6,10 +6,10 @@ use super::call::seconds;
 use crate::column::{Evaluated, Points, StepSeries, Steps};
 use crate::error::QueryError;
 
-const SECONDS_PER_DAY: i64 = 86_400;
+const SECONDS_PER_DAY: i128 = 86_400;
 
 /// What the function makes of seconds since the Unix epoch.
-pub(super) fn part_of_time(function: Function) -> Option<fn(i64) -> f64> {
+pub(super) fn part_of_time(function: Function) -> Option<fn(i128) -> f64> {
     Some(match function {
         Function::DaysInMonth => |seconds| {
             let (year, month, _) = date(seconds);
@@ -31,13 +31,13 @@ pub(super) fn part_of_time(function: Function) -> Option<fn(i64) -> f64> {
 }
 
 /// The part of the times that the values are, or of the time of evaluation where there is no argument.
-pub(super) fn evaluate(steps: Steps, part: fn(i64) -> f64, mut args: Arguments) -> Result<Evaluated, QueryError> {
+pub(super) fn evaluate(steps: Steps, part: fn(i128) -> f64, mut args: Arguments) -> Result<Evaluated, QueryError> {
     if !args.is_empty() {
-        return Ok(Evaluated::Vector(map_floats(args.vector()?, |_, value| part(value as i64))));
+        return Ok(Evaluated::Vector(map_floats(args.vector()?, |_, value| part(whole_seconds(value)))));
     }
     let mut series = StepSeries::default();
     for (step, time) in steps.times().enumerate() {
-        series.floats.push(step as u32, part(time.div_euclid(1000)));
+        series.floats.push(step as u32, part(i128::from(time.div_euclid(1000))));
     }
     Ok(Evaluated::Vector(vec![series]))
 }
@@ -57,14 +57,22 @@ pub(super) fn times_of_steps(steps: Steps, series: Vec<StepSeries>) -> Vec<StepS
     result
 }
 
+/// A value as a time, rounded towards zero. What is no time is 2^63 seconds, as in Go on amd64, whose least number of
+/// seconds wraps around to it.
+fn whole_seconds(value: f64) -> i128 {
+    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+    if value > -TWO_TO_63 && value < TWO_TO_63 { value as i128 } else { 1 << 63 }
+}
+
 /// Year, month (1 to 12) and day (from 1) in the Gregorian calendar.
 ///
 /// The years are counted from March, so that the leap day is the last one of a year; an era is 400 years.
-fn date(seconds: i64) -> (i64, i64, i64) {
+fn date(seconds: i128) -> (i64, i64, i64) {
     /// Days from 0000-03-01 to 1970-01-01.
     const EPOCH: i64 = 719_468;
     const DAYS_PER_ERA: i64 = 146_097;
-    let days = seconds.div_euclid(SECONDS_PER_DAY) + EPOCH;
+    // 2^63 seconds, the most there are, are 10^14 days.
+    let days = seconds.div_euclid(SECONDS_PER_DAY) as i64 + EPOCH;
     let (era, day_of_era) = (days.div_euclid(DAYS_PER_ERA), days.rem_euclid(DAYS_PER_ERA));
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
@@ -99,7 +107,7 @@ mod tests {
         ] {
             assert_eq!(date(seconds), expected, "{seconds}");
         }
-        // The greatest times have a date too.
-        assert!(date(i64::MAX).0 > 200_000_000_000 && date(i64::MIN).0 < -200_000_000_000);
+        // What is no time has a date too.
+        assert_eq!(date(whole_seconds(f64::NAN)), (292_277_026_596, 12, 4));
     }
 }
