@@ -37,22 +37,36 @@ impl Encoding {
     }
 }
 
-/// The memory that bodies may take together, and what one request holds of it.
+/// What a message of a request takes in memory once it is decoded, apart from the text that the body has too.
+const DECODED_MESSAGE_BYTES: u64 = 64;
+
+/// What one request holds of the memory that requests may take together.
 #[derive(Debug)]
 pub(super) struct Held {
     budget: Arc<Semaphore>,
+    /// The whole budget: who needs more than this need not come again.
+    capacity: usize,
     permit: Option<OwnedSemaphorePermit>,
+    bytes: usize,
 }
 
 impl Held {
-    pub(super) fn new(budget: &Arc<Semaphore>) -> Self {
-        Held { budget: Arc::clone(budget), permit: None }
+    pub(super) fn new(budget: &Arc<Semaphore>, capacity: usize) -> Self {
+        Held { budget: Arc::clone(budget), capacity, permit: None, bytes: 0 }
+    }
+
+    /// Takes the memory that decoding so many messages will need.
+    pub(super) fn take_messages(&mut self, messages: u64) -> Result<(), Failure> {
+        self.take(usize::try_from(messages.saturating_mul(DECODED_MESSAGE_BYTES)).unwrap_or(usize::MAX))
     }
 
     fn take(&mut self, bytes: usize) -> Result<(), Failure> {
-        let crowded = || Failure::crowded("bytes of requests in memory");
-        let bytes = u32::try_from(bytes).map_err(|_| crowded())?;
-        let more = Arc::clone(&self.budget).try_acquire_many_owned(bytes).map_err(|_| crowded())?;
+        self.bytes = self.bytes.saturating_add(bytes);
+        let permits = u32::try_from(bytes).ok().filter(|_| self.bytes <= self.capacity);
+        let permits = permits.ok_or_else(|| Failure::too_large("in memory", self.capacity))?;
+        let more = Arc::clone(&self.budget)
+            .try_acquire_many_owned(permits)
+            .map_err(|_| Failure::crowded("bytes of requests in memory"))?;
         match &mut self.permit {
             Some(permit) => permit.merge(more),
             None => self.permit = Some(more),

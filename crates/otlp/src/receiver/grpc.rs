@@ -65,7 +65,7 @@ async fn call<C: Consumer>(
     let (compressed, message) = unframe(framed)?;
     let encoding = if compressed { encoding(&head.headers)? } else { Encoding::Identity };
     let message = inflate(encoding, message, shared.limits.max_body_bytes, held)?;
-    shared.consume(signal, &head.headers, message).await
+    shared.consume(signal, &head.headers, message, held).await
 }
 
 /// The one message of a body, and whether it is compressed.

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use sonde_model::Signal;
 use sonde_proto::agent_link;
-use sonde_proto::otlp::{ScanLimits, scan};
+use sonde_proto::otlp::{ScanLimits, Scanned, scan};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::Code;
 
@@ -45,7 +45,10 @@ impl<C: Consumer> Shared<C> {
     pub(super) fn begin(&self) -> (InFlight<'_>, Result<Held, Failure>) {
         self.stats.in_flight.fetch_add(1, Relaxed);
         let permit = self.requests.try_acquire().ok();
-        let room = permit.as_ref().map(|_| Held::new(&self.bytes)).ok_or_else(|| Failure::crowded("requests"));
+        let room = permit
+            .as_ref()
+            .map(|_| Held::new(&self.bytes, self.limits.max_in_flight_bytes))
+            .ok_or_else(|| Failure::crowded("requests"));
         (InFlight { stats: &self.stats, finished: false, _permit: permit }, room)
     }
 
@@ -61,9 +64,16 @@ impl<C: Consumer> Shared<C> {
     }
 
     /// Proves a decompressed protobuf request and hands it on.
-    pub(super) async fn consume(&self, signal: Signal, headers: &HeaderMap, body: Bytes) -> Result<Accepted, Failure> {
+    pub(super) async fn consume(
+        &self,
+        signal: Signal,
+        headers: &HeaderMap,
+        body: Bytes,
+        held: &mut Held,
+    ) -> Result<Accepted, Failure> {
         let batch = agent_link::parse(signal, |name| headers.get(name).map(|value| value.as_bytes()))?;
-        let items = scan(signal, &body, &self.scan_limits())?.items;
+        let Scanned { items, messages } = scan(signal, &body, &self.scan_limits())?;
+        held.take_messages(messages)?;
         let accepted = self.consumer.consume(Export { signal, body, batch, items }).await?;
         self.stats.accepted_requests.fetch_add(1, Relaxed);
         self.stats.accepted_items.fetch_add(items.saturating_sub(accepted.rejected), Relaxed);

@@ -73,9 +73,9 @@ async fn post<C: Consumer>(
     shared.count_received(&body);
     let mut body = inflate(encoding, body, limits.max_body_bytes, held)?;
     if format == Format::Json {
-        body = json::to_protobuf(signal, &body, &shared.scan_limits())?;
+        body = json::to_protobuf(signal, &body, &shared.scan_limits(), held)?;
     }
-    shared.consume(signal, &head.headers, body).await
+    shared.consume(signal, &head.headers, body, held).await
 }
 
 fn format(headers: &HeaderMap) -> Option<Format> {

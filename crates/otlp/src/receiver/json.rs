@@ -4,6 +4,7 @@ use bytes::Bytes;
 use sonde_model::Signal;
 use sonde_proto::otlp::{ExportMetricsServiceRequest, ExportTraceServiceRequest, Message, ScanError, ScanLimits};
 
+use super::body::Held;
 use super::failure::Failure;
 
 /// How deep JSON may be nested, whatever is configured: the parser behind it stops at 128.
@@ -15,8 +16,8 @@ const JSON_PER_MESSAGE: u32 = 2;
 /// Decodes a JSON request and encodes it as protobuf.
 ///
 /// Depth and number of objects are proven first in one pass without memory, because parsing recurses and allocates.
-pub(super) fn to_protobuf(signal: Signal, body: &[u8], limits: &ScanLimits) -> Result<Bytes, Failure> {
-    prove(body, limits)?;
+pub(super) fn to_protobuf(signal: Signal, body: &[u8], limits: &ScanLimits, held: &mut Held) -> Result<Bytes, Failure> {
+    held.take_messages(prove(body, limits)?)?;
     let broken = |e: serde_json::Error| Failure::malformed(format!("the body is not OTLP JSON: {e}"));
     Ok(match signal {
         Signal::Metrics => serde_json::from_slice::<ExportMetricsServiceRequest>(body).map_err(broken)?.encode_to_vec(),
@@ -25,7 +26,8 @@ pub(super) fn to_protobuf(signal: Signal, body: &[u8], limits: &ScanLimits) -> R
     .into())
 }
 
-fn prove(body: &[u8], limits: &ScanLimits) -> Result<(), ScanError> {
+/// Counts the objects and lists of a body.
+fn prove(body: &[u8], limits: &ScanLimits) -> Result<u64, ScanError> {
     let max_depth = (limits.max_depth.saturating_mul(JSON_PER_MESSAGE)).min(MAX_JSON_DEPTH);
     let (mut depth, mut objects) = (0u32, 0u64);
     let (mut in_string, mut escaped) = (false, false);
@@ -49,5 +51,5 @@ fn prove(body: &[u8], limits: &ScanLimits) -> Result<(), ScanError> {
             _ => {}
         }
     }
-    Ok(())
+    Ok(objects)
 }

@@ -19,7 +19,8 @@ pub struct Limits {
     pub read_timeout: Duration,
     /// Requests that are read or waited for at one time; more get told to come again.
     pub max_concurrent: usize,
-    /// Bytes of bodies, compressed and decompressed, that may be in memory at one time; beyond it as above.
+    /// Bytes that requests may take in memory at one time: bodies, compressed and decompressed, and what decoding them
+    /// will take; beyond it as above.
     pub max_in_flight_bytes: usize,
 }
 

@@ -257,7 +257,7 @@ async fn check_http(
 async fn http_refuses_with_a_clear_word() {
     let body = metrics(3).encode_to_vec();
     let zipped = gzip(&body);
-    let bomb = vec![0u8; 40 << 20];
+    let bomb = vec![0u8; 4 << 20];
     // A zstd frame that asks for a window of 2 GiB.
     let wide = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x01, 0x00, 0x00];
     let gzip_header = ("content-encoding", "gzip");
@@ -319,13 +319,25 @@ async fn http_refuses_with_a_clear_word() {
     let crowded = Limits { max_concurrent: 0, ..limits() };
     check_http(crowded, "/v1/metrics", &[PROTOBUF], body.clone(), (429, Reason::Concurrency, "too many requests"))
         .await;
-    let crowded = Limits { max_in_flight_bytes: 100, ..limits() };
+    let small = Limits { max_in_flight_bytes: 100, ..limits() };
     check_http(
-        crowded,
+        small.clone(),
         "/v1/metrics",
         &[PROTOBUF, gzip_header],
         gzip(&[0; 10_000]),
-        (429, Reason::Concurrency, "too many bytes"),
+        (413, Reason::TooLarge, "100 bytes in memory"),
+    )
+    .await;
+    // What decoding takes counts too: three points of a few dozen bytes are more than a dozen messages.
+    let small = Limits { max_in_flight_bytes: 500, ..limits() };
+    assert!(body.len() < 200);
+    check_http(small.clone(), "/v1/metrics", &[PROTOBUF], body, (413, Reason::TooLarge, "500 bytes in memory")).await;
+    check_http(
+        small,
+        "/v1/metrics",
+        &[JSON],
+        "[{},{},{},{},{},{},{},{},{}]",
+        (413, Reason::TooLarge, "500 bytes in memory"),
     )
     .await;
 }
@@ -384,7 +396,7 @@ async fn refusals_of_the_consumer_are_mapped() {
 #[tokio::test]
 async fn grpc_takes_and_refuses() {
     let body = metrics(3).encode_to_vec();
-    let bomb = vec![0u8; 40 << 20];
+    let bomb = vec![0u8; 4 << 20];
     let (gzip_header, zstd_header) = (("grpc-encoding", "gzip"), ("grpc-encoding", "zstd"));
     let mut two = framed(0, &body);
     two.extend(framed(0, &body));
@@ -463,6 +475,24 @@ async fn requests_at_one_time_are_bounded_and_those_given_up_are_counted() {
     }
     assert_eq!(fixture.stats.refused(Reason::Abandoned), 1);
     assert_eq!(fixture.stats.in_flight.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn memory_is_shared_by_requests() {
+    let fixture = Fixture::new(Limits { max_in_flight_bytes: 12_000, ..limits() }, []);
+    fixture.consumer.gate.forget_permits(usize::MAX);
+    let body = metrics(100).encode_to_vec();
+    let mut first = Box::pin(fixture.send("POST", "/v1/metrics", &[PROTOBUF], body.clone()));
+    tokio::select! {
+        _ = &mut first => panic!("the consumer has not answered"),
+        () = eventually("the first request waits", || !fixture.consumer.taken.lock().is_empty()) => {}
+    }
+    let second = fixture.send("POST", "/v1/metrics", &[PROTOBUF], body.clone());
+    let second = within(second).await.unwrap();
+    assert_eq!((second.status.as_u16(), fixture.stats.refused(Reason::Concurrency)), (429, 1));
+    fixture.consumer.gate.add_permits(2);
+    assert_eq!(within(first).await.unwrap().status, StatusCode::OK);
+    assert_eq!(fixture.send("POST", "/v1/metrics", &[PROTOBUF], body).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
