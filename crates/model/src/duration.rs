@@ -17,6 +17,14 @@ pub enum DurationError {
     /// The text does not follow the grammar.
     #[error("not a valid duration string: {0:?}")]
     Invalid(String),
+    /// A unit does not exist.
+    #[error("unknown unit {unit:?} in duration {text:?}")]
+    UnknownUnit {
+        /// The unit as it was written.
+        unit: String,
+        /// The whole text.
+        text: String,
+    },
     /// The duration exceeds what 63 bits of nanoseconds hold, about 292 years.
     #[error("duration out of range: {0:?}")]
     OutOfRange(String),
@@ -39,7 +47,16 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, DurationError> {
         let (number, tail) = rest.split_at(digits);
         let unit_len = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_len);
-        let index = UNITS.iter().position(|(name, _)| *name == unit).filter(|i| *i >= next_unit).ok_or_else(invalid)?;
+        if unit.is_empty() {
+            return Err(invalid());
+        }
+        let index = UNITS
+            .iter()
+            .position(|(name, _)| *name == unit)
+            .ok_or_else(|| DurationError::UnknownUnit { unit: unit.to_owned(), text: text.to_owned() })?;
+        if index < next_unit {
+            return Err(invalid());
+        }
         next_unit = index + 1;
         let number: i64 = number.parse().map_err(|_| out_of_range())?;
         total = number.checked_mul(UNITS[index].1).and_then(|n| total.checked_add(n)).ok_or_else(out_of_range)?;

@@ -104,7 +104,11 @@ impl<'a> Lexer<'a> {
                 self.open_parens += 1;
                 TokenKind::LeftParen
             }
-            ')' if self.open_parens == 0 => return Err("unexpected right parenthesis ')'".to_owned()),
+            ')' if self.open_parens == 0 => {
+                // The place of this error is what follows.
+                self.start = self.pos;
+                return Err("unexpected right parenthesis ')'".to_owned());
+            }
             ')' => {
                 self.open_parens -= 1;
                 TokenKind::RightParen

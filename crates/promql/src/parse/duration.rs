@@ -46,7 +46,8 @@ impl Parser<'_> {
     /// A literal becomes a fixed duration, all else stays an expression.
     fn known_duration(&self, expr: DurationExpr) -> Result<Duration> {
         let ms = match expr.kind {
-            DurationKind::Number(seconds) => seconds * 1000.0,
+            // Prometheus counts nanoseconds here, and whole milliseconds later.
+            DurationKind::Number(seconds) => ((seconds * 1e9).round() / 1e6).trunc(),
             DurationKind::Literal(ms) => ms as f64,
             _ if !self.options.experimental => {
                 return Err(self.error(expr.span, "experimental duration expression is not enabled"));

@@ -101,7 +101,7 @@ impl Parser<'_> {
                 self.aggregate(op, word.span.start)
             }
             TokenKind::Identifier | TokenKind::Number | TokenKind::String | TokenKind::Duration => {
-                Err(self.unexpected("aggregation", ""))
+                Err(self.unexpected("", ""))
             }
             _ => self.selector_expression(Some(word)),
         }

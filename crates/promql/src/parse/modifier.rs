@@ -1,5 +1,7 @@
 //! What stands behind an operand: `[range]`, `offset`, `@`, `anchored`, `smoothed`.
 
+use sonde_model::GoFloat;
+
 use super::duration::EXPECTED;
 use super::parser::{Parser, Result};
 use crate::ast::{At, BinaryOp, Duration, Expr, ExprKind, MatrixSelector, RangeMode, Span, Subquery};
@@ -120,7 +122,8 @@ impl Parser<'_> {
         let seconds = sign * self.number()?.value;
         let ms = (seconds * 1000.0).round();
         if !ms.is_finite() || ms.abs() >= i64::MAX as f64 {
-            return Err(self.error(span, format!("timestamp out of bounds for @ modifier: {seconds:.6}")));
+            let text = if seconds.is_finite() { format!("{seconds:.6}") } else { GoFloat(seconds).to_string() };
+            return Err(self.error(span, format!("timestamp out of bounds for @ modifier: {text}")));
         }
         Ok(At::Time(ms as i64))
     }

@@ -21,6 +21,7 @@ fn trees_print_as_prometheus_prints_them() {
         ("{job='a', 'service.name'=~\"b|c\"}", "{job=\"a\",\"service.name\"=~\"b|c\"}"),
         ("{\"http.requests\",}", "{__name__=\"http.requests\"}"),
         ("a[300]", "a[5m]"),
+        ("a[4.18] offset 4.018", "a[4s180ms] offset 4s18ms"),
         ("a[5m]offset 1h@10.5", "a[5m] @ 10.500 offset 1h"),
         ("a offset -7d", "a offset -1w"),
         ("a @ start()", "a @ start()"),
