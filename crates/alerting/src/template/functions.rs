@@ -3,17 +3,18 @@
 //! Names, argument order and results are those of Prometheus's template package. What they need of the outside
 //! (the time, the external URL, answers to queries) comes from [`Run`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use gotmpl::{Template, TemplateError, Value};
 use regex_automata::meta::Regex;
 use regex_automata::util::interpolate;
-use sonde_model::GoFloat;
 use sonde_model::duration::parse_duration_ms;
 
+use super::compare;
 use super::humanize;
 use super::link::{graph_link, query_escape, table_link};
+use super::printf;
 use super::run::Run;
 use super::tree::{FIELD_FUNCTION, PRINT_FUNCTION};
 use super::value::{error, float, list, sample, string, text};
@@ -26,9 +27,17 @@ type Running = fn(&Run, &[Value]) -> Outcome;
 const COMPILED_SIZE_LIMIT: usize = 1 << 20;
 
 /// Name, number of arguments (`None`: any), function.
-const PLAIN: [(&str, Option<usize>, Plain); 27] = [
+const PLAIN: [(&str, Option<usize>, Plain); 35] = [
     (FIELD_FUNCTION, None, field),
     (PRINT_FUNCTION, Some(1), |a| Ok(printed(&a[0]))),
+    ("printf", None, |a| printf::sprintf(a).map(string)),
+    ("print", None, |a| Ok(string(printf::sprint(a)))),
+    ("println", None, |a| Ok(string(printf::sprintln(a)))),
+    ("index", None, index),
+    ("lt", Some(2), compare::lt),
+    ("le", Some(2), compare::le),
+    ("gt", Some(2), compare::gt),
+    ("ge", Some(2), compare::ge),
     ("first", Some(1), first),
     ("label", Some(2), label),
     ("value", Some(1), |a| sample(&a[0]).map(|(_, value)| value.clone())),
@@ -51,7 +60,7 @@ const PLAIN: [(&str, Option<usize>, Plain); 27] = [
     ("humanizeDuration", Some(1), |a| float(&a[0]).map(|v| string(humanize::duration(v)))),
     ("humanizePercentage", Some(1), |a| float(&a[0]).map(|v| string(humanize::percentage(v)))),
     ("humanizeTimestamp", Some(1), |a| humanize::timestamp(float(&a[0])?).map(string).map_err(error)),
-    ("toTime", Some(1), |a| humanize::timestamp(float(&a[0])?).map(string).map_err(error)),
+    ("toTime", Some(1), to_time),
     ("toDuration", Some(1), |a| float(&a[0]).map(|v| string(humanize::go_duration(v)))),
     ("parseDuration", Some(1), parse_duration),
 ];
@@ -104,19 +113,33 @@ fn field(given: &[Value]) -> Outcome {
         let name = text(name)?;
         value = match (value.field(name), &value) {
             (Some(found), _) => found.clone(),
-            (None, Value::Map(map)) if map.values().all(|v| matches!(v, Value::String(_))) => string(""),
+            (None, Value::Map(map)) if is_labels(map) => string(""),
             (None, other) => return Err(error(format!("can't evaluate field {name} in type {}", type_of(other)))),
         };
     }
     Ok(value)
 }
 
-/// What an action prints: a float as Go prints it, anything else as it is.
+/// What an action prints.
 fn printed(value: &Value) -> Value {
     match value {
-        Value::Float(float) => string(GoFloat(*float).to_string()),
+        Value::Float(_) => string(printf::display(value)),
         other => other.clone(),
     }
+}
+
+/// As the built-in `index`, but what is missing from labels is empty.
+fn index(given: &[Value]) -> Outcome {
+    let (base, keys) =
+        given.split_first().ok_or_else(|| error("wrong number of args for index: want at least 1 got 0"))?;
+    keys.iter().try_fold(base.clone(), |value, key| match &value {
+        Value::Map(map) if is_labels(map) => field(&[value.clone(), key.clone()]),
+        other => other.index(key),
+    })
+}
+
+fn is_labels(map: &BTreeMap<Arc<str>, Value>) -> bool {
+    map.values().all(|value| matches!(value, Value::String(_)))
 }
 
 fn type_of(value: &Value) -> &'static str {
@@ -214,6 +237,14 @@ fn strip_domain(host_port: &str) -> String {
     }
     let name = host.split('.').next().unwrap_or(host);
     if port.is_empty() { name.to_owned() } else { format!("{name}:{port}") }
+}
+
+fn to_time(given: &[Value]) -> Outcome {
+    let seconds = float(&given[0])?;
+    if !seconds.is_finite() {
+        return Err(error("value is NaN or Inf"));
+    }
+    humanize::timestamp(seconds).map(string).map_err(error)
 }
 
 fn parse_duration(given: &[Value]) -> Outcome {

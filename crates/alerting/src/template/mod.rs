@@ -3,9 +3,11 @@
 //! A template is compiled once, when its rule is loaded, and expanded as often as the rule has alerts. Expansion is pure:
 //! time, labels, value and the answers to queries are arguments. It must not know of rules or of the store.
 
+mod compare;
 mod functions;
 mod humanize;
 mod link;
+mod printf;
 mod run;
 mod tree;
 mod value;

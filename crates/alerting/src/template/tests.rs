@@ -148,6 +148,40 @@ fn numbers() {
     ]);
 }
 
+/// What Debian's Prometheus printed for the same templates.
+#[test]
+fn values_are_printed_as_in_go() {
+    check(&[
+        ("{{ $value }} {{ printf \"%v\" $value }}", 1_234_567.0, "1.234567e+06 1.234567e+06"),
+        ("{{ $value }}", 123_456.0, "123456"),
+        ("{{ $value }}", 1_435_065_584.128, "1.435065584128e+09"),
+        ("{{ $value }} {{ printf \"%.2f|%.3g|%e\" $value $value $value }}", f64::INFINITY, "+Inf +Inf|+Inf|+Inf"),
+        ("{{ printf \"%08.3f|%-8.1f|%+g\" $value $value $value }}", f64::NEG_INFINITY, "    -Inf|-Inf    |-Inf"),
+        ("{{ printf \"%08.3f|%-8.1f|%+g\" $value $value $value }}", f64::NAN, "     NaN|NaN     |+NaN"),
+        ("{{ printf \"%08.3f|%-8.1f|%+g\" $value $value $value }}", -1.5, "-001.500|-1.5    |-1.5"),
+        ("{{ printf \"%.3g\" $value }}", 999.95, "1e+03"),
+        (
+            "{{ printf \"%d\" 3.5 }} {{ printf \"%s\" 3 }} {{ printf \"%d\" 1 2 }}",
+            0.0,
+            "%!d(float64=3.5) %!s(int=3) 1%!(EXTRA int=2)",
+        ),
+        (
+            "{{ printf \"%d %s\" 1 }} {{ printf \"%z\" 1 }} {{ printf \"%\" }}",
+            0.0,
+            "1 %!s(MISSING) %!z(int=1) %!(NOVERB)",
+        ),
+        (
+            "{{ printf \"%5s|%-5s|%.2s|%05d|%q|%*d\" \"ab\" \"ab\" \"abc\" 42 \"a\\\"b\" 4 7 }}",
+            0.0,
+            "   ab|ab   |ab|00042|\"a\\\"b\"|   7",
+        ),
+        ("{{ print 1.5 2.5 }} {{ print \"a\" 1 2 \"b\" }} {{ println 1.0 2 }}", 0.0, "1.5 2.5 a1 2b 1 2\n"),
+        ("{{ printf \"%+d|% d|%x|%X|%o|%#x|%c|%U\" 5 5 255 255 8 255 65 65 }}", 0.0, "+5| 5|ff|FF|10|0xff|A|U+0041"),
+        ("{{ index $labels \"job\" }} {{ index $labels \"nope\" }}|", 0.0, "node |"),
+        ("{{ gt $value 1.0 }} {{ le $value 1.0 }} {{ lt \"a\" \"b\" }} {{ ge 2 2 }}", f64::NAN, "true false true true"),
+    ]);
+}
+
 #[test]
 fn errors_become_part_of_the_text() {
     check(&[
