@@ -54,7 +54,8 @@ impl Db {
         }
         let metadata = self.news(batch.metadata);
         let writer = BatchWriter::new(u64::from(judge.epoch), batch.cursor, &metadata, batch.samples.len());
-        let rules = Rules { source: batch.source, now, options: &shared.options };
+        let retained_from = shared.retained_from(now);
+        let rules = Rules { source: batch.source, now, retained_from, options: &shared.options };
         let judged = self.judge_samples(judge, batch.samples, &rules, writer);
         let Judged { writer, accepted, defined, outcome, late } = judged;
 

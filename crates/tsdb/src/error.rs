@@ -39,6 +39,14 @@ pub enum Error {
         /// What does not hold.
         reason: String,
     },
+    /// A merge would not fit on the disk. It is tried again.
+    #[error("merging blocks needs {needed} bytes and {available} are available; free some, or lower the retention")]
+    NoSpace {
+        /// What the merge may need.
+        needed: u64,
+        /// What the file system offers.
+        available: u64,
+    },
     /// The WAL cannot be opened or does not take what maintenance writes.
     #[error("the WAL of the store")]
     Wal(#[from] sonde_disk::WalError),

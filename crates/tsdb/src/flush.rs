@@ -32,11 +32,12 @@ impl Db {
     /// Whether the head is so large or so old that it should be flushed.
     pub(crate) fn flush_is_due(&self, maintenance: &Maintenance, now: TimestampMs) -> bool {
         let options = &self.shared.options;
+        let has_series = self.shared.registry.read().len() > 0;
         let data = self.shared.data.read();
         let aged = now.saturating_sub(maintenance.last_flush) >= options.head_span_ms;
         data.frozen.is_some()
             || data.active.bytes() >= options.head_bytes
-            || (aged && (data.active.count() > 0 || self.shared.registry.read().len() > 0))
+            || (aged && has_series)
             || self.wal.size_bytes() > options.wal_segment_bytes.saturating_mul(WAL_SEGMENTS_KEPT)
     }
 

@@ -80,6 +80,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Rules<'a> {
     pub(crate) source: Source,
     pub(crate) now: TimestampMs,
+    /// Older samples are refused.
+    pub(crate) retained_from: TimestampMs,
     pub(crate) options: &'a Options,
 }
 
@@ -149,7 +151,7 @@ impl Judge {
         if timestamp > rules.now.saturating_add(rules.options.max_ahead_ms) {
             return Verdict::Reject(RejectReason::TooFarAhead);
         }
-        if timestamp < rules.options.retained_from(rules.now) {
+        if timestamp < rules.retained_from {
             return Verdict::Reject(RejectReason::TooLate);
         }
         let last = self.slots[slot as usize].last;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::{Mutex, RwLock};
 use sonde_disk::{Fs, Wal, WalOptions, read_all, write_atomic};
@@ -121,11 +121,13 @@ impl Db {
         judge.next_flush = newest_flush.max(manifest.flushed) + 1;
         judge.adopt(&registry, &data);
         let head_bytes = AtomicUsize::new(data.bytes());
+        let newest = AtomicI64::new(data.newest().unwrap_or(TimestampMs::MIN));
         let shared = Arc::new(Shared {
             judge: Mutex::new(judge),
             registry: RwLock::new(registry),
             data: RwLock::new(data),
             head_bytes,
+            newest,
             retention_paused: AtomicBool::new(false),
             options,
             stats,

@@ -1,11 +1,11 @@
 //! What the store shares with the callbacks of its WAL. It does not hold the WAL, so that nothing keeps itself alive.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::{Mutex, RwLock};
 use sonde_disk::WalError;
-use sonde_model::BatchId;
+use sonde_model::{BatchId, TimestampMs};
 
 use crate::batch::SeriesRef;
 use crate::data::{Accepted, Data, Frozen};
@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) data: RwLock<Data>,
     /// A copy of what `data` says about its bytes, to be read without its lock.
     pub(crate) head_bytes: AtomicUsize,
+    /// The time of the newest sample, of head and blocks.
+    pub(crate) newest: AtomicI64,
     pub(crate) retention_paused: AtomicBool,
     pub(crate) options: Options,
     pub(crate) stats: Stats,
@@ -42,6 +44,14 @@ pub(crate) struct Completion {
 }
 
 impl Shared {
+    /// The time before which samples are refused. When the clock is so far ahead of the newest sample that retention
+    /// pauses, it is not the clock that counts: otherwise a leap would refuse everything.
+    pub(crate) fn retained_from(&self, now: TimestampMs) -> TimestampMs {
+        let newest = self.newest.load(Relaxed);
+        let leapt = newest != TimestampMs::MIN && now.saturating_sub(newest) > self.options.retention_pause_ms;
+        self.options.retained_from(if leapt { newest } else { now })
+    }
+
     /// Runs on the WAL's thread, in WAL order.
     pub(crate) fn complete(&self, completion: Completion, result: Result<(), WalError>) {
         let Completion { accepted, metadata, defined, epoch, cursor, depends_on_failures, on_durable } = completion;
@@ -93,5 +103,8 @@ impl Shared {
             data.metadata.insert(name, entry);
         }
         self.head_bytes.store(data.bytes(), Relaxed);
+        if let Some(newest) = accepted.iter().map(|a| a.timestamp).max() {
+            self.newest.fetch_max(newest, Relaxed);
+        }
     }
 }

@@ -14,6 +14,9 @@ use crate::manifest::Manifest;
 use crate::{Error, layout};
 use plan::{Candidate, Eagerness};
 
+/// A merge leaves this much of the disk to the WAL.
+const SPARE_BYTES: u64 = 64 << 20;
+
 impl Db {
     /// Merges small blocks until the plan has nothing more to do. More eager than `maintain`: it leaves one block a
     /// partition of time, as far as their size allows.
@@ -36,6 +39,12 @@ impl Db {
             return Ok(false);
         };
         let inputs: Vec<Arc<Block>> = range.iter().map(|i| Arc::clone(&blocks[*i])).collect();
+        let needed = inputs.iter().map(|b| b.bytes()).sum::<u64>();
+        let available = self.fs.available_space(&self.dir).map_err(Db::io("ask for the space of", &self.dir))?;
+        if available < needed.saturating_add(SPARE_BYTES) {
+            // In the background it is no failure: retention or an operator will make room.
+            return if eagerness == Eagerness::All { Err(Error::NoSpace { needed, available }) } else { Ok(false) };
+        }
         let stats = &self.shared.stats;
         match self.merge(maintenance, &inputs, now) {
             Ok(()) => {

@@ -4,3 +4,4 @@ mod basics;
 mod faults;
 mod model;
 mod support;
+mod threads;
