@@ -57,7 +57,13 @@ fn send_all(db: &Db, sender: usize) -> i64 {
 #[test]
 fn senders_queries_and_maintenance_get_along() {
     let fs = Arc::new(MemFs::new());
-    let options = Options { head_bytes: 40 << 10, idle_ms: 0, wal_segment_bytes: 64 << 10, ..Options::default() };
+    let options = Options {
+        head_bytes: 40 << 10,
+        head_overrun: 1_000,
+        idle_ms: 0,
+        wal_segment_bytes: 64 << 10,
+        ..Options::default()
+    };
     let (db, _) = open(Arc::clone(&fs) as _, options.clone());
     let done = AtomicBool::new(false);
     let sent: Vec<i64> = thread::scope(|scope| {
