@@ -65,6 +65,9 @@ impl Parser<'_> {
         self.advance()?;
         let value = self.expect(TokenKind::String, "label matching", "string")?;
         let matcher = LabelMatcher { name, op, value: unquote(self.text_of(value)).text };
+        if is_plain_pattern(&matcher.value) {
+            return Ok(matcher);
+        }
         match matcher.compile() {
             Ok(_) => Ok(matcher),
             Err(e) => Err(self.error(self.span_from(label.span.start), e.to_string())),
@@ -100,4 +103,22 @@ impl Parser<'_> {
         }
         Ok(labels)
     }
+}
+
+/// Whether a pattern is so plain that it need not be compiled to know that it can be: texts with `|`, `.*` and `.+`.
+/// Compiling takes longer than all the rest of the parser, and the engine does it anyway.
+fn is_plain_pattern(pattern: &str) -> bool {
+    let mut before = '|';
+    for c in pattern.chars() {
+        let is_plain = match c {
+            '*' | '+' => before == '.',
+            c => !r"\?()[]{}^$".contains(c),
+        };
+        if !is_plain {
+            return false;
+        }
+        before = c;
+    }
+    // A pattern of any length would be a way around the bound on the size of what is compiled.
+    pattern.len() <= 1000
 }

@@ -256,6 +256,14 @@ proptest! {
         let _ = parse(&String::from_utf8_lossy(&bytes));
     }
 
+    /// Plain patterns are not compiled by the parser: all of them have to compile in the engine.
+    #[test]
+    fn what_parses_compiles(pattern in r"[a-c.*+|?()\[\]{}^$\\ é,1-]{0,12}") {
+        let text = format!("foo{{a=~{}}}", sonde_model::labels::Quoted(&pattern));
+        let compiles = sonde_model::Matcher::new("a", sonde_model::MatchOp::Regex, &pattern).is_ok();
+        prop_assert_eq!(parse(&text).is_ok(), compiles, "{}", text);
+    }
+
     #[test]
     fn no_text_makes_the_parser_panic(text in r#"[-a-z0-9(){}\[\]"'`,.:=~!<>+*/%^@ \\#\n_é]{0,60}"#) {
         let _ = parse(&text);
