@@ -27,6 +27,7 @@ use crate::payload::Encoded;
 use crate::queue::{OpenError, Queue, QueueOptions, Source};
 use crate::receivers::host::{self, HostStats};
 use crate::receivers::otlp::LocalOtlp;
+use crate::receivers::scrape::{self, ScrapeStats};
 use crate::{gaps, resource, self_metrics};
 
 /// How long receivers may take to finish what they have begun.
@@ -215,6 +216,10 @@ impl App {
         self_metrics::register_host(&self.registry, &stats);
         let (queue, origin, clock) = (Arc::clone(&self.queue), Arc::clone(&self.origin), self.clock.clone());
         stage.spawn("host receivers", host::run(queue, origin, clock, stats, live.host(), stage.token()));
+        let stats = Arc::new(ScrapeStats::default());
+        self_metrics::register_scrape(&self.registry, &stats);
+        let (queue, origin, clock) = (Arc::clone(&self.queue), Arc::clone(&self.origin), self.clock.clone());
+        stage.spawn("scraping", scrape::run(queue, origin, clock, stats, live.scrape(), stage.token()));
         stage.spawn("reload", live.follow(self.reload.take(), stage.token()));
     }
 }

@@ -11,6 +11,7 @@ use crate::config::HostReceiver;
 use crate::export::ExportStats;
 use crate::queue::{DropReason, Queue, QueueStats, Source};
 use crate::receivers::host::{HostStats, own_process};
+use crate::receivers::scrape::{Failure, ScrapeStats};
 
 /// A name, a help text, and where the queue keeps the number.
 type Described = (&'static str, &'static str, fn(&QueueStats) -> &AtomicU64);
@@ -106,6 +107,20 @@ pub fn register_otlp(registry: &Registry, stats: &Arc<receiver::Stats>) {
     for reason in receiver::Reason::ALL {
         let refused = Metric::counter("sonde_agent_otlp_refused_total", "Requests of local applications refused.");
         on(registry, refused.label("reason", reason.as_str()), stats, move |stats| stats.refused(reason));
+    }
+}
+
+/// Registers what scraping counts.
+pub fn register_scrape(registry: &Registry, stats: &Arc<ScrapeStats>) {
+    let scrapes = Metric::counter("sonde_agent_scrapes_total", "Readings of /metrics pages.");
+    on(registry, scrapes, stats, |s| s.scrapes.load(Relaxed));
+    let samples = Metric::counter("sonde_agent_scraped_samples_total", "Samples on the pages.");
+    on(registry, samples, stats, |s| s.samples.load(Relaxed));
+    let duplicates = Metric::counter("sonde_agent_scrape_duplicates_total", "Samples that stood on a page twice.");
+    on(registry, duplicates, stats, |s| s.duplicates.load(Relaxed));
+    for failure in Failure::ALL {
+        let failed = Metric::counter("sonde_agent_scrape_failures_total", "Pages that could not be read.");
+        on(registry, failed.label("reason", failure.as_str()), stats, move |stats| stats.failed(failure));
     }
 }
 

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use sonde_model::{AgentId, BatchId, Cursor, CursorVerdict};
 use sonde_otlp::{Accepted, Consumer, Export, Refused, ServeOptions, receiver, serve};
 use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
+use sonde_translate::{Options, RowValue, translate};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -77,6 +78,24 @@ impl State {
         let metrics = seen.stored.iter().flat_map(|(_, request)| &request.resource_metrics);
         let metrics = metrics.flat_map(|resource| &resource.scope_metrics).flat_map(|scope| &scope.metrics);
         metrics.map(|metric| metric.name.clone()).collect()
+    }
+}
+
+impl State {
+    /// The series that were stored, as `name{labels} value`.
+    pub(crate) fn rows(&self) -> Vec<String> {
+        let mut rows = Vec::new();
+        for (_, request) in &self.0.lock().stored {
+            translate(request, &Options::default(), &mut |row| {
+                let RowValue::Float(value) = row.value else { return };
+                let name = row.labels.iter().find(|(name, _)| *name == "__name__").map_or("", |(_, name)| *name);
+                let labels = row.labels.iter().filter(|(name, _)| *name != "__name__");
+                let labels: Vec<_> = labels.map(|(name, value)| format!("{name}={value}")).collect();
+                let value = if sonde_model::is_stale(value) { "stale".to_owned() } else { value.to_string() };
+                rows.push(format!("{name}{{{}}} {value}", labels.join(",")));
+            });
+        }
+        rows
     }
 }
 

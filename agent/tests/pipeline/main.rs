@@ -1,6 +1,9 @@
 //! The whole agent in one process, from a receiver to a collector that misbehaves as told.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where something is not as it must be")]
+
 mod collector;
+mod target;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -284,4 +287,37 @@ async fn two_agents_do_not_share_a_folder_nor_an_address() {
     let error = sonde_runtime::stage::with_causes(&error);
     assert!(error.starts_with("otlp.grpc_listen: cannot listen on 127.0.0.1:"), "{error}");
     agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_is_scraped_until_it_goes_away_and_a_reload_follows() {
+    // As a binary does.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Collector::start(State::default(), "127.0.0.1:0").await;
+    let target = target::Target::start().await;
+    target.serve(200, "# TYPE jobs counter\njobs_total 3\n# TYPE old counter\nold 1\n");
+    let mut config = quiet(dir.path(), &collector.endpoint());
+    let text = format!(
+        "scrape: [{{job: node, urls: ['http://{}/metrics'], interval: 100ms, timeout: 100ms, labels: {{team: a}}}}]",
+        target.address
+    );
+    let file: Config = sonde_runtime::load(&text, "test").unwrap();
+    config.scrape = file.scrape;
+    let agent = Agent::start(config).await;
+    let rows = || collector.state.rows();
+    let row = |name: &str, value: &str| format!("{name}{{instance={},job=node,team=a}} {value}", target.address);
+    for expected in [row("jobs_total", "3"), row("old", "1"), row("up", "1"), row("scrape_samples_scraped", "2")] {
+        eventually(&expected, || rows().contains(&expected)).await;
+    }
+    target.serve(200, "jobs_total 4\n");
+    eventually("an ended series", || rows().contains(&row("old", "stale"))).await;
+    for (status, body) in [(500, ""), (200, "what is this\n"), (0, "")] {
+        let before = rows().iter().filter(|known| **known == row("up", "0")).count();
+        target.serve(status, body);
+        eventually("a target that is down", || rows().iter().filter(|r| **r == row("up", "0")).count() > before).await;
+    }
+    assert!(rows().contains(&row("jobs_total", "stale")));
+    agent.stop().await;
+    collector.stop().await;
 }

@@ -17,6 +17,8 @@ pub(crate) enum Shape {
     Gauge,
     /// Everything else.
     Other,
+    /// Nothing: the name stood on a Prometheus page and is kept as it is.
+    Verbatim,
 }
 
 /// The names that the series of a metric bear.
@@ -68,6 +70,9 @@ impl MetricNames {
 
 /// The name of a metric family, or `None` where nothing but underscores remains.
 pub(crate) fn metric_name(strategy: Strategy, name: &str, unit: &str, shape: Shape) -> Option<String> {
+    if shape == Shape::Verbatim {
+        return (!name.is_empty()).then(|| name.to_owned());
+    }
     let built = match strategy {
         Strategy::UnderscoreEscapingWithSuffixes => escaped_with_suffixes(name, unit, shape),
         Strategy::UnderscoreEscapingWithoutSuffixes => escaped(name),

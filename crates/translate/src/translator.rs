@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use sonde_model::TimestampMs;
 use sonde_proto::otlp::ExportMetricsServiceRequest;
-use sonde_proto::otlp::common::KeyValue;
+use sonde_proto::otlp::common::{KeyValue, any_value};
 use sonde_proto::otlp::metrics::{AggregationTemporality, Metric, metric::Data};
 
 use crate::labels::{Fixed, Scratch};
@@ -122,7 +122,11 @@ impl Translator {
                 return;
             }
         };
-        let Some(names) = self.metric_names.get(self.options.strategy, &metric.name, &metric.unit, shape) else {
+        let (name, unit, shape) = match exposition_name(metric) {
+            Some(name) => (name, "", Shape::Verbatim),
+            None => (metric.name.as_str(), metric.unit.as_str(), shape),
+        };
+        let Some(names) = self.metric_names.get(self.options.strategy, name, unit, shape) else {
             report.reject(RejectReason::InvalidMetricName, points as u64);
             return;
         };
@@ -146,6 +150,15 @@ impl Translator {
             let (family, help, unit) = (names.family.clone(), metric.description.clone(), names.unit.clone());
             report.metadata.push(MetricMetadata { family, kind, help, unit });
         }
+    }
+}
+
+/// The name that a scraped metric had on its Prometheus page, which the agent's metadata says. It is kept as it is.
+fn exposition_name(metric: &Metric) -> Option<&str> {
+    let name = metric.metadata.iter().find(|known| known.key == "prometheus.name")?;
+    match name.value.as_ref()?.value.as_ref()? {
+        any_value::Value::StringValue(name) => Some(name),
+        _ => None,
     }
 }
 

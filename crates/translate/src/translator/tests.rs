@@ -240,6 +240,15 @@ fn exponential(scale: i32, positive: (i32, &[u64]), negative: (i32, &[u64])) -> 
 }
 
 /// Checks what becomes of one point: schema, spans and buckets of both sides.
+#[test]
+fn a_scraped_metric_keeps_the_name_of_its_page() {
+    for name in ["old_counter", "a__b", "_leading", "x_ratio", "app:rate5m"] {
+        let metadata = attributes(&[("prometheus.name", name), ("prometheus.type", "counter")]);
+        let scraped = Metric { metadata, ..metric(name, "", sum(2, true, vec![number(&[], 1, 2.0)])) };
+        check(vec![scraped], &[&format!("{name} 2 @1")]);
+    }
+}
+
 fn check_native(point: ExponentialHistogramDataPoint, expected: Result<&str, &str>) {
     let data =
         Data::ExponentialHistogram(ExponentialHistogram { data_points: vec![point], aggregation_temporality: 2 });
