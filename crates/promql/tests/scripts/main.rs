@@ -24,6 +24,7 @@ mod sequence;
 mod store;
 mod table;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -78,6 +79,7 @@ fn script_files(problems: &mut Vec<String>) -> Vec<PathBuf> {
             problems.push(text);
         } else {
             println!("{text}");
+            append_to_summary("SONDE_NOT_RUN", &format!("{text}\n"));
         }
     }
     files.extend(given);
@@ -106,11 +108,22 @@ fn print_failures(name: &str, outcome: &Outcome, most: usize) {
 
 fn print_summary(outcomes: &[(String, Outcome)]) {
     let (mut passed, mut total) = (0, 0);
-    println!("{:<32} {:>8} {:>8}", "script", "passed", "total");
+    let mut text = format!("{:<32} {:>8} {:>8}\n", "script", "passed", "total");
     for (name, outcome) in outcomes {
-        println!("{name:<32} {:>8} {:>8}", outcome.passed, outcome.total);
+        text += &format!("{name:<32} {:>8} {:>8}\n", outcome.passed, outcome.total);
         passed += outcome.passed;
         total += outcome.total;
     }
-    println!("{:<32} {passed:>8} {total:>8}", "all");
+    text += &format!("{:<32} {passed:>8} {total:>8}\n", "all");
+    print!("{text}");
+    append_to_summary("SONDE_PASSED", &text);
+}
+
+/// Adds to the file that an environment variable names, where one does: the summary of a run of all tests.
+fn append_to_summary(variable: &str, text: &str) {
+    let Some(path) = std::env::var_os(variable) else { return };
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+    if let Err(error) = file.and_then(|mut file| file.write_all(text.as_bytes())) {
+        println!("cannot write {}: {error}", path.display());
+    }
 }
