@@ -56,7 +56,7 @@ pub enum Refused {
     },
     /// The number of the batch was taken by another content. gRPC `FAILED_PRECONDITION`, HTTP 409.
     Conflict(String),
-    /// The owner cannot store now. gRPC `UNAVAILABLE`, HTTP 503.
+    /// The owner cannot store now. gRPC `UNAVAILABLE` with `RetryInfo`, HTTP 503 with `Retry-After`.
     Unavailable(String),
     /// The signal is not taken here. gRPC `UNIMPLEMENTED`, HTTP 404.
     Unsupported(String),

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -85,6 +85,10 @@ pub(super) async fn read(body: Body, max: usize, timeout: Duration, held: &mut H
 }
 
 async fn read_frames(mut body: Body, max: usize, held: &mut Held) -> Result<Bytes, Failure> {
+    if body.size_hint().lower() > max as u64 {
+        // Its sender announces a length: there is no need to wait for the bytes.
+        return Err(Failure::too_large("as it came", max));
+    }
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -12,6 +12,8 @@ use crate::consumer::Refused;
 
 /// When a sender should come again that found too many others here.
 const CONCURRENCY_RETRY: Duration = Duration::from_secs(1);
+/// When a sender should come again whose data cannot be stored, for instance because the disk is full.
+const RETRY_WHEN_UNAVAILABLE: Duration = Duration::from_secs(5);
 
 /// A refusal with everything that either protocol says about it.
 #[derive(Debug)]
@@ -91,9 +93,10 @@ impl From<Refused> for Failure {
             Refused::Conflict(message) => {
                 Failure::new(Reason::Conflict, Code::FailedPrecondition, StatusCode::CONFLICT, message)
             }
-            Refused::Unavailable(message) => {
-                Failure::new(Reason::Unavailable, Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, message)
-            }
+            Refused::Unavailable(message) => Failure {
+                retry_after: Some(RETRY_WHEN_UNAVAILABLE),
+                ..Failure::new(Reason::Unavailable, Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, message)
+            },
             Refused::Unsupported(message) => {
                 Failure::new(Reason::Unsupported, Code::Unimplemented, StatusCode::NOT_FOUND, message)
             }
