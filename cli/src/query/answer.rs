@@ -21,8 +21,8 @@ pub(super) struct AnswerSeries {
 /// One value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum AnswerValue {
-    /// A number.
-    Float(f64),
+    /// A number, and the text in which the server gave it.
+    Float(f64, String),
     /// A string, or a histogram in the words of [`histogram`].
     Text(String),
 }
@@ -51,7 +51,7 @@ impl AnswerSeries {
     /// The samples that are numbers.
     pub(super) fn floats(&self) -> impl Iterator<Item = (TimestampMs, f64)> {
         self.samples.iter().filter_map(|(at, value)| match value {
-            AnswerValue::Float(float) => Some((*at, *float)),
+            AnswerValue::Float(float, _) => Some((*at, *float)),
             AnswerValue::Text(_) => None,
         })
     }
@@ -60,8 +60,7 @@ impl AnswerSeries {
 impl std::fmt::Display for AnswerValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            AnswerValue::Float(v) => write!(f, "{}", sonde_model::GoFloat(*v)),
-            AnswerValue::Text(text) => f.write_str(text),
+            AnswerValue::Float(_, text) | AnswerValue::Text(text) => f.write_str(text),
         }
     }
 }
@@ -88,8 +87,11 @@ fn sample(pair: &Value, read: Read) -> Option<(TimestampMs, AnswerValue)> {
 }
 
 fn value(value: &Value) -> Option<AnswerValue> {
-    let text = value.as_str()?;
-    Some(text.parse().map_or_else(|_| AnswerValue::Text(text.to_owned()), AnswerValue::Float))
+    let text = value.as_str()?.to_owned();
+    Some(match text.parse() {
+        Ok(float) => AnswerValue::Float(float, text),
+        Err(_) => AnswerValue::Text(text),
+    })
 }
 
 /// A native histogram in one line: what people look at first.

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-/// A float as Go's `%g` prints it: the shortest digits, with an exponent below 1e-4 and from 1e21 on.
+/// The exponent from which `%g` without a precision writes one.
+const EXPONENT_FROM: i32 = 6;
+
+/// A float as Go's `%g` prints it: the shortest digits, with an exponent below 1e-4 and from 1e6 on.
 #[derive(Clone, Copy, Debug)]
 pub struct GoFloat(pub f64);
 
@@ -18,7 +21,7 @@ impl fmt::Display for GoFloat {
         let scientific = format!("{v:e}");
         let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
         let exponent: i32 = exponent.parse().unwrap_or(0);
-        if v == 0.0 || (-4..21).contains(&exponent) {
+        if v == 0.0 || (-4..EXPONENT_FROM).contains(&exponent) {
             write!(f, "{v}")
         } else {
             let sign = if exponent < 0 { '-' } else { '+' };
@@ -38,7 +41,8 @@ mod tests {
             (-0.0, "-0"),
             (1.1, "1.1"),
             (-12.0, "-12"),
-            (1e20, "100000000000000000000"),
+            (123_456.0, "123456"),
+            (1_234_567.0, "1.234567e+06"),
             (1e21, "1e+21"),
             (1.5e-4, "0.00015"),
             (1.5e-5, "1.5e-05"),

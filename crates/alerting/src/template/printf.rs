@@ -4,6 +4,7 @@
 //! in templates 1234567 is `1.234567e+06`.
 
 use gotmpl::{TemplateError, Value};
+use sonde_model::GoFloat;
 
 use super::humanize::general;
 use super::value::{error, text};
@@ -11,13 +12,10 @@ use super::value::{error, text};
 /// Widths and precisions beyond this are cut: the output is bounded anyway.
 const MAX_WIDTH: usize = 10_000;
 
-/// The exponent from which a float without precision is written with one.
-const EXPONENT_FROM: i32 = 6;
-
 /// A value as an action prints it: `%v`.
 pub(super) fn display(value: &Value) -> String {
     match value {
-        Value::Float(v) => shortest(*v),
+        Value::Float(v) => GoFloat(*v).to_string(),
         other => other.to_string(),
     }
 }
@@ -135,7 +133,7 @@ impl Directive {
         let magnitude = v.abs();
         let digits = match (verb, self.precision) {
             _ if !v.is_finite() => general(magnitude, 1).trim_start_matches('+').to_owned(),
-            ('v' | 'g' | 'G', None) => shortest(magnitude),
+            ('v' | 'g' | 'G', None) => GoFloat(magnitude).to_string(),
             ('v' | 'g' | 'G', Some(precision)) => general(magnitude, precision.max(1)),
             ('f' | 'F', precision) => format!("{magnitude:.*}", precision.unwrap_or(6)),
             ('e' | 'E', precision) => exponential(&format!("{magnitude:.*e}", precision.unwrap_or(6))),
@@ -205,17 +203,6 @@ impl Directive {
             (n, false) if self.zero => "0".repeat(n) + &text,
             (n, false) => " ".repeat(n) + &text,
         }
-    }
-}
-
-/// `%g` with the fewest digits that tell a float from all others.
-fn shortest(v: f64) -> String {
-    let scientific = format!("{v:e}");
-    let exponent = scientific.split_once('e').and_then(|(_, exponent)| exponent.parse::<i32>().ok());
-    match exponent {
-        _ if !v.is_finite() => general(v, 1),
-        Some(exponent) if v != 0.0 && !(-4..EXPONENT_FROM).contains(&exponent) => exponential(&scientific),
-        _ => v.to_string(),
     }
 }
 
