@@ -1,4 +1,4 @@
-//! OTLP metrics to Prometheus series: names, units, labels, temporality, histograms.
+//! OTLP metrics to Prometheus series: names, units, labels, temporality, histograms. OTLP spans to the model's.
 //!
 //! Pure: messages in, rows out. It must not know of stores, limits of tenants, sockets or clocks. The reference is
 //! what Prometheus 3.14 does at `/api/v1/otlp/v1/metrics`; where we differ on purpose,
@@ -14,6 +14,7 @@ mod options;
 mod report;
 mod resource;
 mod row;
+mod spans;
 mod summary;
 mod translator;
 mod unit;
@@ -22,6 +23,7 @@ mod value;
 pub use options::{Options, Promotion, Strategy};
 pub use report::{MetricKind, MetricMetadata, RejectReason, Report};
 pub use row::{Row, RowValue};
+pub use spans::{MAX_VALUE_DEPTH, SpanReject, Spans, resource_spans, spans};
 pub use translator::Translator;
 
 use sonde_proto::otlp::ExportMetricsServiceRequest;
