@@ -80,7 +80,7 @@ pub struct IngestConfig {
     pub max_label_name: ByteSize,
     /// The longest label value.
     pub max_label_value: ByteSize,
-    /// How many series the memo of known series remembers; each costs about 64 bytes. Restart.
+    /// How many series the memo of known series remembers; each costs about 50 bytes. Restart.
     pub memo_series: usize,
     /// How many bytes of bodies are worked on at once; what comes beyond is asked to come again. Restart.
     pub max_inflight: ByteSize,

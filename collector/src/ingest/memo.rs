@@ -4,7 +4,7 @@
 //! is bounded: entries live in two generations, the older of which is dropped when the younger has filled its half.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::{RwLock, RwLockReadGuard};
@@ -28,8 +28,29 @@ pub(crate) struct MemoStats {
 
 #[derive(Debug)]
 struct Tables<T> {
-    young: HashMap<u128, T, BuildHasherDefault<HighBits>>,
-    old: HashMap<u128, T, BuildHasherDefault<HighBits>>,
+    young: Table<T>,
+    old: Table<T>,
+}
+
+type Table<T> = HashMap<Key, T, BuildHasherDefault<HighBits>>;
+
+/// A hash in two halves: a number of 128 bits would be padded to 16 bytes beside a value of 8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key {
+    high: u64,
+    low: u64,
+}
+
+impl From<u128> for Key {
+    fn from(hash: u128) -> Self {
+        Key { high: (hash >> 64) as u64, low: hash as u64 }
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.high);
+    }
 }
 
 /// The keys are hashes already: half of their bits are as good as any other hash of them.
@@ -47,8 +68,8 @@ impl Hasher for HighBits {
         }
     }
 
-    fn write_u128(&mut self, n: u128) {
-        self.0 = (n >> 64) as u64;
+    fn write_u64(&mut self, n: u64) {
+        self.0 = n;
     }
 }
 
@@ -72,12 +93,13 @@ impl<T: Copy> Memo<T> {
     pub(crate) fn insert(&self, entries: impl IntoIterator<Item = (u128, T)>) {
         let mut tables = self.tables.write();
         for (hash, value) in entries {
-            if tables.young.len() >= self.half && !tables.young.contains_key(&hash) {
+            let key = Key::from(hash);
+            if tables.young.len() >= self.half && !tables.young.contains_key(&key) {
                 let young = std::mem::take(&mut tables.young);
                 let dropped = std::mem::replace(&mut tables.old, young);
                 self.stats.evicted.fetch_add(dropped.len() as u64, Relaxed);
             }
-            tables.young.insert(hash, value);
+            tables.young.insert(key, value);
             self.stats.misses.fetch_add(1, Relaxed);
         }
     }
@@ -115,10 +137,11 @@ pub(crate) enum Found<T> {
 impl<T: Copy> Lookup<'_, T> {
     /// Looks one hash up.
     pub(crate) fn get(&self, hash: u128) -> Found<T> {
-        if let Some(value) = self.0.young.get(&hash) {
+        let key = Key::from(hash);
+        if let Some(value) = self.0.young.get(&key) {
             return Found::Young(*value);
         }
-        self.0.old.get(&hash).map_or(Found::No, |value| Found::Old(*value))
+        self.0.old.get(&key).map_or(Found::No, |value| Found::Old(*value))
     }
 }
 
