@@ -33,6 +33,8 @@ pub(super) fn known<'a, const N: usize>(
     for (key, value) in pairs {
         let Content::Scalar { text: key_text, .. } = &key.content else { continue };
         match names.iter().position(|name| name == key_text) {
+            // A key without a value says as much as no key.
+            Some(_) if matches!(value.content, Content::Null) => {}
             Some(index) => values[index] = Some(value),
             None => mistakes.add(key.line, unknown_key(key_text, what, &names)),
         }
@@ -89,12 +91,14 @@ pub(super) fn duration(node: Option<&Node>, what: &str, mistakes: &mut Mistakes)
     }
 }
 
+/// A whole number; one below 0 is as good as 0, as in Prometheus.
 pub(super) fn count(node: Option<&Node>, what: &str, mistakes: &mut Mistakes) -> Option<usize> {
     let line = node?.line;
     let text = text(node, what, mistakes)?;
-    match text.parse() {
-        Ok(count) => Some(count),
-        Err(_) => {
+    let whole = text.parse::<f64>().ok().filter(|n| n.fract() == 0.0 && n.abs() < 1e15);
+    match whole {
+        Some(count) => Some(count.max(0.0) as usize),
+        None => {
             mistakes.add(line, format!("{what} must be a whole number, not {text:?}"));
             None
         }

@@ -78,6 +78,10 @@ fn empty_files_are_files() {
     check("# only a comment\n", "");
     check("groups:\n", "");
     check("groups: []\n", "");
+    check(
+        "groups:\n- {name: a, limit: -1, rules: [{alert: , record: b, expr: 1}]}\n",
+        "group a interval=None offset=None limit=0\nrecord b = 1 {}",
+    );
 }
 
 #[test]
@@ -88,7 +92,7 @@ groups:
   - name: a
     intervall: 1m
     interval: soon
-    limit: -1
+    limit: few
     rules:
       - alert: A
         record: B
@@ -121,7 +125,7 @@ groups:
         r#"
 f.yml:4: unknown key "intervall" in a group; did you mean "interval"?
 f.yml:5: interval: not a valid duration string: "soon"; write a duration such as 30s, 5m or 1h30m
-f.yml:6: limit must be a whole number, not "-1"
+f.yml:6: limit must be a whole number, not "few"
 f.yml:8: only one of 'record' and 'alert' must be set
 f.yml:11: one of 'record' or 'alert' must be set
 f.yml:12: field 'expr' must be set in rule
