@@ -69,7 +69,8 @@ pub struct Outcome {
     pub verdict: CursorVerdict,
     /// Samples that will be stored.
     pub accepted: u64,
-    /// Samples that are there already, with the same value.
+    /// Samples that the head has already, with the same value. What was flushed is not looked for: it is stored again,
+    /// and of two samples of one time the newer one counts.
     pub duplicates: u64,
     /// Samples that were refused, each with its reason.
     pub rejected: Vec<Rejected>,
