@@ -11,7 +11,7 @@ mod scrape;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sonde_runtime::LogFormat;
 use sonde_runtime::config::{ByteSize, ConfigError, Duration, load_file};
 use thiserror::Error;
@@ -22,7 +22,7 @@ pub use pattern::Patterns;
 pub use scrape::ScrapeConfig;
 
 /// The whole file.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The folder of the program's data; the agent keeps its own below `agent` in it.
@@ -46,7 +46,7 @@ pub struct Config {
 }
 
 /// Where batches are sent, and how.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CollectorConfig {
     /// The OTLP/gRPC endpoint of the collector, or of any OTLP backend.
@@ -68,7 +68,7 @@ pub struct CollectorConfig {
 }
 
 /// What waits on disk until the collector has taken it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueConfig {
     /// How many bytes may wait. Beyond it OTLP clients are pushed back and host metrics leave a gap record.
@@ -78,7 +78,7 @@ pub struct QueueConfig {
 }
 
 /// What the agent tells about itself.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
     /// How often the agent reads its own metrics.

@@ -11,7 +11,8 @@ use crate::config::{Config, HostConfig, ScrapeConfig};
 /// Hands changes of the configuration to the tasks that follow them.
 #[derive(Debug)]
 pub struct Live {
-    current: Config,
+    /// What the file said last; flags may have overruled it.
+    file: Config,
     host: watch::Sender<HostConfig>,
     scrape: watch::Sender<Vec<ScrapeConfig>>,
 }
@@ -21,7 +22,7 @@ impl Live {
     pub fn new(config: Config) -> Self {
         let host = watch::Sender::new(config.host.clone());
         let scrape = watch::Sender::new(config.scrape.clone());
-        Live { current: config, host, scrape }
+        Live { file: config, host, scrape }
     }
 
     /// What is measured of the host.
@@ -40,6 +41,10 @@ impl Live {
             // The senders must live as long as the tasks that listen.
             return stop.cancelled().await;
         };
+        // Flags may have overruled the file: what counts is how the file differs from itself.
+        if let Ok(file) = Config::load(&path) {
+            self.file = Config { host: self.file.host, scrape: self.file.scrape, ..file };
+        }
         loop {
             tokio::select! {
                 requested = requests.next() => if !requested { return stop.cancelled().await },
@@ -57,21 +62,20 @@ impl Live {
 
     /// Hands on what differs from what is in force.
     pub fn change(&mut self, config: Config) {
-        if config.host != self.current.host {
+        if config.host != self.file.host {
             self.host.send_replace(config.host.clone());
         }
-        if config.scrape != self.current.scrape {
+        if config.scrape != self.file.scrape {
             self.scrape.send_replace(config.scrape.clone());
         }
         let Config { host, scrape, .. } = config.clone();
-        let needs_restart = Config { host, scrape, ..self.current.clone() } != config;
+        let needs_restart = Config { host, scrape, ..self.file.clone() } != config;
         if needs_restart {
             tracing::warn!("configuration reloaded; only changes of `host` and `scrape` take effect without a restart");
         } else {
             tracing::info!("configuration reloaded");
         }
-        self.current.host = config.host;
-        self.current.scrape = config.scrape;
+        self.file = config;
     }
 }
 
@@ -91,8 +95,6 @@ mod tests {
         live.change(config);
         assert!(host.has_changed().unwrap() && !scrape.has_changed().unwrap());
         assert_eq!(host.borrow_and_update().interval, Duration::from_secs(1));
-        // What needs a restart stays as it is.
-        assert_eq!(live.current.collector, Config::default().collector);
         scrape.mark_unchanged();
         live.change(Config::default());
         assert!(host.has_changed().unwrap());

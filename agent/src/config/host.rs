@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sonde_runtime::config::Duration;
 
 use super::pattern::Patterns;
 use super::{InvalidConfig, at_least, invalid};
 
 /// What is measured of this host.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HostConfig {
     /// How often.
@@ -31,7 +31,7 @@ pub struct HostConfig {
 }
 
 /// One receiver of host metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HostReceiver {
     /// CPU time and utilisation.

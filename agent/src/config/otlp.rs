@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sonde_runtime::config::ByteSize;
 
 use super::{InvalidConfig, in_range, invalid};
 
 /// What local applications may send.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OtlpConfig {
     /// Where OTLP/gRPC is taken.
@@ -51,6 +51,15 @@ impl<'de> Deserialize<'de> for Listen {
         }
         let wrong = |_| serde::de::Error::custom(format!("`{text}` is no address; write off or as in 127.0.0.1:4317"));
         text.parse().map(Listen::At).map_err(wrong)
+    }
+}
+
+impl Serialize for Listen {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Listen::Off => serializer.serialize_str("off"),
+            Listen::At(address) => serializer.collect_str(address),
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Names with `*` in them, as configuration uses to leave devices and interfaces out.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A list of names; `*` in a name stands for any characters.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct Patterns(pub Vec<String>);
 

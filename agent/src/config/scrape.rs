@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sonde_runtime::config::{ByteSize, Duration};
 
 use super::{InvalidConfig, at_least, in_range, invalid};
 
 /// A group of pages that are read alike.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScrapeConfig {
     /// The label `job` of what is read.

@@ -77,3 +77,28 @@ fn mistyped_words_are_recognised() {
         assert_eq!(error.to_string(), message, "{text}");
     }
 }
+
+#[test]
+fn every_key_is_in_the_reference_with_its_default() {
+    let reference = include_str!("../../../docs/config-agent.md");
+    let scrape = r#"{"job": "J", "urls": []}"#;
+    let config: Config = load(&format!("scrape: [{scrape}]"), "agent.yml").unwrap();
+    let mut defaults = serde_json::to_value(config).unwrap();
+    let scrape = defaults["scrape"][0].take();
+    defaults["scrape"] = scrape;
+    let row = |key: &str, default: &serde_json::Value| {
+        let text = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+        let row = format!("| `{key}` | `{text}` |");
+        let required = format!("| `{key}` | required |");
+        assert!(reference.contains(&row) || reference.contains(&required), "no row {row}");
+    };
+    for (key, value) in defaults.as_object().unwrap() {
+        match value.as_object().filter(|_| key != "resource_attributes") {
+            Some(section) => {
+                assert!(reference.contains(&format!("## {key}")), "no section {key}");
+                section.iter().for_each(|(key, default)| row(key, default));
+            }
+            None => row(key, value),
+        }
+    }
+}
