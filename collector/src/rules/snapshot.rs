@@ -21,7 +21,7 @@ pub struct GroupSnapshot {
     pub rules: Vec<RuleSnapshot>,
 }
 
-/// A rule after its last evaluation; the rule itself is [`GroupSnapshot::rule`].
+/// A rule after its last evaluation; the rule itself is the one at the same place in the group.
 #[derive(Clone, Debug)]
 pub struct RuleSnapshot {
     /// Whether it works, and if not, why.

@@ -20,7 +20,7 @@ pub struct CpuStat {
     pub cpus: Vec<(u32, Ticks)>,
 }
 
-/// Ticks in the order of [`MODES`].
+/// Ticks in the order of `MODES`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ticks([u64; MODES.len()]);
 
