@@ -18,8 +18,7 @@ pub(super) fn evaluate_one(call: &mut FunctionCall<'_>, mut args: Arguments) -> 
 }
 
 /// `histogram_quantiles(v, label, q...)`
-pub(super) fn evaluate_many(call: &mut FunctionCall<'_>, args: Arguments) -> Result<Evaluated, QueryError> {
-    let mut args = args;
+pub(super) fn evaluate_many(call: &mut FunctionCall<'_>, mut args: Arguments) -> Result<Evaluated, QueryError> {
     let series = args.vector()?;
     args.skip();
     let label = &string(&call.args[1])?.text;
