@@ -284,6 +284,9 @@ impl Config {
         compare("storage", self.storage == new.storage);
         compare("ingest.memo_series", self.ingest.memo_series == new.ingest.memo_series);
         compare("ingest.max_inflight", self.ingest.max_inflight == new.ingest.max_inflight);
+        let limits = |c: &Config| (c.ingest.max_body, c.ingest.max_decoded_body, c.ingest.max_samples);
+        compare("ingest.max_body, max_decoded_body, max_samples (for OTLP)", limits(self) == limits(new));
+        compare("api.cors_origin", self.api.cors_origin == new.api.cors_origin);
         compare("query.concurrency", self.query.concurrency == new.query.concurrency);
         compare("query.queue", self.query.queue == new.query.queue);
         compare("telemetry.interval", self.telemetry.interval == new.telemetry.interval);

@@ -286,6 +286,40 @@ async fn limits_are_answered_before_memory_is_spent() {
 }
 
 #[tokio::test]
+async fn otlp_is_taken_on_the_main_port_by_content_type() {
+    let fixture = Fixture::open();
+    let json = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"pushed","gauge":{"dataPoints":[
+        {"asDouble":1,"timeUnixNano":"60000000000"}]}}]}]}]}"#;
+    for path in ["/v1/metrics", "/api/v1/otlp/v1/metrics"] {
+        let request = Request::post(path).header("content-type", "application/json");
+        let (status, text) = fixture.answer(request.body(Body::from(json)).expect("a request")).await;
+        assert_eq!(status, 200, "{path}: {text}");
+    }
+    let (_, answer) = fixture.get("/api/v1/query?query=pushed").await;
+    assert!(answer.contains(r#"[60,"1"]"#), "{answer}");
+
+    let request = Request::post("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export")
+        .version(http::Version::HTTP_2)
+        .header("content-type", "application/grpc")
+        .body(Body::from(vec![0; 5]))
+        .expect("a request");
+    let response = fixture.send(request).await;
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["content-type"]),
+        (200, &"application/grpc".parse().expect("valid"))
+    );
+    let body = http_body_util::BodyExt::collect(response.into_body()).await.expect("a body");
+    assert_eq!(body.trailers().map(|t| t["grpc-status"].as_bytes().to_vec()), Some(b"0".to_vec()));
+
+    for path in ["/v1/traces", "/v1/logs"] {
+        let request = Request::post(path).header("content-type", "application/json");
+        let (status, text) = fixture.answer(request.body(Body::from("{}")).expect("a request")).await;
+        assert_eq!(status, 404, "{path}: {text}");
+        assert!(text.contains("not"), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn admin_calls_answer_when_the_work_is_done() {
     let flags = Flags { enable_admin_api: true, ..Flags::default() };
     let fixture = Fixture::open_with(Config::default(), flags);
