@@ -181,6 +181,11 @@ impl StepSeries {
         }
     }
 
+    /// Whether there is a value at `step`.
+    pub(crate) fn has(&self, step: u32) -> bool {
+        self.floats.at(step).is_some() || self.histograms.at(step).is_some()
+    }
+
     /// The value at `step`.
     pub(crate) fn at(&self, step: u32) -> Option<StepValue> {
         match self.floats.at(step) {

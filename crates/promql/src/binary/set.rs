@@ -3,7 +3,7 @@
 use crate::ast::{Binary, BinaryOp};
 use crate::column::{Points, StepSeries, Steps};
 
-use super::matching::{Group, groups};
+use super::matching::groups;
 
 /// The set operation: series stay as they are, at the steps at which they are part of the result.
 pub(super) fn evaluate(
@@ -17,15 +17,9 @@ pub(super) fn evaluate(
     let mut right = right;
     for group in &groups {
         match operation.op {
-            BinaryOp::And => {
-                let present = presence(&group.right, &right, steps);
-                keep(group.left.iter(), &mut left, |step| present[step as usize]);
-            }
-            BinaryOp::Unless => {
-                let present = presence(&group.right, &right, steps);
-                keep(group.left.iter(), &mut left, |step| !present[step as usize]);
-            }
-            _ => keep_unmatched_right(group, &left, &mut right, steps),
+            BinaryOp::And => keep(&group.left, &mut left, &Presence::of(&group.right, &right, steps), true),
+            BinaryOp::Unless => keep(&group.left, &mut left, &Presence::of(&group.right, &right, steps), false),
+            _ => keep(&group.right, &mut right, &Presence::of(&group.left, &left, steps), false),
         }
     }
     if operation.op == BinaryOp::Or {
@@ -35,34 +29,56 @@ pub(super) fn evaluate(
     left
 }
 
-fn keep_unmatched_right(group: &Group, left: &[StepSeries], right: &mut [StepSeries], steps: Steps) {
-    if !group.left.is_empty() && !group.right.is_empty() {
-        let present = presence(&group.left, left, steps);
-        keep(group.right.iter(), right, |step| !present[step as usize]);
+/// At which steps any of some series has a value.
+enum Presence<'a> {
+    Never,
+    Of(&'a StepSeries),
+    At(Vec<bool>),
+}
+
+impl<'a> Presence<'a> {
+    fn of(members: &[usize], side: &'a [StepSeries], steps: Steps) -> Self {
+        match members {
+            [] => Presence::Never,
+            [one] => Presence::Of(&side[*one]),
+            members => {
+                let mut present = vec![false; steps.count];
+                for series in members.iter().map(|i| &side[*i]) {
+                    let steps = series.floats.steps.iter().chain(&series.histograms.steps);
+                    steps.for_each(|step| present[*step as usize] = true);
+                }
+                Presence::At(present)
+            }
+        }
+    }
+
+    fn has(&self, step: u32) -> bool {
+        match self {
+            Presence::Never => false,
+            Presence::Of(series) => series.has(step),
+            Presence::At(present) => present[step as usize],
+        }
     }
 }
 
-/// At which steps any of the series has a value.
-fn presence(members: &[usize], side: &[StepSeries], steps: Steps) -> Vec<bool> {
-    let mut present = vec![false; steps.count];
-    for series in members.iter().map(|i| &side[*i]) {
-        series.floats.steps.iter().chain(&series.histograms.steps).for_each(|step| present[*step as usize] = true);
+/// Keeps the values of the members at the steps at which the others are present, or at which they are not.
+fn keep(members: &[usize], side: &mut [StepSeries], others: &Presence<'_>, present: bool) {
+    if matches!(others, Presence::Never) && !present {
+        return;
     }
-    present
-}
-
-fn keep<'a>(members: impl Iterator<Item = &'a usize>, side: &mut [StepSeries], wanted: impl Fn(u32) -> bool) {
     for i in members {
-        retain(&mut side[*i].floats, &wanted);
-        retain(&mut side[*i].histograms, &wanted);
+        retain(&mut side[*i].floats, |step| others.has(step) == present);
+        retain(&mut side[*i].histograms, |step| others.has(step) == present);
     }
 }
 
 fn retain<T>(points: &mut Points<T>, wanted: impl Fn(u32) -> bool) {
-    if points.steps.iter().all(|step| wanted(*step)) {
+    let flags: Vec<bool> = points.steps.iter().map(|step| wanted(*step)).collect();
+    if flags.iter().all(|flag| *flag) {
         return;
     }
-    let mut flags = points.steps.iter().map(|step| wanted(*step)).collect::<Vec<_>>().into_iter();
-    points.values.retain(|_| flags.next().unwrap_or(false));
-    points.steps.retain(|step| wanted(*step));
+    let mut of_values = flags.iter();
+    points.values.retain(|_| of_values.next().is_some_and(|flag| *flag));
+    let mut of_steps = flags.iter();
+    points.steps.retain(|_| of_steps.next().is_some_and(|flag| *flag));
 }

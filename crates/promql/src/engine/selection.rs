@@ -145,8 +145,9 @@ pub(super) fn last_at_steps(
 ) {
     let (floats, histograms) = (&series.floats, &series.histograms);
     let (mut next_float, mut next_histogram) = (0, 0);
-    for (step, time) in steps.times().enumerate() {
-        let reference = timing.reference(time);
+    let mut step = 0;
+    while step < steps.count {
+        let reference = timing.reference(steps.time(step));
         while floats.timestamps.get(next_float).is_some_and(|t| *t <= reference) {
             next_float += 1;
         }
@@ -157,25 +158,33 @@ pub(super) fn last_at_steps(
         let is_recent = |t: &TimestampMs| *t > oldest;
         let float = next_float.checked_sub(1).map(|i| floats.timestamps[i]).filter(is_recent);
         let histogram = next_histogram.checked_sub(1).map(|i| histograms.timestamps[i]).filter(is_recent);
-        match (float, histogram) {
+        let found = match (float, histogram) {
             (Some(t), other) if other.is_none_or(|h| h < t) => {
                 let value = floats.values[next_float - 1];
-                if !is_stale(value) {
-                    visit(
-                        step as u32,
-                        SampleTime { time: t, start: floats.start(next_float - 1) },
-                        StepValue::Float(value),
-                    );
-                }
+                let time = SampleTime { time: t, start: floats.start(next_float - 1) };
+                (!is_stale(value)).then_some((time, StepValue::Float(value)))
             }
             (_, Some(t)) => {
                 let value = &histograms.values[next_histogram - 1];
-                if !value.is_stale() {
-                    let time = SampleTime { time: t, start: histograms.start(next_histogram - 1) };
-                    visit(step as u32, time, StepValue::Histogram(Arc::clone(value)));
+                let time = SampleTime { time: t, start: histograms.start(next_histogram - 1) };
+                (!value.is_stale()).then(|| (time, StepValue::Histogram(Arc::clone(value))))
+            }
+            _ => None,
+        };
+        match found {
+            Some((time, value)) => {
+                visit(step as u32, time, value);
+                step += 1;
+            }
+            // There is nothing to see until the next sample comes.
+            None => {
+                let next =
+                    floats.timestamps.get(next_float).into_iter().chain(histograms.timestamps.get(next_histogram));
+                match next.min() {
+                    Some(next) => step = timing.step_reaching(steps, step, *next),
+                    None => return,
                 }
             }
-            _ => {}
         }
     }
 }

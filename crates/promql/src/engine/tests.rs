@@ -229,3 +229,62 @@ fn a_range_is_bounded_before_it_is_evaluated() {
     let empty = engine.range(&fixture(), &expr, 10, 0, 1, &Control::unlimited()).expect("nothing to do");
     assert_eq!(empty.value, Value::Matrix(Vec::new()));
 }
+
+/// The worst that a query can ask for ends with an answer or a clear word, within its budget and soon after it is told
+/// to stop.
+#[test]
+fn no_query_takes_more_than_it_may() {
+    const MAX_SAMPLES: usize = 200_000;
+    const MAX_CHECKS: u32 = 20_000;
+    let deep = |open: &str, close: &str| format!("{}up{}", open.repeat(60), close.repeat(60));
+    let chained = |operator: &str| vec!["requests_total"; 350].join(operator);
+    let texts = [
+        "sum_over_time(requests_total[292y])".to_owned(),
+        "sum_over_time(requests_total[100y:1ms])".to_owned(),
+        "sum_over_time(requests_total[5m:1ms] offset -200y)".to_owned(),
+        "requests_total offset 292y".to_owned(),
+        "requests_total @ 9223372036854".to_owned(),
+        "rate(requests_total[292y] @ -9223372036854)".to_owned(),
+        "max_over_time((max_over_time((max_over_time(up[1d:1s]))[1d:1s]))[1d:1s])".to_owned(),
+        "count_over_time((1 + vector(1))[1y:10s])".to_owned(),
+        "quantile_over_time(0.5, vector(time())[6h:1s])".to_owned(),
+        "count_values(\"v\", vector(time()))".to_owned(),
+        "sum(count_values(\"v\", requests_total)) by (v)".to_owned(),
+        "topk(1e18, requests_total)".to_owned(),
+        "double_exponential_smoothing(vector(1)[50d:1s], 0.5, 0.5)".to_owned(),
+        "label_replace(requests_total, \"x\", \"$1\", \"job\", \"(((a*)*)*)*\")".to_owned(),
+        "{__name__=~\".+\"} * on () group_left () vector(scalar(up)) + on (job) group_right () {__name__=~\".+\"}"
+            .to_owned(),
+        "info(requests_total, {__name__=~\".+\"})".to_owned(),
+        deep("(", ")"),
+        deep("-(", ")"),
+        deep("sum(", ")"),
+        deep("abs(", ")"),
+        chained(" + "),
+        chained(" or "),
+        chained(" unless "),
+        chained(" == bool "),
+    ];
+    let engine = Engine::new(EngineOptions { max_samples: MAX_SAMPLES, ..EngineOptions::default() });
+    for text in &texts {
+        let expr = crate::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        for (start, end, step) in
+            [(300_000, 300_000, 1), (0, 300_000, 1_000), (0, 400_000_000, 1_000), (i64::MIN, i64::MAX, i64::MAX)]
+        {
+            let asked = Cell::new(0);
+            let expired = || {
+                asked.set(asked.get() + 1);
+                (asked.get() > MAX_CHECKS).then_some(Interrupt::Timeout)
+            };
+            let control = Control { expired: &expired };
+            let result = match start == end {
+                true => engine.instant(&fixture(), &expr, start, &control),
+                false => engine.range(&fixture(), &expr, start, end, step, &control),
+            };
+            assert!(asked.get() <= MAX_CHECKS + 1, "{text}: went on after it was told to stop");
+            if let Ok(result) = result {
+                assert!(result.stats.peak_samples as usize <= MAX_SAMPLES, "{text}: {:?}", result.stats);
+            }
+        }
+    }
+}

@@ -20,6 +20,17 @@ impl Timing {
     pub(crate) fn reference(&self, time: TimestampMs) -> TimestampMs {
         self.at.unwrap_or(time).saturating_sub(self.offset)
     }
+
+    /// The first step after `step` that looks at `sample` or a later time; the number of steps where none does.
+    pub(crate) fn step_reaching(&self, steps: Steps, step: usize, sample: TimestampMs) -> usize {
+        if self.at.is_some() {
+            return steps.count;
+        }
+        let distance = i128::from(sample) + i128::from(self.offset) - i128::from(steps.start);
+        let length = i128::from(steps.step);
+        let reaching = usize::try_from((distance + length - 1).div_euclid(length)).unwrap_or(steps.count);
+        reaching.clamp(step + 1, steps.count.max(step + 1))
+    }
 }
 
 /// The query that durations and `@ start()` refer to.

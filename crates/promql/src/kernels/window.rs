@@ -59,7 +59,9 @@ impl Windows {
     /// Calls `visit` with each window that holds a sample, in the order of the steps.
     pub(crate) fn slide<'a>(&self, series: &'a SampleSeries, mut visit: impl FnMut(Window<'a>)) {
         let (mut floats, mut histograms) = (Cursor::default(), Cursor::default());
-        for (step, time) in self.steps.times().enumerate() {
+        let mut step = 0;
+        while step < self.steps.count {
+            let time = self.steps.time(step);
             let end = self.timing.reference(time);
             let start = end.saturating_sub(self.range);
             let (from, to) = (start.saturating_sub(self.back), end.saturating_add(self.ahead));
@@ -73,6 +75,14 @@ impl Windows {
             };
             if window.len() > 0 {
                 visit(window);
+                step += 1;
+                continue;
+            }
+            // There is nothing to see until the next sample comes.
+            let next = floats.next(&series.floats).into_iter().chain(histograms.next(&series.histograms)).min();
+            match next {
+                Some(next) => step = self.timing.step_reaching(self.steps, step, next.saturating_sub(self.ahead)),
+                None => return,
             }
         }
     }
@@ -104,6 +114,11 @@ struct Cursor {
 }
 
 impl Cursor {
+    /// The time of the first sample that no window has seen.
+    fn next<T>(&self, samples: &Samples<T>) -> Option<TimestampMs> {
+        samples.timestamps.get(self.end).copied()
+    }
+
     fn advance<'a, T>(&mut self, samples: &'a Samples<T>, from: TimestampMs, to: TimestampMs) -> Slice<'a, T> {
         while samples.timestamps.get(self.end).is_some_and(|t| *t <= to) {
             self.end += 1;
