@@ -30,6 +30,8 @@ pub struct OpenReport {
     pub blocks: usize,
     /// Blocks that were set aside because they are damaged: their samples are not in the answers.
     pub quarantined: Vec<Quarantined>,
+    /// Blocks that could not be opened for a reason that says nothing about them: the next start tries again.
+    pub unavailable: Vec<Quarantined>,
     /// Why the manifest could not be read. All blocks that can be read were taken instead.
     pub manifest_damage: Option<String>,
     /// Samples that came back from the WAL.
@@ -58,6 +60,7 @@ impl OpenReport {
     pub fn is_damaged(&self) -> bool {
         !self.wal.damage.is_empty()
             || !self.quarantined.is_empty()
+            || !self.unavailable.is_empty()
             || self.manifest_damage.is_some()
             || self.orphans > 0
             || self.unreadable_records > 0
@@ -198,12 +201,23 @@ fn open_blocks(
                 kept.push(seq);
                 blocks.push(Arc::new(block));
             }
+            Err(Error::Io { source, .. }) if !says_damaged(&source) => {
+                // The file may be sound and the system short of something: it stays, and the next start tries again.
+                tracing::error!(block = %path.display(), error = %source, "a block cannot be opened");
+                kept.push(seq);
+                report.unavailable.push(Quarantined { path, reason: source.to_string() });
+            }
             Err(error) => report.quarantined.push(set_aside(fs, &path, &error)),
         }
     }
     manifest.blocks = kept;
     blocks.sort_by_key(|block| block.meta().rank);
     Ok(blocks)
+}
+
+/// Whether an error is about the file itself.
+fn says_damaged(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::UnexpectedEof)
 }
 
 /// Renames a damaged block, so that it is kept for a look and never opened again.
