@@ -2,6 +2,7 @@
 
 mod texts;
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use sonde_model::{GoFloat, TimestampMs};
@@ -15,7 +16,12 @@ pub struct Annotations {
     pub warnings: Vec<Annotation>,
     /// The result may not be what was meant.
     pub infos: Vec<Annotation>,
+    /// The place of each text in its list.
+    places: HashMap<String, usize>,
 }
+
+/// More different texts than this are not kept: nobody reads them, and each selected metric can cause some.
+const MAX_TEXTS: usize = 10_000;
 
 /// One warning or info.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,15 +58,21 @@ impl Annotations {
         self.warnings.is_empty() && self.infos.is_empty()
     }
 
-    /// Adds one. Of two with the same text the later position is kept, and their details are merged.
+    /// Adds one. Of two with the same text the later position is kept, and their details are merged. After 10,000
+    /// different texts, further ones are left out.
     pub fn add(&mut self, annotation: Annotation) {
         let list = match annotation.severity {
             Severity::Warning => &mut self.warnings,
             Severity::Info => &mut self.infos,
         };
-        match list.iter_mut().find(|known| known.text == annotation.text) {
-            Some(known) => known.merge(annotation),
-            None => list.push(annotation),
+        // The texts of warnings and infos begin differently, so that one index serves both.
+        match self.places.get(&annotation.text) {
+            Some(place) => list[*place].merge(annotation),
+            None if self.places.len() < MAX_TEXTS => {
+                self.places.insert(annotation.text.clone(), list.len());
+                list.push(annotation);
+            }
+            None => {}
         }
     }
 
@@ -165,6 +177,14 @@ mod tests {
                 "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"up\" (1:1)"
             ]
         );
+    }
+
+    #[test]
+    fn there_are_not_more_than_anyone_reads() {
+        let mut annotations = Annotations::default();
+        (0..20_000).for_each(|i| annotations.add(Annotation::possible_non_counter(&format!("metric_{i}"), i)));
+        annotations.add(Annotation::possible_non_counter("metric_7", 99));
+        assert_eq!((annotations.infos.len(), annotations.infos[7].position()), (MAX_TEXTS, 99));
     }
 
     #[test]
