@@ -8,6 +8,7 @@ mod budget;
 mod label_hash;
 mod labels;
 mod memo;
+mod metadata;
 mod metrics;
 mod refusals;
 mod remote_write;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use sonde_runtime::Clock;
-use sonde_tsdb::{AppendError, Batch, Db, MetricKind, Outcome, SeriesRef};
+use sonde_tsdb::{AppendError, Batch, Db, Outcome, SeriesRef};
 use tokio::sync::oneshot;
 
 pub(crate) use agents::Agents;
@@ -30,6 +31,7 @@ pub(crate) use stats::IngestStats;
 use crate::config::Config;
 use label_hash::{Domain, LabelHasher};
 use memo::{Found, Memo};
+use metadata::{KnownMetadata, News};
 
 /// How often a batch is put together again because a series left the head in between. Each time all of its series are
 /// looked up anew, so that a second time needs two flushes within the same milliseconds.
@@ -43,7 +45,7 @@ pub(crate) struct Ingest {
     config: Arc<ArcSwap<Config>>,
     hasher: LabelHasher,
     series: Memo<SeriesRef>,
-    metadata: Memo<()>,
+    metadata: Arc<KnownMetadata>,
     budget: Budget,
     stats: IngestStats,
     agents: Agents,
@@ -70,6 +72,8 @@ pub(crate) enum IngestError {
 #[derive(Debug)]
 pub(crate) struct Pending {
     durable: oneshot::Receiver<Result<(), sonde_tsdb::Error>>,
+    metadata: Arc<KnownMetadata>,
+    news: News,
 }
 
 /// Whether series may be found in the memo, or have to be asked of the store.
@@ -82,15 +86,13 @@ enum Resolution {
 impl Ingest {
     /// The road into `db`.
     pub(crate) fn new(db: Arc<Db>, clock: Clock, config: Arc<ArcSwap<Config>>) -> Self {
-        /// Metrics whose metadata is known to be stored; above it some are written again, which does no harm.
-        const METADATA_MEMO: usize = 200_000;
         let limits = &config.load().ingest;
         Ingest {
             db,
             clock,
             hasher: LabelHasher::new(),
             series: Memo::new(limits.memo_series),
-            metadata: Memo::new(METADATA_MEMO),
+            metadata: Arc::new(KnownMetadata::new()),
             budget: Budget::new(usize::try_from(limits.max_inflight.0).unwrap_or(usize::MAX)),
             stats: IngestStats::default(),
             agents: Agents::default(),
@@ -133,7 +135,10 @@ impl Ingest {
                 let _ = sender.send(result);
             };
             match self.db.append(prepare(resolution), self.clock.now_ms(), told) {
-                Ok(outcome) => return Ok((outcome, Pending { durable })),
+                Ok(outcome) => {
+                    let metadata = Arc::clone(&self.metadata);
+                    return Ok((outcome, Pending { durable, metadata, news: News::default() }));
+                }
                 Err(AppendError::StaleRef) => resolution = Resolution::Fresh,
                 Err(e) => return Err(IngestError::from(e)),
             }
@@ -142,23 +147,20 @@ impl Ingest {
     }
 }
 
-impl Ingest {
-    /// What stands for the metadata of a metric in the memo of metadata that the store knows.
-    fn metadata_hash(&self, family: &str, kind: MetricKind, help: &str, unit: &str) -> u128 {
-        let mut key = Vec::with_capacity(family.len() + help.len() + unit.len() + 40);
-        for part in [family, help, unit, kind.as_str()] {
-            key.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            key.extend_from_slice(part.as_bytes());
-        }
-        self.hasher.hash(Domain::Metadata, &key)
-    }
-}
-
 impl Pending {
+    /// Metadata that came with the batch: known once it is on disk.
+    fn with_news(mut self, news: News) -> Self {
+        self.news = news;
+        self
+    }
+
     /// Waits until the batch is on disk.
     pub(crate) async fn durable(self) -> Result<(), IngestError> {
         match self.durable.await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                self.metadata.learn(self.news);
+                Ok(())
+            }
             Ok(Err(e)) => Err(IngestError::Unavailable(sonde_runtime::stage::with_causes(&e))),
             Err(_) => Err(IngestError::Unavailable("the store is closed".into())),
         }

@@ -12,8 +12,10 @@ pub(crate) enum Domain {
     RemoteWrite = 1,
     /// Names and values with their lengths, as the OTLP translation gives them.
     Pairs = 2,
-    /// Name and metadata of a metric.
-    Metadata = 3,
+    /// The name of a metric family.
+    MetricName = 3,
+    /// What is known of a metric.
+    Metadata = 4,
 }
 
 /// Hashes bytes under the key of this process.

@@ -7,9 +7,10 @@ use sonde_model::{CursorVerdict, Labels};
 use sonde_otlp::{Accepted, Export};
 use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
 use sonde_translate::{Options, Promotion, Report, Row, RowValue, Strategy, Translator};
-use sonde_tsdb::{Batch, BatchSample, BatchValue, Metadata, MetricKind, SeriesRef, Source};
+use sonde_tsdb::{Batch, BatchSample, BatchValue, MetricKind, SeriesRef, Source};
 
 use super::labels::{self, LabelProblem};
+use super::metadata::News;
 use super::refusals::{Refusals, describe};
 use super::{Domain, Found, Ingest, IngestError, Pending, Resolution};
 use crate::config::{Config, OtlpConfig, TranslationStrategy};
@@ -56,15 +57,13 @@ impl Ingest {
 
         let cursor = export.batch.map(|id| (id, crc32(&export.body)));
         let source = if cursor.is_some() { Source::AgentLink } else { Source::Push };
-        let (mut prepared, mut known) = (Prepared::default(), Vec::new());
+        let (mut prepared, mut news) = (Prepared::default(), News::default());
         let (outcome, pending) = self.append(|resolution| {
             prepared = self.translate(&request, &config, resolution);
-            let metadata = self.unknown_metadata(&prepared.report, &mut known);
-            Batch { source, cursor, samples: std::mem::take(&mut prepared.samples), metadata }
+            news = self.new_metadata_of(&prepared.report);
+            Batch { source, cursor, samples: std::mem::take(&mut prepared.samples), metadata: news.entries.clone() }
         })?;
-        if !known.is_empty() {
-            self.metadata.insert(known.into_iter().map(|hash| (hash, ())));
-        }
+        let pending = pending.with_news(news);
 
         self.stats.otlp_points.fetch_add(prepared.report.points + prepared.report.rejected_points(), Relaxed);
         if outcome.verdict == CursorVerdict::Duplicate {
@@ -134,10 +133,9 @@ impl Ingest {
         self.db.series_ref(labels).map_err(|_| LabelProblem::SeriesLimit)
     }
 
-    /// The metadata that the store may not know yet; the hashes to remember once it does go into `known`.
-    fn unknown_metadata(&self, report: &Report, known: &mut Vec<u128>) -> Vec<(String, Metadata)> {
-        known.clear();
-        let mut unknown = Vec::new();
+    /// The metadata that the store may not know yet.
+    fn new_metadata_of(&self, report: &Report) -> News {
+        let mut news = News::default();
         for item in &report.metadata {
             let kind = match item.kind {
                 sonde_translate::MetricKind::Counter => MetricKind::Counter,
@@ -146,14 +144,9 @@ impl Ingest {
                 sonde_translate::MetricKind::Summary => MetricKind::Summary,
                 sonde_translate::MetricKind::Info => MetricKind::Info,
             };
-            let hash = self.metadata_hash(&item.family, kind, &item.help, &item.unit);
-            if self.metadata.lookup().get(hash) == Found::No {
-                known.push(hash);
-                let metadata = Metadata { kind, help: item.help.clone(), unit: item.unit.clone() };
-                unknown.push((item.family.clone(), metadata));
-            }
+            self.metadata.judge(&self.hasher, &item.family, kind, &item.help, &item.unit, &mut news);
         }
-        unknown
+        news
     }
 }
 

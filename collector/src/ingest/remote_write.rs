@@ -6,8 +6,9 @@ use sonde_model::Labels;
 use sonde_proto::remote_write::{
     DecodeError, HistogramView, Limits, MetadataView, SampleView, SeriesView, WireError, WriteRequestView,
 };
-use sonde_tsdb::{Batch, BatchSample, BatchValue, Metadata, MetricKind, Outcome, RejectReason, SeriesRef, Source};
+use sonde_tsdb::{Batch, BatchSample, BatchValue, MetricKind, Outcome, RejectReason, SeriesRef, Source};
 
+use super::metadata::News;
 use super::refusals::{Refusals, describe};
 use super::{Domain, Found, Ingest, IngestError, LabelProblem, Pending, Resolution, labels};
 use crate::config::IngestConfig;
@@ -45,15 +46,6 @@ struct Prepared {
     exemplars: u64,
 }
 
-/// Metadata that the store may not know yet.
-#[derive(Debug, Default)]
-struct NewMetadata {
-    /// What is known, by metric.
-    entries: Vec<(String, Metadata)>,
-    /// To be remembered once the store knows.
-    hashes: Vec<u128>,
-}
-
 impl Ingest {
     /// Stores a request; the body is decompressed. Blocks for as long as decoding takes, not for the disk.
     pub(crate) fn write(&self, body: &[u8]) -> Result<Written, WriteError> {
@@ -61,7 +53,7 @@ impl Ingest {
         let limits = wire_limits(&config.ingest);
         let view = WriteRequestView::new(body, &limits).map_err(invalid)?;
         let mut prepared = self.prepare(&view, &config.ingest, Resolution::Memoised).map_err(invalid)?;
-        let metadata = self.new_metadata(&view).map_err(invalid)?;
+        let news = self.new_metadata(&view).map_err(invalid)?;
 
         let mut refusals = Refusals::default();
         self.count(body, &prepared);
@@ -75,14 +67,11 @@ impl Ingest {
                 prepared = self.prepare(&view, &config.ingest, resolution).unwrap_or_default();
             }
             let samples = std::mem::take(&mut prepared.samples);
-            Batch { source: Source::Push, cursor: None, samples, metadata: metadata.entries.clone() }
+            Batch { source: Source::Push, cursor: None, samples, metadata: news.entries.clone() }
         })?;
-        if !metadata.hashes.is_empty() {
-            self.metadata.insert(metadata.hashes.into_iter().map(|hash| (hash, ())));
-        }
         describe_samples(&view, &prepared.origins, &outcome, &mut refusals);
         let refused = (refusals.count() > 0).then(|| format!("{refusals}; {} were stored", outcome.accepted));
-        Ok(Written { pending, refused })
+        Ok(Written { pending: pending.with_news(news), refused })
     }
 
     /// Resolves the series of a request and collects its samples. In the steady state this is one hash and one probe
@@ -152,19 +141,13 @@ impl Ingest {
     }
 
     /// The metadata that the store may not know yet.
-    fn new_metadata(&self, view: &WriteRequestView<'_>) -> Result<NewMetadata, DecodeError> {
-        let mut new = NewMetadata::default();
+    fn new_metadata(&self, view: &WriteRequestView<'_>) -> Result<News, DecodeError> {
+        let mut news = News::default();
         for item in view.metadata() {
             let item = item?;
-            let hash = self.metadata_hash(item.family, kind(&item), item.help, item.unit);
-            if item.family.is_empty() || self.metadata.lookup().get(hash) != Found::No {
-                continue;
-            }
-            new.hashes.push(hash);
-            let known = Metadata { kind: kind(&item), help: item.help.to_owned(), unit: item.unit.to_owned() };
-            new.entries.push((item.family.to_owned(), known));
+            self.metadata.judge(&self.hasher, item.family, kind(&item), item.help, item.unit, &mut news);
         }
-        Ok(new)
+        Ok(news)
     }
 
     fn count(&self, body: &[u8], prepared: &Prepared) {
