@@ -229,6 +229,34 @@ async fn remote_write_answers_with_the_statuses_that_senders_expect() {
 }
 
 #[tokio::test]
+async fn mutated_bodies_never_do_harm() {
+    let fixture = Fixture::open();
+    let good = encode(&data());
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    for _ in 0..2_000 {
+        let mut body = good.clone();
+        for _ in 0..random.usize(1..4) {
+            let at = random.usize(..body.len());
+            match random.u8(..3) {
+                0 => body[at] = random.u8(..),
+                1 => body.truncate(at.max(1)),
+                _ => body.insert(at, random.u8(..)),
+            }
+        }
+        let mut block = compress(&body).expect("it fits");
+        if random.u8(..4) == 0 {
+            let at = random.usize(..block.len());
+            block[at] = random.u8(..);
+        }
+        let (status, text) = fixture.post_write(&[], block).await;
+        assert!(status == 204 || status == 400 && !text.is_empty(), "{status} {text}: {body:?}");
+    }
+    assert_eq!(fixture.get("/api/v1/query?query=1").await.0, 200);
+}
+
+#[tokio::test]
 async fn bad_samples_are_refused_one_by_one() {
     let fixture = Fixture::open();
     fixture.clock.advance(std::time::Duration::from_secs(100_000));

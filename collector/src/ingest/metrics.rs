@@ -91,6 +91,7 @@ impl Ingest {
         let mut prepared = Prepared::default();
         let (mut learned, mut key) = (Vec::new(), Vec::new());
         let mut translator = Translator::new(options(&config.otlp, config.query.lookback.0.as_millis() as i64));
+        let mut lookup = Some(self.series.lookup());
         let report = translator.translate(request, &mut |row: Row<'_>| {
             key.clear();
             for (name, value) in row.labels {
@@ -101,12 +102,16 @@ impl Ingest {
             }
             let hash = self.hasher.hash(Domain::Pairs, &key);
             let found = match resolution {
-                Resolution::Memoised => self.series.lookup().get(hash),
+                Resolution::Memoised => lookup.get_or_insert_with(|| self.series.lookup()).get(hash),
                 Resolution::Fresh => Found::No,
             };
             let resolved = match found {
                 Found::Young(series) | Found::Old(series) => Ok(series),
-                Found::No => self.resolve_pairs(row.labels, config),
+                Found::No => {
+                    // The store takes its own locks: the memo's is not held meanwhile.
+                    lookup = None;
+                    self.resolve_pairs(row.labels, config)
+                }
             };
             match resolved {
                 Ok(series) => {
@@ -121,6 +126,7 @@ impl Ingest {
                 }
             }
         });
+        drop(lookup);
         if !learned.is_empty() {
             self.series.insert(learned);
         }
