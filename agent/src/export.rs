@@ -205,10 +205,16 @@ impl QueueExporter {
                 self.conflict(&batch, &reason).await;
             }
             Err(ExportError::Permanent { reason }) => {
-                in_flight.state = State::Done;
-                let batch = in_flight.batch.clone();
-                tracing::error!("the collector refused {} points for good: {reason}", batch.points);
-                self.give_up(&batch, DropReason::Refused);
+                let refused = in_flight.batch.clone();
+                if refused.source.is_some() {
+                    // A number that never comes would hold up the collector's cursor for ever.
+                    in_flight.batch = refused.emptied();
+                    in_flight.state = State::ToRetry;
+                } else {
+                    in_flight.state = State::Done;
+                }
+                tracing::error!("the collector refused {} points for good: {reason}", refused.points);
+                self.give_up(&refused, DropReason::Refused);
             }
         }
         while self.window.front().is_some_and(|front| front.state == State::Done) {

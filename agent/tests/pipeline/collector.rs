@@ -34,7 +34,7 @@ pub(crate) enum Answer {
 /// What the collector has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    cursors: BTreeMap<(AgentId, u64), Cursor>,
+    pub(crate) cursors: BTreeMap<(AgentId, u64), Cursor>,
     /// The batches that were stored, in the order of storing.
     pub(crate) stored: Vec<(BatchId, ExportMetricsServiceRequest)>,
     /// Batches that came again and were not stored again.

@@ -235,7 +235,8 @@ async fn a_full_queue_pushes_back_and_host_metrics_leave_a_gap() {
 async fn a_refusal_for_good_and_a_conflict_do_not_block_the_queue() {
     let dir = tempfile::tempdir().unwrap();
     let collector = Collector::start(State::default(), "127.0.0.1:0").await;
-    collector.state.script([Answer::Invalid, Answer::Take, Answer::Conflict]);
+    // An empty batch comes under the number of the one that was refused.
+    collector.state.script([Answer::Invalid, Answer::Take, Answer::Take, Answer::Conflict]);
     let mut config = quiet(dir.path(), &collector.endpoint());
     config.collector.max_in_flight = 1;
     let agent = Agent::start(config).await;
@@ -246,6 +247,8 @@ async fn a_refusal_for_good_and_a_conflict_do_not_block_the_queue() {
         eventually("an answer", || stats.waiting_batches.load(Relaxed) == 0).await;
     }
     assert_eq!((stats.dropped(DropReason::Refused), stats.dropped(DropReason::Conflict)), (2, 2));
+    let mark = collector.state.0.lock().cursors[&(before.agent, before.epoch)].mark();
+    assert_eq!(mark, 2, "a refused number is no hole in the stream");
     eventually("a new id", || agent.queue.identity().agent != before.agent).await;
     client.export(&points("after", 2)).await.unwrap();
     eventually("what comes behind", || collector.state.names().iter().any(|name| name == "after")).await;
