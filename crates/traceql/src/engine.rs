@@ -5,6 +5,8 @@
 
 mod aggregate;
 mod field;
+mod filter;
+mod matching;
 mod pipeline;
 mod pushdown;
 mod relation;
@@ -14,6 +16,8 @@ mod source;
 mod value;
 mod view;
 
+pub use filter::{Hierarchy, filter};
+pub use matching::{Matching, matching};
 pub use search::{QueryError, SearchOptions, SearchResult, ServiceStats, SpanMatch, SpansetMatch, TraceMatch, search};
 pub use source::{Condition, Fetch, FetchError, SpanFilter, SpanSource};
 pub use value::Value;

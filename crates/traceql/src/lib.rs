@@ -10,5 +10,5 @@ mod parse;
 mod print;
 mod validate;
 
-pub use parse::{ParseError, parse};
+pub use parse::{ParseError, parse, parse_attribute};
 pub use validate::{ValidateError, validate};

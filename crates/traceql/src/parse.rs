@@ -7,7 +7,7 @@ mod pipeline;
 
 use thiserror::Error;
 
-use crate::ast::{Hint, Query, Static};
+use crate::ast::{Attribute, Hint, Query, Static};
 use crate::lex::{Spot, Token, lex};
 
 /// A text longer than this is refused before it is looked at, in bytes.
@@ -50,6 +50,19 @@ pub fn parse(text: &str) -> Result<Query, ParseError> {
     match parser.peek() {
         Token::End => Ok(Query { root, hints }),
         _ => Err(parser.unexpected("the end of the query")),
+    }
+}
+
+/// Parses the name of an attribute or an intrinsic alone, as in `resource.service.name`.
+pub fn parse_attribute(text: &str) -> Result<Attribute, ParseError> {
+    if text.len() > MAX_LENGTH {
+        return Err(ParseError::new(text, 0, format!("the name is longer than {MAX_LENGTH} bytes")));
+    }
+    let mut parser = Parser { text, spots: lex(text)?, next: 0, depth: 0 };
+    match (parser.advance(), parser.peek()) {
+        (Token::Attribute(attribute), Token::End) => Ok(attribute),
+        (Token::Attribute(_), _) => Err(parser.unexpected("the end of the name")),
+        _ => Err(parser.error_before("expected an attribute: `.name`, `span.name`, `resource.name`, or an intrinsic")),
     }
 }
 

@@ -40,7 +40,7 @@ fn stands(view: &View<'_>, relation: Relation, i: usize, others: &[usize]) -> bo
             Relation::Parent => of.parent == set.left,
             Relation::Descendant => set.left > of.left && set.right < of.right,
             Relation::Ancestor => of.left > set.left && of.right < set.right,
-            Relation::Sibling => *other != i && set.parent == of.parent && set.parent > 0,
+            Relation::Sibling => *other != i && set.parent == of.parent && set.parent != 0,
         }
     })
 }

@@ -10,7 +10,7 @@ use super::source::{Fetch, FetchError, SpanSource};
 use super::value::Value;
 use super::view::View;
 use super::{pipeline, pushdown, shown};
-use crate::ast::{Metrics, Query, Root};
+use crate::ast::{Metrics, Pipeline, Query, Root};
 use crate::validate::{ValidateError, validate};
 
 /// How much of the answer is wanted.
@@ -81,7 +81,7 @@ pub struct SpansetMatch {
 pub struct SpanMatch {
     /// Its id.
     pub span_id: SpanId,
-    /// Its name, where the query reads names.
+    /// Its name, where the query reads it of this span.
     pub name: Option<Box<str>>,
     /// Nanoseconds since the epoch.
     pub start_ns: u64,
@@ -116,10 +116,7 @@ pub fn search(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<SearchResult, QueryError> {
     validate(query)?;
-    let pipeline = match &query.root {
-        Root::Spans(pipeline) => pipeline,
-        Root::Metrics(metrics) => return Err(QueryError::NotImplemented(first_function(metrics))),
-    };
+    let pipeline = spans_of(query)?;
     let fetch = Fetch { start_ns: options.start_ns, end_ns: options.end_ns, filters: pushdown::filters(pipeline) };
     let reads = shown::reads(pipeline);
     let regexes = Regexes::default();
@@ -137,7 +134,7 @@ pub fn search(
             let sets = sets.iter().map(|set| matched(&view, &regexes, &reads, set, options)).collect();
             result.traces.push(TraceMatch {
                 trace_id: trace.id,
-                root_service: view.root_service().to_owned(),
+                root_service: view.shown_root_service().to_owned(),
                 root_name: view.root_name().to_owned(),
                 start_ns: view.start_ns,
                 duration_ns: view.duration_ns,
@@ -158,6 +155,14 @@ pub fn search(
     Ok(result)
 }
 
+/// The pipeline of a query for spans; one for series is not evaluated yet.
+pub(crate) fn spans_of(query: &Query) -> Result<&Pipeline, QueryError> {
+    match &query.root {
+        Root::Spans(pipeline) => Ok(pipeline),
+        Root::Metrics(metrics) => Err(QueryError::NotImplemented(first_function(metrics))),
+    }
+}
+
 fn keep_newest(traces: &mut Vec<TraceMatch>, limit: usize) {
     traces.sort_by(|a, b| b.start_ns.cmp(&a.start_ns).then(a.trace_id.cmp(&b.trace_id)));
     traces.truncate(limit);
@@ -171,15 +176,15 @@ fn matched(
     options: &SearchOptions,
 ) -> SpansetMatch {
     let shown = if options.spans_per_set == 0 { set.spans.len() } else { options.spans_per_set };
-    let with_name = shown::shows_name(reads);
     let span = |i: &usize| {
         let span = &view.spans[*i].span;
+        let subject = Subject { view, span: *i, regexes };
         SpanMatch {
             span_id: span.span_id,
-            name: with_name.then(|| span.name.clone()),
+            name: shown::shows_name(&subject, reads).then(|| span.name.clone()),
             start_ns: span.start_ns,
             duration_ns: span.duration_ns(),
-            attributes: shown::attributes(&Subject { view, span: *i, regexes }, reads),
+            attributes: shown::attributes(&subject, reads),
         }
     };
     SpansetMatch {

@@ -3,13 +3,25 @@
 use super::field::Subject;
 use super::pushdown::simple;
 use super::value::Value;
-use crate::ast::{Attribute, CompareOp, Field, Intrinsic, Pipeline, Scalar, Spanset, Stage, Static};
+use crate::ast::{Attribute, CompareOp, Field, Intrinsic, Pipeline, Scalar, Scope, Spanset, Stage, Static};
 
 /// An attribute that a query reads, and the condition on it where there is a plain one.
 #[derive(Clone, Debug)]
 pub(crate) struct Read {
     attribute: Attribute,
     condition: Option<(CompareOp, Static)>,
+    /// Whether `select` asks for it with its scope: then it is shown also where it is absent, as in Tempo.
+    always: bool,
+}
+
+impl Read {
+    fn plain(attribute: &Attribute) -> Self {
+        Read { attribute: attribute.clone(), condition: None, always: false }
+    }
+
+    fn condition(&self) -> Option<(CompareOp, &Static)> {
+        self.condition.as_ref().map(|(op, value)| (*op, value))
+    }
 }
 
 /// All that a pipeline reads, in the order in which it stands there.
@@ -24,8 +36,8 @@ pub(crate) fn attributes(subject: &Subject<'_>, reads: &[Read]) -> Vec<(String, 
     let mut shown: Vec<(String, Value)> = Vec::new();
     for read in reads {
         let Some(key) = key(&read.attribute) else { continue };
-        let condition = read.condition.as_ref().map(|(op, value)| (*op, value));
-        if let Some(value) = subject.selected(&read.attribute, condition).into_iter().next()
+        let value = subject.selected(&read.attribute, read.condition()).into_iter().next();
+        if let Some(value) = value.or(read.always.then_some(Value::Nil))
             && !shown.iter().any(|(k, _)| k == key)
         {
             shown.push((key.to_owned(), value));
@@ -34,9 +46,11 @@ pub(crate) fn attributes(subject: &Subject<'_>, reads: &[Read]) -> Vec<(String, 
     shown
 }
 
-/// Whether a query reads the names of spans: the answer shows them in a field of their own.
-pub(crate) fn shows_name(reads: &[Read]) -> bool {
-    reads.iter().any(|read| read.attribute == Attribute::Intrinsic(Intrinsic::Name))
+/// Whether a query reads the name of this span: the answer shows it in a field of its own.
+pub(crate) fn shows_name(subject: &Subject<'_>, reads: &[Read]) -> bool {
+    let name = Attribute::Intrinsic(Intrinsic::Name);
+    let shows = |read: &Read| read.attribute == name && !subject.selected(&name, read.condition()).is_empty();
+    reads.iter().any(shows)
 }
 
 /// The key under which an attribute is shown, or nothing for what the answer shows elsewhere.
@@ -68,7 +82,8 @@ fn of_pipeline(pipeline: &Pipeline, into: &mut Vec<Read>) {
             Stage::By(field) => of_field(field, into),
             Stage::Coalesce => {}
             Stage::Select(attributes) => {
-                into.extend(attributes.iter().map(|a| Read { attribute: a.clone(), condition: None }));
+                let scoped = |a| !matches!(a, &Attribute::Scoped { scope: Scope::Any, .. });
+                into.extend(attributes.iter().map(|a| Read { always: scoped(a), ..Read::plain(a) }));
             }
         }
     }
@@ -99,11 +114,11 @@ fn of_scalar(scalar: &Scalar, into: &mut Vec<Read>) {
 fn of_field(field: &Field, into: &mut Vec<Read>) {
     match field {
         Field::Static(_) => {}
-        Field::Attribute(attribute) => into.push(Read { attribute: attribute.clone(), condition: None }),
+        Field::Attribute(attribute) => into.push(Read::plain(attribute)),
         Field::Not(inner) | Field::Negative(inner) => of_field(inner, into),
         Field::Compare(op, left, right) => match simple(*op, left, right) {
             Some((attribute, op, value)) => {
-                into.push(Read { attribute: attribute.clone(), condition: Some((op, value.clone())) });
+                into.push(Read { condition: Some((op, value.clone())), ..Read::plain(attribute) });
             }
             None => {
                 of_field(left, into);

@@ -6,7 +6,7 @@ use sonde_model::span::{ScopedSpan, SpanId, StatusCode, Trace};
 
 use super::search::ServiceStats;
 
-/// What a trace without a root says in place of its root's names.
+/// What a trace without a root says in place of its root's service.
 const ROOT_MISSING: &str = "<root span not yet received>";
 
 /// A trace and what can be derived of it.
@@ -23,6 +23,7 @@ pub(crate) struct View<'a> {
     pub(crate) duration_ns: u64,
     /// The first start, in nanoseconds since the epoch.
     pub(crate) start_ns: u64,
+    /// Of several roots the last one, as in Tempo.
     root: Option<usize>,
 }
 
@@ -60,15 +61,22 @@ impl<'a> View<'a> {
         let end_ns = spans.iter().map(|s| s.span.end_ns).max().unwrap_or(0);
         let sets = nested_sets(&roots, &children);
         let duration_ns = end_ns.saturating_sub(start_ns);
-        View { trace, spans, children, sets, duration_ns, start_ns, root: roots.first().copied() }
+        View { trace, spans, children, sets, duration_ns, start_ns, root: roots.last().copied() }
     }
 
+    /// The service of the root; empty where there is no root.
     pub(crate) fn root_service(&self) -> &str {
-        self.root.map_or(ROOT_MISSING, |i| self.spans[i].resource.service_name())
+        self.root.map_or("", |i| self.spans[i].resource.service_name())
     }
 
+    /// The service of the root as answers show it.
+    pub(crate) fn shown_root_service(&self) -> &str {
+        if self.root.is_some() { self.root_service() } else { ROOT_MISSING }
+    }
+
+    /// The name of the root; empty where there is no root.
     pub(crate) fn root_name(&self) -> &str {
-        self.root.map_or(ROOT_MISSING, |i| &self.spans[i].span.name)
+        self.root.map_or("", |i| &self.spans[i].span.name)
     }
 
     /// Spans and errors of each service, in the order of their names.
