@@ -97,7 +97,7 @@ impl RangeCall {
                 if result.is_err() {
                     return;
                 }
-                match self.at(&window, notes) {
+                match self.at(window, notes) {
                     Ok(Some(value)) => values.push(window.step as u32, value),
                     Ok(None) => {}
                     Err(error) => result = Err(error),

@@ -28,7 +28,11 @@ pub(super) fn instant(value: Evaluated, time: TimestampMs) -> Result<Value, Quer
 
 /// The answer to a range query.
 pub(super) fn range(value: Evaluated, steps: Steps) -> Result<Value, QueryError> {
-    let time = |step: u32| steps.time(step as usize);
+    let times: Vec<TimestampMs> = steps.times().collect();
+    let times_of = |points: &[u32]| match points.len() == times.len() {
+        true => times.clone(),
+        false => points.iter().map(|step| times[*step as usize]).collect(),
+    };
     let series = match value {
         Evaluated::Scalar(values) => {
             let floats = Points { steps: (0..values.len() as u32).collect(), values };
@@ -43,12 +47,12 @@ pub(super) fn range(value: Evaluated, steps: Steps) -> Result<Value, QueryError>
         .map(|series| Series {
             labels: series.labels,
             floats: FloatColumn {
-                timestamps: series.floats.steps.into_iter().map(time).collect(),
+                timestamps: times_of(&series.floats.steps),
                 values: series.floats.values,
                 starts: Vec::new(),
             },
             histograms: HistogramColumn {
-                timestamps: series.histograms.steps.into_iter().map(time).collect(),
+                timestamps: times_of(&series.histograms.steps),
                 values: series.histograms.values.into_iter().map(unshared).collect(),
                 starts: Vec::new(),
             },

@@ -273,7 +273,7 @@ impl From<Series> for SampleSeries {
 impl SampleSeries {
     /// Removes the stale markers: ranges do not see them.
     pub(super) fn drop_stale_markers(&mut self) {
-        if self.floats.values.iter().any(|v| is_stale(*v)) {
+        if has_stale_marker(&self.floats.values) {
             self.floats.retain(|v| !is_stale(*v));
         }
         if self.histograms.values.iter().any(|h| h.is_stale()) {
@@ -296,6 +296,11 @@ impl SampleSeries {
             }
         }
     }
+}
+
+/// Whether a value is a stale marker. Looked at in runs, which a processor does many at a time.
+fn has_stale_marker(values: &[f64]) -> bool {
+    values.chunks(64).any(|run| run.iter().fold(false, |found, value| found | is_stale(*value)))
 }
 
 impl<T> Samples<T> {

@@ -11,12 +11,27 @@ pub(super) struct Resets {
     next: usize,
 }
 
+/// The places at which a value is smaller than the one before. Runs without any, which are almost all, are looked at as
+/// a whole first.
+fn drops(values: &[f64]) -> Vec<usize> {
+    const RUN: usize = 64;
+    let mut places = Vec::new();
+    for start in (1..values.len()).step_by(RUN) {
+        let end = (start + RUN).min(values.len());
+        let pairs = || values[start - 1..end].iter().zip(&values[start..end]);
+        if pairs().fold(false, |found, (before, now)| found | (now < before)) {
+            places.extend((start..end).filter(|i| values[*i] < values[*i - 1]));
+        }
+    }
+    places
+}
+
 impl Resets {
     /// The resets of a series.
     pub(super) fn of(samples: &Samples<f64>) -> Self {
         let values = &samples.values;
         let places = if samples.starts.is_empty() {
-            (1..values.len()).filter(|i| values[*i] < values[*i - 1]).collect()
+            drops(values)
         } else {
             let stamp = |i: usize| Stamp { time: samples.timestamps[i], start: samples.start(i) };
             let is_reset = |i: &usize| values[*i] < values[*i - 1] || starts_anew(stamp(*i - 1), stamp(*i));

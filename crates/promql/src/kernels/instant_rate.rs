@@ -19,7 +19,7 @@ pub(super) fn evaluate(
     notes: &mut Notes<'_>,
 ) {
     windows.slide(series, |window| {
-        if let Some(value) = at(&window, is_rate, notes) {
+        if let Some(value) = at(window, is_rate, notes) {
             values.push(window.step as u32, value);
         }
     });

@@ -52,15 +52,15 @@ impl Rate {
                 return;
             }
             let value = match (windows.mode, window.floats.is_empty()) {
-                (RangeMode::Plain, false) => self.floats(&window, &mut resets, seconds, notes).map(StepValue::Float),
-                (RangeMode::Plain, true) => self.histograms(&window, seconds, notes),
+                (RangeMode::Plain, false) => self.floats(window, &mut resets, seconds, notes).map(StepValue::Float),
+                (RangeMode::Plain, true) => self.histograms(window, seconds, notes),
                 (mode, false) => {
                     let smoothed = mode == RangeMode::Smoothed;
-                    extended::rate(&window, self, smoothed, seconds).map(StepValue::Float)
+                    extended::rate(window, self, smoothed, seconds).map(StepValue::Float)
                 }
                 (mode, true) => {
                     let smoothed = mode == RangeMode::Smoothed;
-                    let histogram = extended_histogram::rate(&window, self, smoothed, seconds, notes);
+                    let histogram = extended_histogram::rate(window, self, smoothed, seconds, notes);
                     histogram.map(|h| StepValue::Histogram(Arc::new(h)))
                 }
             };

@@ -57,24 +57,21 @@ pub(crate) struct Slice<'a, T> {
 
 impl Windows {
     /// Calls `visit` with each window that holds a sample, in the order of the steps.
-    pub(crate) fn slide<'a>(&self, series: &'a SampleSeries, mut visit: impl FnMut(Window<'a>)) {
+    pub(crate) fn slide<'a>(&self, series: &'a SampleSeries, mut visit: impl FnMut(&Window<'a>)) {
         let (mut floats, mut histograms) = (Cursor::default(), Cursor::default());
+        let mut window =
+            Window { step: 0, time: 0, start: 0, end: 0, floats: Slice::default(), histograms: Slice::default() };
         let mut step = 0;
         while step < self.steps.count {
-            let time = self.steps.time(step);
-            let end = self.timing.reference(time);
-            let start = end.saturating_sub(self.range);
-            let (from, to) = (start.saturating_sub(self.back), end.saturating_add(self.ahead));
-            let window = Window {
-                step,
-                time,
-                start,
-                end,
-                floats: floats.advance(&series.floats, from, to),
-                histograms: histograms.advance(&series.histograms, from, to),
-            };
+            window.step = step;
+            window.time = self.steps.time(step);
+            window.end = self.timing.reference(window.time);
+            window.start = window.end.saturating_sub(self.range);
+            let (from, to) = (window.start.saturating_sub(self.back), window.end.saturating_add(self.ahead));
+            floats.advance(&series.floats, from, to, &mut window.floats);
+            histograms.advance(&series.histograms, from, to, &mut window.histograms);
             if window.len() > 0 {
-                visit(window);
+                visit(&window);
                 step += 1;
                 continue;
             }
@@ -119,20 +116,34 @@ impl Cursor {
         samples.timestamps.get(self.end).copied()
     }
 
-    fn advance<'a, T>(&mut self, samples: &'a Samples<T>, from: TimestampMs, to: TimestampMs) -> Slice<'a, T> {
-        while samples.timestamps.get(self.end).is_some_and(|t| *t <= to) {
+    #[inline]
+    fn advance<'a, T>(
+        &mut self,
+        samples: &'a Samples<T>,
+        from: TimestampMs,
+        to: TimestampMs,
+        slice: &mut Slice<'a, T>,
+    ) {
+        let timestamps = samples.timestamps.as_slice();
+        while self.end < timestamps.len() && timestamps[self.end] <= to {
             self.end += 1;
         }
-        while self.first < self.end && samples.timestamps[self.first] <= from {
+        while self.first < self.end && timestamps[self.first] <= from {
             self.first += 1;
         }
         let range = self.first..self.end;
-        Slice {
-            first: self.first,
-            times: &samples.timestamps[range.clone()],
-            values: &samples.values[range.clone()],
-            starts: samples.starts.get(range).unwrap_or_default(),
+        slice.first = self.first;
+        slice.times = &timestamps[range.clone()];
+        slice.values = &samples.values[range.clone()];
+        if !samples.starts.is_empty() {
+            slice.starts = samples.starts.get(range).unwrap_or_default();
         }
+    }
+}
+
+impl<T> Default for Slice<'_, T> {
+    fn default() -> Self {
+        Slice { first: 0, times: &[], values: &[], starts: &[] }
     }
 }
 
