@@ -1,6 +1,7 @@
 //! The printer: a tree as text that parses to the same tree, in the form that Prometheus prints.
 
 mod duration;
+mod pretty;
 mod selector;
 #[cfg(test)]
 mod tests;
@@ -76,8 +77,17 @@ impl Display for Binary {
             ExprKind::Number(Number { value: f64::INFINITY, .. }) if self.op == BinaryOp::Pow => f.write_str("Inf")?,
             _ => self.lhs.fmt(f)?,
         }
-        let modifier = if self.return_bool { " bool" } else { "" };
-        write!(f, " {}{modifier}{} {}", self.op.symbol(), self.matching, self.rhs)
+        write!(f, " {} {}", Operator(self), self.rhs)
+    }
+}
+
+/// The operator with `bool` and the clauses of the matching.
+struct Operator<'a>(&'a Binary);
+
+impl Display for Operator<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let modifier = if self.0.return_bool { " bool" } else { "" };
+        write!(f, "{}{modifier}{}", self.0.op.symbol(), self.0.matching)
     }
 }
 
@@ -110,15 +120,24 @@ impl Display for VectorMatching {
 
 impl Display for Aggregate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(self.op.name())?;
-        match (self.without, self.grouping.is_empty()) {
-            (true, _) => write!(f, " without ({}) ", LabelNames(&self.grouping))?,
-            (false, false) => write!(f, " by ({}) ", LabelNames(&self.grouping))?,
-            (false, true) => {}
-        }
+        AggregateHead(self).fmt(f)?;
         match &self.param {
             Some(param) => write!(f, "({param}, {})", self.operand),
             None => write!(f, "({})", self.operand),
+        }
+    }
+}
+
+/// The operator and its grouping.
+struct AggregateHead<'a>(&'a Aggregate);
+
+impl Display for AggregateHead<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.op.name())?;
+        match (self.0.without, self.0.grouping.is_empty()) {
+            (true, _) => write!(f, " without ({}) ", LabelNames(&self.0.grouping)),
+            (false, false) => write!(f, " by ({}) ", LabelNames(&self.0.grouping)),
+            (false, true) => Ok(()),
         }
     }
 }

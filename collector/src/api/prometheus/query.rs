@@ -102,11 +102,11 @@ pub(super) async fn exemplars(form: Form) -> Result<Response, ApiError> {
     Ok(answer.finish(&[], &["exemplars are not stored yet".to_owned()]))
 }
 
-/// `/format_query`: the expression printed again.
+/// `/format_query`: the expression printed again, over several lines where it is long.
 pub(super) async fn format(form: Form) -> Result<Answer, ApiError> {
     let (_, expr) = expression(&form)?;
     Ok(Answer::new(|json| {
-        json.string(&expr.to_string());
+        json.string(&expr.pretty());
     }))
 }
 

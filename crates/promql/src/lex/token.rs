@@ -116,9 +116,24 @@ impl TokenKind {
         }
     }
 
+    /// Whether an expression can start with the token.
+    pub(crate) fn starts_expression(self) -> bool {
+        let is_literal = matches!(self, TokenKind::Number | TokenKind::Duration | TokenKind::String);
+        let opens = matches!(self, TokenKind::LeftParen | TokenKind::LeftBrace);
+        let is_sign = matches!(self, TokenKind::Binary(BinaryOp::Add | BinaryOp::Sub));
+        is_literal || opens || is_sign || self.is_metric_name()
+    }
+
+    /// Whether the token is `fill` or one of its kin.
+    pub(crate) fn is_fill(self) -> bool {
+        matches!(self, TokenKind::Keyword(Keyword::Fill | Keyword::FillLeft | Keyword::FillRight))
+    }
+
     /// Whether the token can stand as a label name in a list of labels.
     pub(crate) fn is_label_name(self) -> bool {
         match self {
+            // The one word that Prometheus's grammar leaves out.
+            TokenKind::Keyword(Keyword::Without) => false,
             TokenKind::Identifier | TokenKind::Aggregate(_) | TokenKind::Keyword(_) => true,
             TokenKind::Binary(op) => {
                 matches!(op, BinaryOp::And | BinaryOp::Or | BinaryOp::Unless | BinaryOp::Atan2)

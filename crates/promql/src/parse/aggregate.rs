@@ -7,15 +7,17 @@ use crate::lex::{Keyword, TokenKind};
 impl Parser<'_> {
     /// An aggregation whose word was taken: `sum by (a) (x)` or `sum(x) by (a)`.
     pub(super) fn aggregate(&mut self, op: AggregateOp, start: u32) -> Result<Expr> {
+        self.aggregations += 1;
         let before = self.aggregate_clause()?;
-        if self.token.kind != TokenKind::LeftParen {
-            return Err(self.unexpected("aggregation", ""));
-        }
         let mut args = self.call_arguments()?;
         let clause = match before {
             Some(clause) => Some(clause),
-            None => self.aggregate_clause()?,
+            None => {
+                self.check_lexed()?;
+                self.aggregate_clause()?
+            }
         };
+        self.aggregations -= 1;
         let (without, grouping) = clause.unwrap_or_default();
         let span = self.span_from(start);
         if args.is_empty() {
@@ -67,6 +69,8 @@ impl Parser<'_> {
                 self.advance()?;
                 if self.token.kind == TokenKind::LeftParen {
                     matching.include = self.grouping_labels()?;
+                } else if !self.token.kind.starts_expression() && !self.token.kind.is_fill() {
+                    return Err(self.unexpected("grouping opts", "\"(\""));
                 }
             }
         }

@@ -1,10 +1,8 @@
 //! Durations in square brackets and after `offset`.
 
-use sonde_model::duration::parse_duration_ms;
-
 use super::parser::{Parser, Result};
 use crate::ast::{BinaryOp, Duration, DurationExpr, DurationKind, DurationOp, Span, UnaryOp};
-use crate::lex::{Keyword, TokenKind, parse_number};
+use crate::lex::{Keyword, TokenKind};
 
 /// What may stand where a duration is expected, in the words of Prometheus.
 pub(super) const EXPECTED: &str = "number, duration, step(), or range()";
@@ -82,18 +80,8 @@ impl Parser<'_> {
     fn duration_operand(&mut self, context: &str, expected: &str) -> Result<DurationExpr> {
         let token = self.token;
         let kind = match token.kind {
-            TokenKind::Number => {
-                self.advance()?;
-                let parsed = parse_number(self.text_of(token));
-                let number =
-                    parsed.map_err(|reason| self.error(token.span, format!("error parsing number: {reason}")))?;
-                DurationKind::Number(number)
-            }
-            TokenKind::Duration => {
-                self.advance()?;
-                let ms = parse_duration_ms(self.text_of(token));
-                DurationKind::Literal(ms.map_err(|e| self.error(token.span, e.to_string()))?)
-            }
+            TokenKind::Number => DurationKind::Number(self.number_value()?),
+            TokenKind::Duration => DurationKind::Literal(self.duration_literal()?),
             TokenKind::Keyword(keyword @ (Keyword::Step | Keyword::Range)) => {
                 self.advance()?;
                 self.expect(TokenKind::LeftParen, context, "\"(\"")?;

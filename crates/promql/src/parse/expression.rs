@@ -121,16 +121,23 @@ impl Parser<'_> {
 
     /// A number or a duration, which is a number of seconds.
     pub(super) fn number(&mut self) -> Result<Number> {
-        let token = self.advance()?;
-        let text = self.text_of(token);
-        if token.kind == TokenKind::Duration {
-            let ms = parse_duration_ms(text).map_err(|e| self.error(token.span, e.to_string()))?;
-            return Ok(Number { value: ms as f64 / 1000.0, as_duration: true });
-        }
-        match parse_number(text) {
-            Ok(value) => Ok(Number { value, as_duration: false }),
-            Err(reason) => Err(self.error(token.span, format!("error parsing number: {reason}"))),
-        }
+        let as_duration = self.token.kind == TokenKind::Duration;
+        let value = if as_duration { self.duration_literal()? as f64 / 1000.0 } else { self.number_value()? };
+        Ok(Number { value, as_duration })
+    }
+
+    /// A number. What is wrong with it comes before what is wrong with the token behind it.
+    pub(super) fn number_value(&mut self) -> Result<f64> {
+        let parsed = parse_number(self.text_of(self.token));
+        let value = parsed.map_err(|reason| self.error(self.token.span, format!("error parsing number: {reason}")))?;
+        self.advance().map(|_| value)
+    }
+
+    /// A duration in milliseconds.
+    pub(super) fn duration_literal(&mut self) -> Result<i64> {
+        let parsed = parse_duration_ms(self.text_of(self.token));
+        let ms = parsed.map_err(|e| self.error(self.token.span, e.to_string()))?;
+        self.advance().map(|_| ms)
     }
 
     fn call(&mut self, name: &str, name_span: Span) -> Result<Expr> {
@@ -153,7 +160,8 @@ impl Parser<'_> {
         loop {
             args.push(self.expression(0)?);
             let Some(comma) = self.accept(TokenKind::Comma)? else { break };
-            if self.token.kind == TokenKind::RightParen {
+            self.check_lexed()?;
+            if !self.token.kind.starts_expression() {
                 return Err(self.error(comma.span, "trailing commas not allowed in function call args"));
             }
         }

@@ -14,6 +14,8 @@ pub(super) struct Parser<'a> {
     pub(super) token: Token,
     /// The end of the token before.
     pub(super) last_end: u32,
+    /// How many aggregations are open: their arguments are not read to the end.
+    pub(super) aggregations: usize,
     lexer: Lexer<'a>,
     depth: usize,
 }
@@ -26,21 +28,21 @@ impl<'a> Parser<'a> {
         }
         let mut lexer = Lexer::new(text);
         let token = lexer.next_token();
-        let parser = Parser { text, options, token, last_end: 0, lexer, depth: 0 };
-        parser.check_lexed()?;
-        Ok(parser)
+        Ok(Parser { text, options, token, last_end: 0, aggregations: 0, lexer, depth: 0 })
     }
 
-    /// Takes the token ahead.
+    /// Takes the token ahead. If the next is none, that is an error as soon as somebody wants it: what is wrong with
+    /// the text before it comes first.
     pub(super) fn advance(&mut self) -> Result<Token> {
+        self.check_lexed()?;
         let token = self.token;
         self.last_end = token.span.end;
         self.token = self.lexer.next_token();
-        self.check_lexed()?;
         Ok(token)
     }
 
-    fn check_lexed(&self) -> Result<()> {
+    /// That the token ahead is one.
+    pub(super) fn check_lexed(&self) -> Result<()> {
         if self.token.kind == TokenKind::Error {
             return Err(self.error(self.token.span, self.lexer.error()));
         }
@@ -70,8 +72,12 @@ impl<'a> Parser<'a> {
         ParseError::at(self.text, span, message.into())
     }
 
-    /// The token ahead does not fit.
+    /// The token ahead does not fit. What has no `context` of its own is in the aggregation that is open.
     pub(super) fn unexpected(&self, context: &str, expected: &str) -> ParseError {
+        if let Err(error) = self.check_lexed() {
+            return error;
+        }
+        let context = if context.is_empty() && self.aggregations > 0 { "aggregation" } else { context };
         let mut message = format!("unexpected {}", self.token.kind.describe(self.text_of(self.token)));
         if !context.is_empty() {
             message.push_str(" in ");

@@ -113,6 +113,13 @@ fn errors_say_what_and_where() {
         ("round()", "1:1: parse error: expected at least 1 argument(s) in call to \"round\", got 0"),
         ("hour(a, b)", "1:1: parse error: expected at most 1 argument(s) in call to \"hour\", got 2"),
         ("nope(foo)", "1:1: parse error: unknown function with name \"nope\""),
+        ("foo())", "1:1: parse error: unknown function with name \"foo\""),
+        ("sum(a) by (without)", "1:12: parse error: unexpected <without> in grouping opts, expected label"),
+        ("abs(foo, ,1)", "1:8: parse error: trailing commas not allowed in function call args"),
+        ("sum(rate(foo bar))", "1:14: parse error: unexpected identifier \"bar\" in aggregation"),
+        ("abs(sum(foo) bar)", "1:14: parse error: unexpected identifier \"bar\""),
+        ("a + on (x) group_left == b", "1:23: parse error: unexpected <op:==> in grouping opts, expected \"(\""),
+        ("rate(foo[5m] offset 3m5s5m", "1:21: parse error: not a valid duration string: \"3m5s5m\""),
         ("abs(foo,)", "1:8: parse error: trailing commas not allowed in function call args"),
         ("sum()", "1:1: parse error: no arguments for aggregate expression provided"),
         (

@@ -53,13 +53,21 @@ impl Display for MatrixSelector {
 
 impl Display for Subquery {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}:", self.expr, self.range)?;
-        if let Some(step) = &self.step {
-            step.fmt(f)?;
-        }
+        write!(f, "{}{}", self.expr, SubqueryTail(self))
+    }
+}
+
+/// What a subquery says after its expression.
+pub(super) struct SubqueryTail<'a>(pub(super) &'a Subquery);
+
+impl Display for SubqueryTail<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Subquery { range, step, at, offset, .. } = self.0;
+        write!(f, "[{range}:")?;
+        step.as_ref().map_or(Ok(()), |step| step.fmt(f))?;
         f.write_str("]")?;
-        write_at(f, self.at)?;
-        write_offset(f, self.offset.as_ref())
+        write_at(f, *at)?;
+        write_offset(f, offset.as_ref())
     }
 }
 

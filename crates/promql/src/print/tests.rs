@@ -51,6 +51,37 @@ fn trees_print_as_prometheus_prints_them() {
     }
 }
 
+#[test]
+fn long_expressions_go_over_several_lines() {
+    let long = "a".repeat(101);
+    for (text, expected) in [
+        ("sum(up{b='2',a='1'})", "sum(up{a=\"1\",b=\"2\"})".to_owned()),
+        (&long, long.clone()),
+        (&format!("{long}+1"), format!("  {long}\n+\n  1")),
+        (&format!("-({long}>bool on(x)b)"), format!("-(\n    {long}\n  > bool on (x)\n    b\n)")),
+        (&format!("-sum({long})+1"), format!("  -sum(\n    {long}\n  )\n+\n  1")),
+        (&format!("topk(1,{long})by(a)"), format!("topk by (a) (\n  1,\n  {long}\n)")),
+        (&format!("rate(({long})[5m:]offset 1s)"), format!("rate(\n  (\n    {long}\n  )[5m:] offset 1s\n)")),
+        // As the original has it: no indent before the subquery.
+        (&format!("label_replace(rate(a[1m:]),'{long}','','','')"), {
+            format!("label_replace(\n  rate(a[1m:]),\n  \"{long}\",\n  \"\",\n  \"\",\n  \"\"\n)")
+        }),
+        (&format!("quantile_over_time(scalar({long}),a[1m:])"), {
+            format!("quantile_over_time(\n  scalar(\n    {long}\n  ),\na[1m:]\n)")
+        }),
+    ] {
+        let expr = parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+        assert_eq!(expr.pretty(), expected, "{text}");
+    }
+}
+
+#[test]
+fn indents_of_megabytes_are_not_written() {
+    let deep = "abs(".repeat(100) + "label_join(a,'b'" + &",'c'".repeat(100_000) + ")" + &")".repeat(100);
+    let expr = parse(&deep).expect("valid");
+    assert_eq!(expr.pretty(), expr.to_string());
+}
+
 fn check_same_tree(expr: &Expr) {
     let printed = expr.to_string();
     let again = parse(&printed).unwrap_or_else(|e| panic!("printed {printed}: {e}"));
@@ -149,5 +180,8 @@ proptest! {
     fn what_is_printed_parses_to_the_same_tree(text in queries()) {
         let expr = parse(&text).unwrap_or_else(|e| panic!("{text}: {e}"));
         check_same_tree(&expr);
+        let pretty = expr.pretty();
+        let again = parse(&pretty).unwrap_or_else(|e| panic!("{pretty}: {e}"));
+        prop_assert_eq!(again.pretty(), pretty);
     }
 }
