@@ -208,7 +208,7 @@ impl QueueExporter {
                 let refused = in_flight.batch.clone();
                 if refused.source.is_some() {
                     // A number that never comes would hold up the collector's cursor for ever.
-                    in_flight.batch = refused.emptied();
+                    in_flight.batch = self.queue.emptied(&refused);
                     in_flight.state = State::ToRetry;
                 } else {
                     in_flight.state = State::Done;

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use sonde_disk::wal::{Position, Wal, WalError, WalOptions};
 use sonde_disk::{Fs, FsLock, OpenReport};
@@ -366,6 +367,12 @@ impl Queue {
         let mut delivered = self.delivered.lock();
         delivered.cursor = Some(ReadCursor { next: batch.next, last: batch.id });
         delivered.is_stored = false;
+    }
+
+    /// Takes a batch that was refused for good out of what waits; the empty batch that comes under its number instead.
+    pub fn emptied(&self, batch: &Queued) -> Queued {
+        self.stats.sub_waiting(batch.disk_bytes, batch.points);
+        Queued { source: None, body: Bytes::new(), points: 0, ..batch.clone() }
     }
 
     /// Writes how far the collector has taken the queue, then removes the segments before it. Blocks.

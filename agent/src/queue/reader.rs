@@ -33,13 +33,6 @@ pub struct Queued {
     pub(super) next: Position,
 }
 
-impl Queued {
-    /// The empty batch that takes the place of one that was refused for good.
-    pub fn emptied(&self) -> Self {
-        Queued { source: None, body: Bytes::new(), points: 0, ..self.clone() }
-    }
-}
-
 /// Reads the batches that wait.
 #[derive(Debug)]
 pub struct QueueReader {

@@ -139,7 +139,7 @@ async fn retries_and_lost_answers_neither_lose_nor_double() {
         let dir = tempfile::tempdir().unwrap();
         let collector = Collector::start(State::default(), "127.0.0.1:0").await;
         let answers = [Answer::Take, Answer::TakeAndFail, Answer::Busy, Answer::Unavailable];
-        collector.state.script((0..60).map(|_| answers[random.usize(..answers.len())]));
+        collector.state.script((0..24).map(|_| answers[random.usize(..answers.len())]));
         let agent = Agent::start(quiet(dir.path(), &collector.endpoint())).await;
         let client = agent.client();
         for n in 1..=40 {

@@ -50,7 +50,7 @@ async fn answers_are_told_apart() {
     for expected in [
         Ok(partial),
         retry(Some(Duration::from_millis(1_500)), "ResourceExhausted: full"),
-        retry(Some(Duration::from_secs(5)), "Unavailable: disk"),
+        retry(Some(Duration::from_secs(1)), "Unavailable: disk"),
         permanent("InvalidArgument: bad"),
         Err(ExportError::Conflict { reason: "FailedPrecondition: taken".to_owned() }),
         Ok(Accepted::default()),

@@ -13,7 +13,7 @@ use crate::consumer::Refused;
 /// When a sender should come again that found too many others here.
 const CONCURRENCY_RETRY: Duration = Duration::from_secs(1);
 /// When a sender should come again whose data cannot be stored, for instance because the disk is full.
-const RETRY_WHEN_UNAVAILABLE: Duration = Duration::from_secs(5);
+const RETRY_WHEN_UNAVAILABLE: Duration = Duration::from_secs(1);
 
 /// A refusal with everything that either protocol says about it.
 #[derive(Debug)]

@@ -365,13 +365,13 @@ async fn refusals_of_the_consumer_are_mapped() {
         (busy(2_500), 429, 8, "3", Reason::Busy),
         (busy(0), 429, 8, "1", Reason::Busy),
         (Refused::Conflict(text()), 409, 9, "", Reason::Conflict),
-        (Refused::Unavailable(text()), 503, 14, "5", Reason::Unavailable),
+        (Refused::Unavailable(text()), 503, 14, "1", Reason::Unavailable),
         (Refused::Unsupported(text()), 404, 12, "", Reason::Unsupported),
     ] {
         let fixture = Fixture::new(limits(), [Err(refused.clone()), Err(refused.clone()), Err(refused.clone())]);
         let asked = match &refused {
             Refused::Busy { retry_after, .. } => Some(*retry_after),
-            Refused::Unavailable(_) => Some(Duration::from_secs(5)),
+            Refused::Unavailable(_) => Some(Duration::from_secs(1)),
             _ => None,
         };
         let body = metrics(1).encode_to_vec();
