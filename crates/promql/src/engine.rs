@@ -10,6 +10,7 @@ mod info;
 mod invariant;
 mod output;
 mod selection;
+mod slices;
 mod subquery;
 #[cfg(test)]
 mod tests;
@@ -115,7 +116,7 @@ impl Engine {
         let steps = self.steps(start, end, step)?;
         let grid = QueryGrid { step_ms: step, range_ms: end.saturating_sub(start) };
         let mut evaluation = self.evaluation(source, control, (start, end), grid);
-        let value = output::range(evaluation.evaluate(expr, steps)?, steps)?;
+        let value = output::range(evaluation.evaluate_in_slices(expr, steps)?, steps)?;
         Ok(evaluation.finish(value))
     }
 
