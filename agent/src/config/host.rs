@@ -18,6 +18,8 @@ pub struct HostConfig {
     pub slow_interval: Duration,
     /// What. An empty list turns host metrics off.
     pub receivers: Vec<HostReceiver>,
+    /// Where the root of the host is mounted, in a container: only what lies below it is measured, and told without it.
+    pub root: String,
     /// Whether CPU time is told for each CPU instead of for all together.
     pub per_cpu: bool,
     /// Block devices that are left out.
@@ -149,6 +151,9 @@ impl HostConfig {
     pub(super) fn check(&self) -> Result<(), InvalidConfig> {
         at_least("host.interval", self.interval, Duration::from_millis(100))?;
         at_least("host.slow_interval", self.slow_interval, self.interval)?;
+        if !self.root.starts_with('/') {
+            return Err(invalid("host.root", format!("{:?} is no absolute path", self.root)));
+        }
         let mut seen = self.receivers.clone();
         seen.sort_unstable();
         match seen.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -165,6 +170,7 @@ impl Default for HostConfig {
             interval: Duration::from_secs(5),
             slow_interval: Duration::from_secs(15),
             receivers: by_default.collect(),
+            root: "/".to_owned(),
             per_cpu: false,
             disk_exclude: Patterns::of(&["loop*", "ram*", "zram*", "fd*", "sr*"]),
             filesystem_exclude_types: Patterns::of(&EXCLUDED_TYPES),

@@ -12,11 +12,13 @@ pub struct Mount {
     pub id: String,
     /// What is mounted, as `/dev/vda1`.
     pub device: String,
-    /// Where.
+    /// Where, for the host.
     pub mountpoint: String,
+    /// Where, for the agent: in a container below the root of the host.
+    pub path: String,
     /// The kind, as `ext4`.
     pub kind: String,
-    /// Whether it can be written.
+    /// Whether it can be written, by anyone: the filesystem itself, not this mount of it.
     pub writable: bool,
 }
 
@@ -36,10 +38,10 @@ pub struct Space {
 }
 
 /// Reads /proc/self/mountinfo: one mount of each filesystem, the one with the shortest path, unless left out by kind
-/// or by mount point.
-pub fn parse_mountinfo(text: &str, exclude_kinds: &Patterns, exclude_mounts: &Patterns) -> Vec<Mount> {
+/// or by mount point. Only what is mounted at or below `root` counts.
+pub fn parse_mountinfo(text: &str, root: &str, exclude_kinds: &Patterns, exclude_mounts: &Patterns) -> Vec<Mount> {
     let mut mounts: BTreeMap<String, Mount> = BTreeMap::new();
-    for mount in text.lines().filter_map(parse_mount) {
+    for mount in text.lines().filter_map(|line| parse_mount(line, root)) {
         // The root of a container is an overlay, and its only disk.
         let is_root = mount.mountpoint == "/";
         if exclude_kinds.cover(&mount.kind) && !is_root || exclude_mounts.cover(&mount.mountpoint) {
@@ -56,20 +58,32 @@ pub fn parse_mountinfo(text: &str, exclude_kinds: &Patterns, exclude_mounts: &Pa
 }
 
 /// `ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS FIELDS... - KIND DEVICE SUPER-OPTIONS`
-fn parse_mount(line: &str) -> Option<Mount> {
+///
+/// The options of the mount do not say whether the filesystem is read-only: a sandbox (systemd's `ProtectSystem=strict`,
+/// a read-only volume) makes every mount read-only for the agent alone. A disk that fails shows in the super-options.
+fn parse_mount(line: &str, root: &str) -> Option<Mount> {
     let (mount, filesystem) = line.split_once(" - ")?;
     let mut words = mount.split(' ').skip(2);
-    let (id, mountpoint, options) = (words.next()?, words.nth(1)?, words.next()?);
+    let (id, path, _options) = (words.next()?, words.nth(1)?, words.next()?);
     let mut words = filesystem.split(' ');
     let (kind, device, super_options) = (words.next()?, words.next()?, words.next().unwrap_or_default());
-    let read_only = |options: &str| options.split(',').any(|option| option == "ro");
+    let path = unescape(path);
     Some(Mount {
         id: id.to_owned(),
         device: unescape(device),
-        mountpoint: unescape(mountpoint),
+        mountpoint: below(root, &path)?.to_owned(),
+        path,
         kind: kind.to_owned(),
-        writable: !read_only(options) && !read_only(super_options),
+        writable: !super_options.split(',').any(|option| option == "ro"),
     })
+}
+
+/// What a path is called where `root` is the root; `None` where it lies elsewhere.
+fn below<'a>(root: &str, path: &'a str) -> Option<&'a str> {
+    match path.strip_prefix(root.trim_end_matches('/'))? {
+        "" => Some("/"),
+        rest => rest.starts_with('/').then_some(rest),
+    }
 }
 
 /// Undoes the octal escapes of the kernel: `\040` is a space.
@@ -158,7 +172,7 @@ mod tests {
     #[test]
     fn one_mount_of_each_filesystem() {
         let kinds = Patterns::of(&["proc", "sysfs", "tmpfs", "cgroup*", "overlay", "nfs*"]);
-        let mounts = parse_mountinfo(MOUNTINFO, &kinds, &Patterns::of(&["/snap/*"]));
+        let mounts = parse_mountinfo(MOUNTINFO, "/", &kinds, &Patterns::of(&["/snap/*"]));
         let seen: Vec<_> =
             mounts.iter().map(|m| (m.mountpoint.as_str(), m.device.as_str(), m.kind.as_str(), m.writable)).collect();
         assert_eq!(
@@ -172,8 +186,31 @@ mod tests {
     }
 
     #[test]
+    fn a_sandbox_makes_nothing_read_only() {
+        let mount = parse_mount("27 1 254:0 / / ro,relatime - ext4 /dev/vda rw", "/").unwrap();
+        assert!(mount.writable, "the mount is read-only for the agent alone");
+        let mount = parse_mount("27 1 254:0 / / rw,relatime - ext4 /dev/vda ro,errors=remount-ro", "/").unwrap();
+        assert!(!mount.writable, "the disk failed");
+    }
+
+    #[test]
+    fn in_a_container_mounts_lie_below_the_root_of_the_host() {
+        let text = "1 0 0:40 / / rw - overlay overlay rw\n\
+                    2 1 254:0 /etc/hosts /etc/hosts rw - ext4 /dev/vda rw\n\
+                    3 1 254:0 / /host ro - ext4 /dev/vda rw\n\
+                    4 3 254:1 / /host/data rw - xfs /dev/vdb rw\n\
+                    5 3 254:2 / /host/run/x rw - xfs /dev/vdc rw\n\
+                    6 1 254:3 / /hosting rw - xfs /dev/vdd rw\n";
+        for root in ["/host", "/host/"] {
+            let mounts = parse_mountinfo(text, root, &Patterns::of(&["overlay"]), &Patterns::of(&["/run/*"]));
+            let seen: Vec<_> = mounts.iter().map(|m| (m.mountpoint.as_str(), m.path.as_str())).collect();
+            assert_eq!(seen, [("/", "/host"), ("/data", "/host/data")]);
+        }
+    }
+
+    #[test]
     fn reserved_space_is_not_free() {
-        let mount = parse_mount("27 1 254:0 / / rw,relatime - ext4 /dev/vda rw").unwrap();
+        let mount = parse_mount("27 1 254:0 / / rw,relatime - ext4 /dev/vda rw", "/").unwrap();
         let space = Space { total: 1_000, free: 500, available: 450, inodes: 10, inodes_free: 4 };
         let mut payload = Payload::new(0, 0);
         record(&[(mount, space)], &mut payload);
@@ -210,7 +247,7 @@ mod tests {
     #[test]
     fn broken_lines_are_left_out() {
         for line in ["", "27 1 254:0 / /", "27 1 254:0 / / rw", "27 1 254:0 / / rw - ext4"] {
-            assert_eq!(parse_mount(line), None, "{line}");
+            assert_eq!(parse_mount(line, "/"), None, "{line}");
         }
     }
 }

@@ -102,10 +102,11 @@ fn read_all(config: &HostConfig, skip: &[String], at: &Mutex<Option<String>>) ->
     if config.receivers.contains(&HostReceiver::Filesystem) {
         match source.read("/proc/self/mountinfo") {
             Ok(text) => {
-                let mounts = parse_mountinfo(text, &config.filesystem_exclude_types, &config.filesystem_exclude_mounts);
+                let (kinds, mounts) = (&config.filesystem_exclude_types, &config.filesystem_exclude_mounts);
+                let mounts = parse_mountinfo(text, &config.root, kinds, mounts);
                 for mount in mounts.into_iter().filter(|mount| !skip.contains(&mount.mountpoint)) {
                     *at.lock() = Some(mount.mountpoint.clone());
-                    match space(&mount.mountpoint) {
+                    match space(&mount.path) {
                         Ok(space) if space.total > 0 => reading.filesystems.push((mount, space)),
                         // Pseudo filesystems that the configuration does not name.
                         Ok(_) => {}
