@@ -45,6 +45,14 @@ pub enum Error {
         /// What does not hold.
         reason: String,
     },
+    /// A merge would fill the disk.
+    #[error("merging needs {needed} bytes and {available} are free; make room and compact again")]
+    NoSpace {
+        /// What the merge may take.
+        needed: u64,
+        /// What is there.
+        available: u64,
+    },
     /// The WAL cannot be opened or does not take what maintenance writes.
     #[error("the WAL of the store")]
     Wal(#[from] sonde_disk::WalError),

@@ -1,0 +1,46 @@
+//! What is decided and not necessarily durable yet: batches by their numbers. And which spans can be stored at all.
+
+use sonde_model::TimestampMs;
+use sonde_model::span::ScopedSpan;
+
+use crate::codec::value::is_shallow;
+use crate::options::ms_to_ns;
+use crate::streams::Streams;
+use crate::{Options, RejectReason};
+
+/// All that is decided and not necessarily durable yet.
+#[derive(Debug, Default)]
+pub(crate) struct Judge {
+    pub(crate) streams: Streams,
+    /// The number of the next flush.
+    pub(crate) next_flush: u64,
+    /// The position of the next batch.
+    pub(crate) next_position: u64,
+    /// Batches that failed so far. A checkpoint that was written meanwhile must not count.
+    pub(crate) failures: u64,
+    pub(crate) closed: bool,
+}
+
+/// Why a span cannot be stored, if so.
+pub(crate) fn refusal(scoped: &ScopedSpan, now: TimestampMs, options: &Options) -> Option<RejectReason> {
+    let ScopedSpan { resource, scope, span } = scoped;
+    let ahead = ms_to_ns(now.saturating_add(options.max_ahead_ms));
+    let nested = || {
+        let events = span.events.iter().map(|e| &e.attributes);
+        let links = span.links.iter().map(|l| &l.attributes);
+        let mut all =
+            [&resource.attributes, &scope.attributes, &span.attributes].into_iter().chain(events).chain(links);
+        all.all(is_shallow)
+    };
+    if span.trace_id.is_zero() {
+        Some(RejectReason::InvalidTraceId)
+    } else if span.span_id.is_zero() {
+        Some(RejectReason::InvalidSpanId)
+    } else if span.start_ns < options.retained_from_ns(now) {
+        Some(RejectReason::TooOld)
+    } else if span.start_ns > ahead {
+        Some(RejectReason::TooFarAhead)
+    } else {
+        (!nested()).then_some(RejectReason::TooDeep)
+    }
+}

@@ -1,0 +1,82 @@
+//! What has to happen now and then: flush, retention, one merge, damaged blocks set aside.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use sonde_model::TimestampMs;
+
+use crate::block::Block;
+use crate::compact::Eagerness;
+use crate::db::{Maintenance, TraceDb};
+use crate::open::set_aside;
+use crate::{Error, retention};
+
+impl TraceDb {
+    /// What the owner calls every few seconds: flush when it is due, retention, one merge of small blocks, damaged
+    /// blocks set aside. A step that fails does not keep the others from being tried; the first error is given back.
+    pub fn maintain(&self, now: TimestampMs) -> Result<(), Error> {
+        let mut maintenance = self.maintenance.lock();
+        let maintenance = &mut *maintenance;
+        let flushed = if self.flush_is_due(maintenance, now) { self.flush_locked(maintenance, now) } else { Ok(()) };
+        let quarantined = self.quarantine(maintenance);
+        let retained = self.retain(maintenance, now);
+        let compacted = self.compact_once(maintenance, Eagerness::Thrifty, now).map(drop);
+        flushed.and(quarantined).and(retained).and(compacted)
+    }
+
+    /// Sets blocks aside in which a query or a merge met damage that is really on the disk.
+    fn quarantine(&self, maintenance: &mut Maintenance) -> Result<(), Error> {
+        let blocks = Arc::clone(&self.shared.data.read().blocks);
+        for block in blocks.iter().filter(|b| b.is_damaged()) {
+            match block.verify() {
+                Err(error @ Error::DamagedBlock { .. }) => {
+                    self.drop_blocks(maintenance, &[Arc::clone(block)])?;
+                    set_aside(self.fs.as_ref(), block.path(), &error);
+                    self.shared.stats.blocks_quarantined.fetch_add(1, Relaxed);
+                }
+                // The pages are good and what is in them is not: the writer was wrong. Nothing is gained by hiding it.
+                Ok(()) => tracing::error!(block = %block.path().display(), "a block is sound and cannot be read"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn retain(&self, maintenance: &mut Maintenance, now: TimestampMs) -> Result<(), Error> {
+        let (blocks, newest) = {
+            let data = self.shared.data.read();
+            (Arc::clone(&data.blocks), data.newest())
+        };
+        let facts: Vec<retention::Fact> = blocks.iter().map(|b| retention::Fact::of(b)).collect();
+        let plan = retention::plan(&facts, newest, self.wal.size_bytes(), now, &self.shared.options);
+        let stats = &self.shared.stats;
+        let was_paused = self.shared.retention_paused.swap(plan.paused, Relaxed);
+        if plan.paused && !was_paused {
+            stats.retention_pauses.fetch_add(1, Relaxed);
+            tracing::warn!(now, newest, "the clock is far ahead of the newest span: retention by age is paused");
+        }
+        let pick = |indices: &[usize]| indices.iter().map(|i| Arc::clone(&blocks[*i])).collect::<Vec<_>>();
+        let (expired, evicted) = (pick(&plan.expired), pick(&plan.evicted));
+        let gone: Vec<Arc<Block>> = expired.iter().chain(&evicted).map(Arc::clone).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        self.drop_blocks(maintenance, &gone)?;
+        self.remove_blocks(&gone);
+        stats.blocks_expired.fetch_add(expired.len() as u64, Relaxed);
+        stats.blocks_evicted.fetch_add(evicted.len() as u64, Relaxed);
+        Ok(())
+    }
+
+    /// Takes blocks out of the manifest and out of sight of queries. Their files stay.
+    fn drop_blocks(&self, maintenance: &mut Maintenance, gone: &[Arc<Block>]) -> Result<(), Error> {
+        let is_gone = |seq: u64| gone.iter().any(|b| b.meta().seq == seq);
+        let mut manifest = maintenance.manifest.clone();
+        manifest.blocks.retain(|seq| !is_gone(*seq));
+        self.write_manifest(maintenance, manifest, Vec::new())?;
+        let mut data = self.shared.data.write();
+        let kept = data.blocks.iter().filter(|b| !is_gone(b.meta().seq)).map(Arc::clone).collect();
+        data.blocks = Arc::new(kept);
+        Ok(())
+    }
+}

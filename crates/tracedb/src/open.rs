@@ -1,0 +1,281 @@
+//! Opening a store: manifest, blocks, then the WAL from the last flush on. Damage is set aside and reported.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use parking_lot::{Mutex, RwLock};
+use sonde_disk::{Fs, Position, Wal, WalOptions, read_all, write_atomic};
+use sonde_model::TimestampMs;
+
+use crate::block::{Block, PageCache};
+use crate::chunk::Chunk;
+use crate::codec::DecodeError;
+use crate::cut::Cut;
+use crate::data::Data;
+use crate::db::{Maintenance, TraceDb};
+use crate::judge::Judge;
+use crate::manifest::{self, Manifest};
+use crate::record::{self, Record};
+use crate::shared::Shared;
+use crate::streams::{StreamId, Streams};
+use crate::{Error, Options, Stats, layout};
+
+/// What opening a store found.
+#[derive(Debug, Default)]
+pub struct OpenReport {
+    /// What the WAL says about itself: records, the tail that was cut, damage.
+    pub wal: sonde_disk::OpenReport,
+    /// Blocks that were opened.
+    pub blocks: usize,
+    /// Blocks that were set aside because they are damaged: their spans are not in the answers.
+    pub quarantined: Vec<Quarantined>,
+    /// Why the manifest could not be read. All blocks that can be read were taken instead.
+    pub manifest_damage: Option<String>,
+    /// Spans that came back from the WAL.
+    pub spans: u64,
+    /// Records that pass their checksum and still cannot be read.
+    pub unreadable_records: u64,
+    /// Why the first of those cannot be read.
+    pub first_unreadable: Option<String>,
+}
+
+/// A block that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Where the file is now; where it was, if it is missing or could not be renamed.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl OpenReport {
+    /// Whether data was lost or set aside.
+    pub fn is_damaged(&self) -> bool {
+        !self.wal.damage.is_empty()
+            || !self.quarantined.is_empty()
+            || self.manifest_damage.is_some()
+            || self.unreadable_records > 0
+    }
+}
+
+impl TraceDb {
+    /// Opens the store in `dir`, which is made if it is not there. Damage is set aside and reported, never a reason
+    /// not to start.
+    pub fn open(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        options: Options,
+        now: TimestampMs,
+    ) -> Result<(Arc<TraceDb>, OpenReport), Error> {
+        let blocks_dir = layout::blocks(dir);
+        fs.create_dir_all(&blocks_dir).map_err(TraceDb::io("create", &blocks_dir))?;
+        let lock = fs.lock(&layout::lock(dir)).map_err(|source| match source.kind() {
+            std::io::ErrorKind::WouldBlock => Error::Locked { dir: dir.to_owned() },
+            _ => Error::Io { action: "lock", path: layout::lock(dir), source },
+        })?;
+        let mut report = OpenReport::default();
+        let stats = Stats::default();
+        let cache = Arc::new(PageCache::new(options.cache_bytes));
+        let listed = list_blocks(fs.as_ref(), dir)?;
+        let known = read_manifest(fs.as_ref(), dir, &mut report)?;
+        let mut manifest = match &known {
+            Some(manifest) => manifest.clone(),
+            None => Manifest { blocks: listed.iter().copied().collect(), ..Manifest::default() },
+        };
+        let next_seq = listed.iter().chain(&manifest.blocks).max().map_or(1, |seq| seq + 1);
+        if known.is_some() {
+            remove_leftovers(fs.as_ref(), dir, &listed, &manifest);
+        }
+        let blocks = open_blocks(fs.as_ref(), dir, &mut manifest, &cache, &mut report)?;
+        if known.as_ref() != Some(&manifest) {
+            let path = layout::manifest(dir);
+            write_atomic(fs.as_ref(), &path, &manifest.encode()).map_err(TraceDb::io("write", &path))?;
+        }
+        stats.blocks_quarantined.store(report.quarantined.len() as u64, Relaxed);
+        report.blocks = blocks.len();
+
+        let manifest_is_lost = report.manifest_damage.is_some();
+        let mut replay = Replay::new(&manifest, manifest_is_lost, &mut report);
+        let wal_options = WalOptions {
+            segment_bytes: options.wal_segment_bytes,
+            max_pending_bytes: options.wal_pending_bytes,
+            max_record_bytes: options.wal_record_bytes,
+            ..WalOptions::default()
+        };
+        let opened = Wal::open(Arc::clone(&fs), &layout::wal(dir), wal_options, &mut |at, bytes| {
+            replay.record(at, bytes);
+        });
+        let Replay { mut data, mut judge, cut, newest_flush, .. } = replay;
+        let (wal, wal_report) = opened?;
+        report.wal = wal_report;
+        report.spans = data.spans();
+
+        data.blocks = Arc::new(blocks);
+        judge.next_flush = newest_flush.max(manifest.flushed) + 1;
+        let head_bytes = AtomicUsize::new(data.bytes());
+        let shared = Arc::new(Shared {
+            judge: Mutex::new(judge),
+            data: RwLock::new(data),
+            cut: Mutex::new(cut),
+            head_bytes,
+            retention_paused: AtomicBool::new(false),
+            options,
+            stats,
+        });
+        let maintenance =
+            Mutex::new(Maintenance { manifest, next_seq, orphans: Vec::new(), last_flush: now, frozen_from: None });
+        let db = TraceDb { shared, wal, fs, dir: dir.to_owned(), cache, maintenance, _lock: lock };
+        Ok((Arc::new(db), report))
+    }
+}
+
+fn list_blocks(fs: &dyn Fs, dir: &Path) -> Result<BTreeSet<u64>, Error> {
+    let blocks_dir = layout::blocks(dir);
+    let entries = fs.list(&blocks_dir).map_err(TraceDb::io("list", &blocks_dir))?;
+    Ok(entries.iter().filter(|e| !e.is_dir).filter_map(|e| layout::block_seq(&e.name)).collect())
+}
+
+/// The manifest; an empty one for a new store, `None` for one that cannot be read.
+fn read_manifest(fs: &dyn Fs, dir: &Path, report: &mut OpenReport) -> Result<Option<Manifest>, Error> {
+    let path = layout::manifest(dir);
+    if !fs.exists(&path).map_err(TraceDb::io("look for", &path))? {
+        if fs.exists(&layout::wal(dir)).map_err(TraceDb::io("look for", &path))? {
+            report.manifest_damage = Some("the file is missing".to_owned());
+            return Ok(None);
+        }
+        // Written before the WAL is made, so that only a lost manifest is ever missing.
+        write_atomic(fs, &path, &Manifest::default().encode()).map_err(TraceDb::io("write", &path))?;
+        return Ok(Some(Manifest::default()));
+    }
+    let decoded = match read_all(fs, &path, manifest::MAX_BYTES) {
+        Ok(bytes) => Manifest::decode(&bytes).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match decoded {
+        Ok(manifest) => Ok(Some(manifest)),
+        Err(reason) => {
+            tracing::error!(path = %path.display(), reason, "the manifest is damaged; all readable blocks are taken");
+            report.manifest_damage = Some(reason);
+            Ok(None)
+        }
+    }
+}
+
+/// Removes the files of flushes and merges that did not get as far as the manifest, and of blocks that were dropped.
+fn remove_leftovers(fs: &dyn Fs, dir: &Path, listed: &BTreeSet<u64>, manifest: &Manifest) {
+    for seq in listed.iter().filter(|seq| manifest.blocks.binary_search(seq).is_err()) {
+        let path = layout::block(dir, *seq);
+        if let Err(error) = fs.remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "a left-over block could not be removed");
+        }
+    }
+}
+
+/// Opens the blocks of the manifest, in the order of their numbers. Damaged ones leave the manifest.
+fn open_blocks(
+    fs: &dyn Fs,
+    dir: &Path,
+    manifest: &mut Manifest,
+    cache: &Arc<PageCache>,
+    report: &mut OpenReport,
+) -> Result<Vec<Arc<Block>>, Error> {
+    let mut blocks = Vec::new();
+    let mut kept = Vec::new();
+    for seq in std::mem::take(&mut manifest.blocks) {
+        let path = layout::block(dir, seq);
+        match Block::open(fs, &path, Arc::clone(cache)) {
+            Ok(block) => {
+                kept.push(seq);
+                blocks.push(Arc::new(block));
+            }
+            Err(error) => report.quarantined.push(set_aside(fs, &path, &error)),
+        }
+    }
+    manifest.blocks = kept;
+    Ok(blocks)
+}
+
+/// Renames a damaged block, so that it is kept for a look and never opened again.
+pub(crate) fn set_aside(fs: &dyn Fs, path: &Path, error: &Error) -> Quarantined {
+    let reason = match error {
+        Error::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
+    };
+    let aside = layout::damaged(path);
+    tracing::error!(block = %path.display(), reason, "a block is damaged and was set aside");
+    match fs.rename(path, &aside) {
+        Ok(()) => Quarantined { path: aside, reason },
+        Err(_) => Quarantined { path: path.to_owned(), reason },
+    }
+}
+
+/// What comes back from the WAL.
+struct Replay<'r> {
+    data: Data,
+    judge: Judge,
+    cut: Cut,
+    flushed: u64,
+    /// Batches before this position are in blocks.
+    in_blocks: u64,
+    newest_flush: u64,
+    /// What came with a checkpoint whose end has not been read.
+    cursors: Vec<(StreamId, sonde_model::Cursor)>,
+    /// Without a manifest a checkpoint counts if the WAL begins with it: the WAL is only cut after a flush.
+    trusts_first_checkpoint: bool,
+    report: &'r mut OpenReport,
+}
+
+impl<'r> Replay<'r> {
+    fn new(manifest: &Manifest, trusts_first_checkpoint: bool, report: &'r mut OpenReport) -> Self {
+        Replay {
+            data: Data::default(),
+            judge: Judge { next_position: manifest.position.max(1), ..Judge::default() },
+            cut: Cut::default(),
+            flushed: manifest.flushed,
+            in_blocks: manifest.position,
+            newest_flush: 0,
+            cursors: Vec::new(),
+            trusts_first_checkpoint,
+            report,
+        }
+    }
+
+    fn record(&mut self, at: Position, bytes: &[u8]) {
+        if let Err(error) = self.read(at, bytes) {
+            self.report.unreadable_records += 1;
+            self.report.first_unreadable.get_or_insert_with(|| error.to_string());
+        }
+    }
+
+    fn read(&mut self, at: Position, bytes: &[u8]) -> Result<(), DecodeError> {
+        match record::read(bytes)? {
+            Record::Batch { position, cursor, body } => {
+                self.trusts_first_checkpoint = false;
+                self.judge.next_position = self.judge.next_position.max(position.saturating_add(1));
+                self.cut.saw(at, position);
+                if let Some((id, checksum)) = cursor {
+                    self.judge.streams.record(id, checksum);
+                }
+                if position >= self.in_blocks {
+                    self.data.active.push(Arc::new(Chunk::parse(body)?));
+                }
+            }
+            Record::Cursors(cursors) => self.cursors.extend(cursors),
+            Record::Checkpoint { flush, position } => {
+                let counts = flush <= self.flushed || self.trusts_first_checkpoint;
+                let cursors = std::mem::take(&mut self.cursors);
+                if counts {
+                    // All that came before is in blocks, and what is remembered of it came with the checkpoint.
+                    self.data = Data::default();
+                    self.judge.streams = Streams::default();
+                    cursors.into_iter().for_each(|(stream, cursor)| self.judge.streams.restore(stream, cursor));
+                }
+                self.judge.next_position = self.judge.next_position.max(position);
+                self.newest_flush = self.newest_flush.max(flush);
+            }
+        }
+        Ok(())
+    }
+}

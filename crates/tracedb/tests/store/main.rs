@@ -1,0 +1,4 @@
+//! The span store as its owner sees it.
+
+mod basics;
+mod support;
