@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub use clock::{Stopwatch, now_ms};
 pub use http::{Reply, encode, get, post, post_form, request};
 pub use otlp::{Point, metrics_request};
-pub use peers::{Tool, not_run, python, tool};
+pub use peers::{Tool, kubernetes_validate, not_run, python, tool};
 pub use process::{Server, Spawn, free_port, sonde_binary};
 pub use sonde::{Sonde, vector};
 pub use wait::{eventually, wait_for};

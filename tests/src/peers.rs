@@ -29,6 +29,12 @@ pub fn python(test: &str) -> Option<PathBuf> {
     found(python.join("complete"), test, "Python's opentelemetry-sdk").map(|_| python.join("bin/python"))
 }
 
+/// The validator of Kubernetes manifests with the published schemas in it.
+pub fn kubernetes_validate(test: &str) -> Option<PathBuf> {
+    let venv = tools_dir().join("kubernetes");
+    found(venv.join("complete"), test, "PyPI's kubernetes-validate").map(|_| venv.join("bin/kubernetes-validate"))
+}
+
 /// Records that `test` did not run and why. Where everything is required it is a failure.
 pub fn not_run(test: &str, why: &str) {
     let required = std::env::var("SONDE_CONFORMANCE_REQUIRED").is_ok_and(|v| v == "1");

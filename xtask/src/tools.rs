@@ -17,6 +17,9 @@ const DEBIAN_PACKAGES: [&str; 1] = ["prometheus"];
 const PYTHON_PACKAGES: [&str; 3] =
     ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-grpc", "opentelemetry-exporter-otlp-proto-http"];
 
+/// The published JSON schemas of Kubernetes and what validates against them.
+const KUBERNETES_PACKAGES: [&str; 1] = ["kubernetes-validate"];
+
 /// Where the tools lie; tests find it through `SONDE_TOOLS`.
 pub(crate) fn dir() -> PathBuf {
     command::target_dir().join("tools")
@@ -30,8 +33,13 @@ pub(crate) fn install() -> Vec<String> {
             missing.push(format!("Debian's {package}: {error:#}"));
         }
     }
-    if let Err(error) = python_sdk() {
-        missing.push(format!("Python's opentelemetry-sdk: {error:#}"));
+    for (folder, what, packages) in [
+        ("python", "Python's opentelemetry-sdk", &PYTHON_PACKAGES[..]),
+        ("kubernetes", "PyPI's kubernetes-validate", &KUBERNETES_PACKAGES),
+    ] {
+        if let Err(error) = python_packages(folder, what, packages) {
+            missing.push(format!("{what}: {error:#}"));
+        }
     }
     missing
 }
@@ -74,8 +82,8 @@ fn find_archive(package: &str, dir: &Path) -> Result<PathBuf> {
     bail!("apt-get left no archive")
 }
 
-fn python_sdk() -> Result<()> {
-    let venv = dir().join("python");
+fn python_packages(folder: &str, what: &str, packages: &[&str]) -> Result<()> {
+    let venv = dir().join(folder);
     if venv.join("complete").is_file() {
         return Ok(());
     }
@@ -86,9 +94,9 @@ fn python_sdk() -> Result<()> {
     command::run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&venv))
         .context("no virtual environment (Debian: apt-get install python3-venv)")?;
     let pip = venv.join("bin/pip");
-    command::run_quietly(Command::new(pip).args(["install", "--quiet"]).args(PYTHON_PACKAGES))?;
+    command::run_quietly(Command::new(pip).args(["install", "--quiet"]).args(packages))?;
     // Written last: a half-finished environment is made again.
     std::fs::write(venv.join("complete"), "")?;
-    println!("installed Python's opentelemetry-sdk");
+    println!("installed {what}");
     Ok(())
 }
