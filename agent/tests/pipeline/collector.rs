@@ -165,7 +165,9 @@ impl Consumer for State {
         seen.points += export.items;
         seen.stored.push((id, request));
         match answer {
-            Answer::TakeAndFail => Err(Refused::Unavailable("the answer was lost".into())),
+            Answer::TakeAndFail => {
+                Err(Refused::Busy { retry_after: Duration::from_millis(20), reason: "the answer was lost".into() })
+            }
             _ => Ok(Accepted::default()),
         }
     }

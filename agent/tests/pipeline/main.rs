@@ -21,7 +21,7 @@ use sonde_otlp::exporter::{ExportError, Exporter, ExporterOptions};
 use sonde_proto::otlp::common::InstrumentationScope;
 use sonde_proto::otlp::resource::Resource;
 use sonde_runtime::config::{ByteSize, Duration as ConfigDuration};
-use sonde_runtime::{Clock, StagesError};
+use sonde_runtime::{Clock, Reload, StagesError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +38,10 @@ struct Agent {
 
 impl Agent {
     async fn start(config: Config) -> Self {
-        let app = App::build(config, Clock::system()).await.unwrap();
+        Self::run(App::build(config, Clock::system()).await.unwrap())
+    }
+
+    fn run(app: App) -> Self {
         let queue = Arc::clone(app.queue());
         let otlp = app.otlp_grpc_addr().map(|address| format!("http://{address}")).unwrap_or_default();
         let stop = CancellationToken::new();
@@ -138,8 +141,10 @@ async fn retries_and_lost_answers_neither_lose_nor_double() {
         let mut random = fastrand::Rng::with_seed(seed);
         let dir = tempfile::tempdir().unwrap();
         let collector = Collector::start(State::default(), "127.0.0.1:0").await;
-        let answers = [Answer::Take, Answer::TakeAndFail, Answer::Busy, Answer::Unavailable];
-        collector.state.script((0..24).map(|_| answers[random.usize(..answers.len())]));
+        let answers = [Answer::Take, Answer::TakeAndFail, Answer::Busy];
+        collector.state.script((0..60).map(|_| answers[random.usize(..answers.len())]));
+        // The receiver asks for seconds of patience then: once is enough.
+        collector.state.script([Answer::Unavailable]);
         let agent = Agent::start(quiet(dir.path(), &collector.endpoint())).await;
         let client = agent.client();
         for n in 1..=40 {
@@ -293,21 +298,24 @@ async fn two_agents_do_not_share_a_folder_nor_an_address() {
 }
 
 #[tokio::test]
-async fn a_page_is_scraped_until_it_goes_away_and_a_reload_follows() {
+async fn a_page_is_scraped_until_it_goes_away() {
     // As a binary does.
     drop(rustls::crypto::ring::default_provider().install_default());
     let dir = tempfile::tempdir().unwrap();
     let collector = Collector::start(State::default(), "127.0.0.1:0").await;
     let target = target::Target::start().await;
     target.serve(200, "# TYPE jobs counter\njobs_total 3\n# TYPE old counter\nold 1\n");
-    let mut config = quiet(dir.path(), &collector.endpoint());
-    let text = format!(
+    let scrape = format!(
         "scrape: [{{job: node, urls: ['http://{}/metrics'], interval: 100ms, timeout: 100ms, labels: {{team: a}}}}]",
         target.address
     );
-    let file: Config = sonde_runtime::load(&text, "test").unwrap();
-    config.scrape = file.scrape;
-    let agent = Agent::start(config).await;
+    let path = dir.path().join("agent.yml");
+    std::fs::write(&path, &scrape).unwrap();
+    let mut config = quiet(dir.path(), &collector.endpoint());
+    config.scrape = Config::load(&path).unwrap().scrape;
+    let reload = Reload::new();
+    let app = App::build(config, Clock::system()).await.unwrap().with_reload(path.clone(), reload.subscribe());
+    let agent = Agent::run(app);
     let rows = || collector.state.rows();
     let row = |name: &str, value: &str| format!("{name}{{instance={},job=node,team=a}} {value}", target.address);
     for expected in [row("jobs_total", "3"), row("old", "1"), row("up", "1"), row("scrape_samples_scraped", "2")] {
@@ -321,6 +329,16 @@ async fn a_page_is_scraped_until_it_goes_away_and_a_reload_follows() {
         eventually("a target that is down", || rows().iter().filter(|r| **r == row("up", "0")).count() > before).await;
     }
     assert!(rows().contains(&row("jobs_total", "stale")));
+
+    // A file that is no good changes nothing; one without the target ends its series.
+    target.serve(200, "jobs_total 5\n");
+    std::fs::write(&path, "scrap: []\n").unwrap();
+    reload.request();
+    eventually("the page again", || rows().contains(&row("jobs_total", "5"))).await;
+    assert!(!rows().contains(&row("up", "stale")));
+    std::fs::write(&path, "scrape: []\n").unwrap();
+    reload.request();
+    eventually("the end of the target", || rows().contains(&row("up", "stale"))).await;
     agent.stop().await;
     collector.stop().await;
 }

@@ -20,7 +20,7 @@ pub struct CpuStat {
     pub cpus: Vec<(u32, Ticks)>,
 }
 
-/// Ticks in the order of `MODES`.
+/// Ticks by mode, in the order of the semantic conventions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ticks([u64; MODES.len()]);
 
