@@ -54,6 +54,7 @@ pub(crate) fn lex(text: &str) -> Result<Vec<Spot>, ParseError> {
         let (token, length) = match c {
             '"' | '`' => string(rest).map_err(error)?,
             '0'..='9' => number(rest).map_err(error)?,
+            '.' if rest[1..].starts_with(|c: char| c.is_ascii_digit()) => number(rest).map_err(error)?,
             '^' => (Token::Symbol("^"), 1),
             '.' => attribute(rest, 1, false, Scope::Any).map_err(error)?,
             c if c.is_alphabetic() || c == '_' => word(rest).map_err(error)?,
