@@ -14,6 +14,8 @@ Examples:
   sonde query 'system_cpu_load_average_1m'   ask
   sonde query --range 1h 'rate(system_network_io_bytes_total[5m])'
                                              ask for the last hour, drawn in the terminal
+  sonde trace 4bf92f3577b34da6a3ce929d0e0e4736
+                                             one trace as a waterfall
   sonde check rules alert-rules/*.yml        look for mistakes in rule files
 
 Exit codes: 0 it worked, 1 it did not and stderr says why, 2 the command line was not understood.";
@@ -30,12 +32,14 @@ pub(crate) struct Sonde {
 pub(crate) enum Command {
     /// Start everything for this host: collector and agent in one process.
     Up(UpArgs),
-    /// Run the server: takes metrics, stores them, answers queries, evaluates rules, notifies.
+    /// Run the server: takes metrics and spans, stores them, answers queries, evaluates rules, notifies.
     Collector(CollectorArgs),
     /// Run the daemon of a host: measures it, takes OTLP, scrapes, ships to a collector.
     Agent(AgentArgs),
     /// Ask a collector a PromQL question and show the answer.
     Query(QueryArgs),
+    /// Show one trace: who called whom, when, and how long it took.
+    Trace(TraceArgs),
     /// Look for mistakes in configuration and rule files, without starting anything.
     Check(CheckArgs),
 }
@@ -83,7 +87,7 @@ Examples:
 
 SIGHUP or POST /-/reload reads the configuration and the rule files again. SIGTERM and Ctrl-C stop in order.";
 
-/// Run the server: takes metrics, stores them, answers queries, evaluates rules, notifies.
+/// Run the server: takes metrics and spans, stores them, answers queries, evaluates rules, notifies.
 #[derive(Args, Debug)]
 #[command(after_help = COLLECTOR_EXAMPLES)]
 pub(crate) struct CollectorArgs {
@@ -184,6 +188,36 @@ pub(crate) enum Output {
     Json,
     /// One line a sample, labels in columns.
     Csv,
+}
+
+const TRACE_EXAMPLES: &str = "\
+Examples:
+  sonde trace 4bf92f3577b34da6a3ce929d0e0e4736
+      A line a span: service, name, when it ran, how long; ! marks errors.
+  sonde trace --attributes 4bf92f3577b34da6a3ce929d0e0e4736
+      With the attributes and the events of each span.
+  sonde trace --url http://tempo.example.org:3200 4bf92f3577b34da6a3ce929d0e0e4736
+      Any server that speaks Tempo's HTTP API can be asked.";
+
+/// Show one trace: who called whom, when, and how long it took.
+#[derive(Args, Debug)]
+#[command(after_help = TRACE_EXAMPLES)]
+pub(crate) struct TraceArgs {
+    /// The trace id, in hexadecimal digits.
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    /// List the attributes and the events of each span.
+    #[arg(short, long)]
+    pub(crate) attributes: bool,
+
+    /// Where the collector is.
+    #[arg(long, value_name = "URL", env = "SONDE_URL", default_value = DEFAULT_URL)]
+    pub(crate) url: String,
+
+    /// How long the answer may take.
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub(crate) timeout: String,
 }
 
 const CHECK_EXAMPLES: &str = "\

@@ -7,6 +7,7 @@ mod collector;
 mod problem;
 mod process;
 mod query;
+mod trace;
 mod up;
 
 use std::io::Write;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Command::Collector(args) => collector::run(args),
         Command::Agent(args) => agent::run(&args),
         Command::Query(args) => query::run(&args),
+        Command::Trace(args) => trace::run(&args),
         Command::Check(args) => check::run(&args),
     };
     match outcome {

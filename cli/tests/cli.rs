@@ -29,6 +29,7 @@ fn help_teaches() {
         &["collector", "--help"],
         &["agent", "--help"],
         &["query", "--help"],
+        &["trace", "--help"],
         &["check", "--help"],
         &["check", "rules", "--help"],
         &["check", "config", "--help"],

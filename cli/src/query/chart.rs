@@ -16,7 +16,7 @@ const WIDTHS: std::ops::RangeInclusive<usize> = 40..=200;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// The width of the terminal as the shell tells it.
-pub(super) fn terminal_width() -> usize {
+pub(crate) fn terminal_width() -> usize {
     let told = std::env::var("COLUMNS").ok().and_then(|text| text.parse::<usize>().ok());
     told.unwrap_or(100).clamp(*WIDTHS.start(), *WIDTHS.end())
 }

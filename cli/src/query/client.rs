@@ -111,7 +111,8 @@ async fn send(client: &reqwest::Client, address: &str, form: &str) -> Result<(u1
     Ok((status, body))
 }
 
-fn unreachable_server(url: &str, error: &reqwest::Error) -> Problem {
+/// Says that there was no answer, and why.
+pub(crate) fn unreachable_server(url: &str, error: &reqwest::Error) -> Problem {
     if error.is_timeout() {
         return Problem::new(format!("{url} did not answer in time"))
             .hint("Ask for less, or wait longer: --timeout 2m");

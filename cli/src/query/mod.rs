@@ -9,6 +9,10 @@ mod time;
 
 use sonde_runtime::Clock;
 
+pub(crate) use chart::terminal_width;
+pub(crate) use client::unreachable_server;
+pub(crate) use time::duration;
+
 use crate::args::{Output, QueryArgs};
 use crate::print;
 use crate::problem::Problem;
@@ -35,7 +39,7 @@ pub(crate) fn run(args: &QueryArgs) -> Result<(), Problem> {
     let answer = Answer::read(&reply.data)?;
     print(&match output {
         Output::Csv => csv::draw(&answer),
-        Output::Chart => chart::draw(&answer, &request, chart::terminal_width()),
+        Output::Chart => chart::draw(&answer, &request, terminal_width()),
         Output::Table | Output::Json => table::draw(&answer),
     })
 }

@@ -17,7 +17,7 @@ pub(super) fn duration_ms(flag: &str, text: &str) -> Result<i64, Problem> {
     }
 }
 
-pub(super) fn duration(flag: &str, text: &str) -> Result<Duration, Problem> {
+pub(crate) fn duration(flag: &str, text: &str) -> Result<Duration, Problem> {
     duration_ms(flag, text).map(|ms| Duration::from_millis(ms.unsigned_abs()))
 }
 
