@@ -1,9 +1,9 @@
-//! The HTTP API of the main port: the page, Prometheus's API, remote write, OTLP, probes, admin.
+//! The HTTP API of the main port: the page, Prometheus's API, Tempo's, remote write, OTLP, probes, admin.
 
 mod admin;
 pub(crate) mod answer;
 mod exposition;
-mod form;
+pub(crate) mod form;
 pub(crate) mod json;
 mod page;
 mod probes;
@@ -60,6 +60,7 @@ fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
         .nest("/api/v1", prometheus::routes().layer(cors(&server.config.load().api.cors_origin)))
         .route("/", get(page::page))
         .route("/metrics", get(exposition::metrics))
+        .merge(crate::tempo::routes())
         .layer(compression());
     let mut router = Router::new()
         .merge(readable)
@@ -105,6 +106,11 @@ fn is_grpc(request: &Request) -> bool {
 /// An unknown path: what there is instead.
 async fn not_found(request: Request) -> Response {
     let path = request.uri().path();
+    if path.starts_with("/api/") && !path.starts_with("/api/v1") {
+        // The words of Tempo, whose API lies beside Prometheus's.
+        let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+        return (StatusCode::NOT_FOUND, headers, "404 page not found\n").into_response();
+    }
     if path.starts_with("/api/") {
         let text = format!("there is no {path}; docs/api.md lists what is served under /api/v1");
         return answer::ApiError::new(answer::ErrorKind::NotFound, text).into_response();
@@ -114,7 +120,8 @@ async fn not_found(request: Request) -> Response {
          /                      the state of this collector, and a query box\n\
          /api/v1/...            Prometheus's HTTP API: query, query_range, labels, series, rules, alerts, ...\n\
          /api/v1/write          Prometheus remote write 1.0\n\
-         /v1/metrics            OTLP over HTTP\n\
+         /api/search, ...       Tempo's HTTP API: search, traces/ID, v2/traces/ID, tags\n\
+         /v1/metrics, /v1/traces  OTLP over HTTP\n\
          /metrics               metrics of this collector\n\
          /-/healthy, /-/ready   probes\n"
     );

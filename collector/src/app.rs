@@ -1,6 +1,7 @@
 //! The collector as a program: built from a proven configuration, run until it is told to stop.
 
 mod listen;
+mod spans;
 mod store;
 
 use std::net::{SocketAddr, TcpListener};
@@ -118,6 +119,7 @@ impl App {
         }
         serve_on(&api_stage, "http", self.main, api::main_router(&server, &limits));
         reload_on_request(&pipelines, &server, &self.reload);
+        spans::spawn(&server, Arc::clone(&self.fs), &storage);
         store::spawn(store::Start { server, fs: self.fs, rule_files: self.rule_files, storage, pipelines });
         stages.run(shutdown).await
     }

@@ -4,6 +4,7 @@
 //! says so. An unknown key is an error.
 
 mod notify;
+mod traces;
 
 use std::path::Path;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sonde_runtime::config::{ByteSize, Duration};
 
 pub use notify::{NotifyConfig, WebhookConfig};
+pub use traces::TracesConfig;
 
 use crate::rules::BUILTIN;
 
@@ -20,6 +22,8 @@ use crate::rules::BUILTIN;
 pub struct Config {
     /// The metrics store.
     pub storage: StorageConfig,
+    /// The span store.
+    pub traces: TracesConfig,
     /// What is taken from outside, and how much of it.
     pub ingest: IngestConfig,
     /// How OTLP metrics become series.
@@ -239,6 +243,8 @@ impl Config {
         let positive = [
             ("storage.retention", self.storage.retention.0.as_millis() as u64),
             ("storage.max_series", self.storage.max_series),
+            ("traces.retention", self.traces.retention.0.as_millis() as u64),
+            ("traces.max_trace_spans", self.traces.max_trace_spans as u64),
             ("ingest.max_body", self.ingest.max_body.0),
             ("ingest.max_decoded_body", self.ingest.max_decoded_body.0),
             ("ingest.max_samples", self.ingest.max_samples as u64),
@@ -282,6 +288,7 @@ impl Config {
             }
         };
         compare("storage", self.storage == new.storage);
+        compare("traces", self.traces == new.traces);
         compare("ingest.memo_series", self.ingest.memo_series == new.ingest.memo_series);
         compare("ingest.max_inflight", self.ingest.max_inflight == new.ingest.max_inflight);
         let limits = |c: &Config| (c.ingest.max_body, c.ingest.max_decoded_body, c.ingest.max_samples);

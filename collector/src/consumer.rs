@@ -7,7 +7,7 @@ use std::time::Duration;
 use sonde_model::Signal;
 use sonde_otlp::{Accepted, Consumer, Export, Refused};
 
-use crate::ingest::{ConsumeError, Ingest, IngestError};
+use crate::ingest::{ConsumeError, Ingest, IngestError, OtlpResults, SpanIngest};
 use crate::server::Server;
 
 /// When a sender that was told to wait should come again.
@@ -30,48 +30,74 @@ impl OtlpConsumer {
 
 impl Consumer for OtlpConsumer {
     async fn consume(&self, export: Export) -> Result<Accepted, Refused> {
-        match export.signal {
-            Signal::Metrics => {}
-            Signal::Traces => {
-                return Err(Refused::Unsupported("spans are not stored yet: this collector takes metrics only".into()));
+        let opening = || Refused::Busy { retry_after: RETRY_AFTER, reason: "the store is being opened".into() };
+        // Memory and agents are the business of one road, whatever the signal.
+        let core = self.0.core().ok_or_else(opening)?;
+        let spans = match export.signal {
+            Signal::Metrics => None,
+            Signal::Traces => Some(&self.0.spans().ok_or_else(opening)?.ingest),
+        };
+        let bytes = export.body.len().saturating_mul(DECODED_FACTOR);
+        let result = match (core.ingest.budget().reserve(bytes), spans) {
+            (None, _) => {
+                let reason = "too many bytes of requests are being worked on (ingest.max_inflight)";
+                Err(IngestError::Busy(reason.into()).into())
             }
+            (Some(_memory), None) => store(&core.ingest, export).await,
+            (Some(_memory), Some(spans)) => {
+                if let Some(batch) = export.batch {
+                    core.ingest.agents().saw(batch, self.0.clock.now_ms());
+                }
+                store_spans(spans, export).await
+            }
+        };
+        match spans {
+            None => count(core.ingest.stats().otlp_results(), &result),
+            Some(spans) => count(spans.stats().results(), &result),
         }
-        let Some(core) = self.0.core() else {
-            return Err(Refused::Busy { retry_after: RETRY_AFTER, reason: "the store is being opened".into() });
-        };
-        let Some(_memory) = core.ingest.budget().reserve(export.body.len().saturating_mul(DECODED_FACTOR)) else {
-            core.ingest.stats().otlp_busy.fetch_add(1, Relaxed);
-            let reason = "too many bytes of requests are being worked on (ingest.max_inflight)";
-            return Err(Refused::Busy { retry_after: RETRY_AFTER, reason: reason.into() });
-        };
-        let result = store(&core.ingest, export).await;
-        count(&core.ingest, &result);
         result.map(|(accepted, _)| accepted).map_err(refused)
     }
 }
 
 /// Stores a batch and waits until it is durable; says whether it was there already.
 async fn store(ingest: &Arc<Ingest>, export: Export) -> Result<(Accepted, bool), ConsumeError> {
-    let consumed = if export.body.len() <= INLINE_BYTES {
-        ingest.consume(&export)?
-    } else {
-        let ingest = Arc::clone(ingest);
-        let work = tokio::task::spawn_blocking(move || ingest.consume(&export));
-        work.await.map_err(|_| IngestError::Unavailable("decoding failed unexpectedly".into()))??
-    };
+    let small = export.body.len() <= INLINE_BYTES;
+    let ingest = Arc::clone(ingest);
+    let consumed = decoded(small, move || ingest.consume(&export)).await?;
     consumed.pending.durable().await?;
     Ok((consumed.accepted, consumed.duplicate))
 }
 
-fn count(ingest: &Ingest, result: &Result<(Accepted, bool), ConsumeError>) {
-    let stats = ingest.stats();
+/// The same for spans.
+async fn store_spans(ingest: &Arc<SpanIngest>, export: Export) -> Result<(Accepted, bool), ConsumeError> {
+    let small = export.body.len() <= INLINE_BYTES;
+    let ingest = Arc::clone(ingest);
+    let mut consumed = decoded(small, move || ingest.consume(&export)).await?;
+    consumed.durable().await?;
+    Ok((consumed.accepted, consumed.duplicate))
+}
+
+/// Decodes here where it is little, and on another thread where it is much.
+async fn decoded<T: Send + 'static>(
+    small: bool,
+    work: impl FnOnce() -> Result<T, ConsumeError> + Send + 'static,
+) -> Result<T, ConsumeError> {
+    if small {
+        return work();
+    }
+    let decoding = tokio::task::spawn_blocking(work);
+    decoding.await.map_err(|_| IngestError::Unavailable("decoding failed unexpectedly".into()))?
+}
+
+/// Counts what became of a request.
+fn count(results: OtlpResults<'_>, result: &Result<(Accepted, bool), ConsumeError>) {
     let counter = match result {
-        Ok((_, false)) => &stats.otlp_batches,
-        Ok((_, true)) => &stats.otlp_duplicate_batches,
-        Err(ConsumeError::Invalid(_) | ConsumeError::Store(IngestError::TooLarge(_))) => &stats.otlp_invalid,
-        Err(ConsumeError::Store(IngestError::Busy(_))) => &stats.otlp_busy,
-        Err(ConsumeError::Store(IngestError::Conflict(_))) => &stats.otlp_conflicts,
-        Err(ConsumeError::Store(IngestError::Unavailable(_))) => &stats.otlp_failed,
+        Ok((_, false)) => results.stored,
+        Ok((_, true)) => results.duplicate,
+        Err(ConsumeError::Invalid(_) | ConsumeError::Store(IngestError::TooLarge(_))) => results.invalid,
+        Err(ConsumeError::Store(IngestError::Busy(_))) => results.busy,
+        Err(ConsumeError::Store(IngestError::Conflict(_))) => results.conflict,
+        Err(ConsumeError::Store(IngestError::Unavailable(_))) => results.failed,
     };
     counter.fetch_add(1, Relaxed);
 }

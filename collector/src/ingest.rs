@@ -13,6 +13,7 @@ mod metrics;
 mod refusals;
 mod remote_write;
 mod stats;
+mod traces;
 
 use std::sync::Arc;
 
@@ -26,7 +27,8 @@ pub(crate) use budget::{Budget, Reservation};
 pub(crate) use labels::LabelProblem;
 pub(crate) use metrics::ConsumeError;
 pub(crate) use remote_write::{WriteError, Written};
-pub(crate) use stats::IngestStats;
+pub(crate) use stats::{IngestStats, OtlpResults};
+pub(crate) use traces::{SpanIngest, SpanStats};
 
 use crate::config::Config;
 use label_hash::{Domain, LabelHasher};

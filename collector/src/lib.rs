@@ -16,6 +16,7 @@ pub mod rules;
 mod server;
 mod settings;
 mod telemetry;
+mod tempo;
 mod watch;
 
 pub use app::{Addresses, App, StartError};

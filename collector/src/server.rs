@@ -5,12 +5,13 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use sonde_model::TimestampMs;
 use sonde_runtime::{Clock, Health, Registry};
+use sonde_tracedb::TraceDb;
 use sonde_tsdb::Db;
 
 use crate::api::ApiStats;
 use crate::config::{Config, ConfigError};
 use crate::flags::Flags;
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, SpanIngest};
 use crate::notify::Notifier;
 use crate::query::{QueryPool, StoreSource};
 use crate::rule_store::StoreForRules;
@@ -35,6 +36,7 @@ pub(crate) struct Server {
     pub(crate) started: TimestampMs,
     pub(crate) reloads: Reloads,
     core: OnceLock<Core>,
+    spans: OnceLock<Spans>,
 }
 
 /// What is there once the store is open.
@@ -46,6 +48,15 @@ pub(crate) struct Core {
     pub(crate) ingest: Arc<Ingest>,
     /// The rule groups.
     pub(crate) rules: Rules,
+}
+
+/// What is there once the span store is open.
+#[derive(Debug)]
+pub(crate) struct Spans {
+    /// The span store.
+    pub(crate) db: Arc<TraceDb>,
+    /// The road into it.
+    pub(crate) ingest: Arc<SpanIngest>,
 }
 
 /// The last reload of the configuration.
@@ -66,6 +77,7 @@ impl Server {
     pub(crate) fn new(config: Config, flags: Flags, clock: Clock, notifier: Notifier) -> Self {
         let health = Health::new();
         health.not_ready("store", "the store is being opened");
+        health.not_ready("spans", "the span store is being opened");
         let started = clock.now_ms();
         Server {
             queries: QueryPool::new(clock.clone(), config.query.concurrency, config.query.queue),
@@ -80,6 +92,7 @@ impl Server {
             started,
             reloads: Reloads(parking_lot::Mutex::new(Reloaded { succeeded_at: started, failed: false })),
             core: OnceLock::new(),
+            spans: OnceLock::new(),
             clock,
         }
     }
@@ -98,6 +111,18 @@ impl Server {
     /// The store and the road into it; `None` while the store is being opened.
     pub(crate) fn core(&self) -> Option<&Core> {
         self.core.get()
+    }
+
+    /// Takes the open span store: from now on spans are taken and searched.
+    pub(crate) fn set_spans(&self, db: Arc<TraceDb>) {
+        let ingest = Arc::new(SpanIngest::new(Arc::clone(&db), self.clock.clone()));
+        self.spans.get_or_init(|| Spans { db, ingest });
+        self.health.ready("spans");
+    }
+
+    /// The span store and the road into it; `None` while it is being opened.
+    pub(crate) fn spans(&self) -> Option<&Spans> {
+        self.spans.get()
     }
 
     /// The store as queries read it; `None` while it is being opened.

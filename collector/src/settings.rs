@@ -24,6 +24,19 @@ pub(crate) fn store_options(config: &Config) -> sonde_tsdb::Options {
     }
 }
 
+/// The options of the span store.
+pub(crate) fn span_options(config: &Config) -> sonde_tracedb::Options {
+    let traces = &config.traces;
+    let ms = |d: sonde_runtime::config::Duration| i64::try_from(d.0.as_millis()).unwrap_or(i64::MAX);
+    sonde_tracedb::Options {
+        retention_ms: ms(traces.retention),
+        retention_bytes: Some(traces.retention_size.0).filter(|bytes| *bytes > 0),
+        max_ahead_ms: ms(traces.max_ahead),
+        max_trace_spans: traces.max_trace_spans,
+        ..sonde_tracedb::Options::default()
+    }
+}
+
 /// The limits of the OTLP receivers.
 pub(crate) fn otlp_limits(config: &Config) -> receiver::Limits {
     let ingest = &config.ingest;

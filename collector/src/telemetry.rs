@@ -5,6 +5,7 @@
 mod ingest;
 mod server;
 mod source;
+mod spans;
 mod store;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use sonde_otlp::Export;
 use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
 use sonde_runtime::telemetry::Telemetry;
 
-pub(crate) use server::{register_core, register_notifier, register_server};
+pub(crate) use server::{register_core, register_notifier, register_server, register_spans};
 pub(crate) use store::register_opening;
 
 use crate::server::Server;

@@ -6,19 +6,20 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use sonde_model::TimestampMs;
+use sonde_tracedb::TraceDb;
 use sonde_tsdb::Db;
 
 use super::answer::{ApiError, ErrorKind};
 use crate::server::Server;
 
-/// `POST /api/v1/admin/tsdb/flush`: writes the head into blocks.
+/// `POST /api/v1/admin/tsdb/flush`: writes the heads of both stores into blocks.
 pub(super) async fn flush(State(server): State<Arc<Server>>) -> Result<StatusCode, ApiError> {
-    run(&server, Db::flush).await
+    run(&server, Db::flush, TraceDb::flush).await
 }
 
-/// `POST /api/v1/admin/tsdb/compact`: merges blocks until there is nothing more to merge.
+/// `POST /api/v1/admin/tsdb/compact`: merges the blocks of both stores until there is nothing more to merge.
 pub(super) async fn compact(State(server): State<Arc<Server>>) -> Result<StatusCode, ApiError> {
-    run(&server, Db::compact).await
+    run(&server, Db::compact, TraceDb::compact).await
 }
 
 /// Any admin call without `--enable-admin-api`.
@@ -29,13 +30,21 @@ pub(super) async fn disabled() -> Response {
 
 async fn run(
     server: &Server,
-    call: fn(&Db, TimestampMs) -> Result<(), sonde_tsdb::Error>,
+    metrics: fn(&Db, TimestampMs) -> Result<(), sonde_tsdb::Error>,
+    spans: fn(&TraceDb, TimestampMs) -> Result<(), sonde_tracedb::Error>,
 ) -> Result<StatusCode, ApiError> {
     let db = Arc::clone(&server.core().ok_or_else(ApiError::starting)?.db);
+    let traces = Arc::clone(&server.spans().ok_or_else(ApiError::starting)?.db);
     let now = server.clock.now_ms();
-    match tokio::task::spawn_blocking(move || call(&db, now)).await {
+    let work = move || {
+        // One store's failure does not keep the other from its work.
+        let metrics = metrics(&db, now).map_err(|e| sonde_runtime::stage::with_causes(&e));
+        let spans = spans(&traces, now).map_err(|e| sonde_runtime::stage::with_causes(&e));
+        metrics.and(spans)
+    };
+    match tokio::task::spawn_blocking(work).await {
         Ok(Ok(())) => Ok(StatusCode::NO_CONTENT),
-        Ok(Err(e)) => Err(ApiError::new(ErrorKind::Internal, sonde_runtime::stage::with_causes(&e))),
+        Ok(Err(text)) => Err(ApiError::new(ErrorKind::Internal, text)),
         Err(_) => Err(ApiError::new(ErrorKind::Internal, "the work failed unexpectedly; the log says more")),
     }
 }

@@ -62,6 +62,9 @@ fn state(server: &Server) -> String {
     if let Some(newest) = status.max_time.max(status.block_max_time) {
         rows.add("newest sample", &format!("{} ({})", rfc3339(newest), ago(now, newest)));
     }
+    if let Some(spans) = server.spans() {
+        rows.add("spans", &span_state(&spans.db.status(), now));
+    }
     let groups = core.rules.snapshot();
     let rules: usize = groups.iter().map(|group| group.rules.len()).sum();
     rows.add("rules", &format!("{rules} in {} groups; {} alerts fire", groups.len(), firing(&groups)));
@@ -73,6 +76,23 @@ fn state(server: &Server) -> String {
         rows.add(&format!("agent {}", last.agent), &text);
     }
     rows.0
+}
+
+/// The span store in one row.
+fn span_state(status: &sonde_tracedb::HeadStatus, now: TimestampMs) -> String {
+    let mut text = format!(
+        "{} in the head ({} traces), {} in {} blocks ({} bytes)",
+        thousands(status.spans),
+        thousands(status.traces as u64),
+        thousands(status.block_spans),
+        status.blocks,
+        thousands(status.block_bytes)
+    );
+    if let Some(newest) = status.max_start_ns.max(status.block_max_start_ns) {
+        let newest = i64::try_from(newest / 1_000_000).unwrap_or(TimestampMs::MAX);
+        write!(text, "; newest {} ({})", rfc3339(newest), ago(now, newest)).expect("BUG: writing to a string failed");
+    }
+    text
 }
 
 #[derive(Default)]

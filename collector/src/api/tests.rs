@@ -11,6 +11,7 @@ use sonde_proto::remote_write::{
     BucketSpan, Count, Histogram, Label, MetricMetadata, Sample, TimeSeries, WriteRequest, compress, encode,
 };
 use sonde_runtime::{Clock, ManualClock};
+use sonde_tracedb::TraceDb;
 use sonde_tsdb::{Db, Options};
 use tower::ServiceExt;
 
@@ -50,6 +51,11 @@ impl Fixture {
         let options: Options = crate::settings::store_options(&fixture.server.config.load());
         let (db, _) = Db::open(fs, Path::new("/data/tsdb"), options, 60_000).expect("an empty store");
         fixture.server.set_store(db);
+        let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
+        let options = crate::settings::span_options(&fixture.server.config.load());
+        let (spans, _) = TraceDb::open(fs, Path::new("/data/traces"), options, 60_000).expect("an empty store");
+        fixture.server.set_spans(spans);
+        crate::telemetry::register_spans(&fixture.server);
         crate::telemetry::register_core(&fixture.server);
         fixture
     }
@@ -339,11 +345,10 @@ async fn otlp_is_taken_on_the_main_port_by_content_type() {
     let body = http_body_util::BodyExt::collect(response.into_body()).await.expect("a body");
     assert_eq!(body.trailers().map(|t| t["grpc-status"].as_bytes().to_vec()), Some(b"0".to_vec()));
 
-    for path in ["/v1/traces", "/v1/logs"] {
+    for (path, taken) in [("/v1/traces", 200), ("/v1/logs", 404)] {
         let request = Request::post(path).header("content-type", "application/json");
         let (status, text) = fixture.answer(request.body(Body::from("{}")).expect("a request")).await;
-        assert_eq!(status, 404, "{path}: {text}");
-        assert!(text.contains("not"), "{path}: {text}");
+        assert_eq!(status, taken, "{path}: {text}");
     }
 }
 
@@ -437,6 +442,59 @@ mod otlp {
         }
         let spans = Export { signal: Signal::Traces, ..export(&mixed, None) };
         let refused = consumer.consume(spans).await;
-        assert!(matches!(&refused, Err(Refused::Unsupported(text)) if text.contains("spans")), "{refused:?}");
+        assert!(matches!(&refused, Err(Refused::Invalid(_))), "metrics are no spans: {refused:?}");
+    }
+
+    /// A request with one span for each pair of ids.
+    fn spans(ids: &[(u8, u8)]) -> Vec<u8> {
+        let span = |(trace, span): &(u8, u8)| sonde_proto::otlp::trace::Span {
+            trace_id: vec![*trace; 16],
+            span_id: vec![*span; 8],
+            name: "work".into(),
+            start_time_unix_nano: 59_000_000_000,
+            end_time_unix_nano: 60_000_000_000,
+            ..Default::default()
+        };
+        let scope_spans =
+            vec![sonde_proto::otlp::trace::ScopeSpans { spans: ids.iter().map(span).collect(), ..Default::default() }];
+        let of_resource = sonde_proto::otlp::trace::ResourceSpans { scope_spans, ..Default::default() };
+        sonde_proto::otlp::ExportTraceServiceRequest { resource_spans: vec![of_resource] }.encode_to_vec()
+    }
+
+    fn span_export(body: &[u8], seq: Option<u64>) -> Export {
+        let mut export = Export { signal: Signal::Traces, ..export(body, seq) };
+        export.batch = export.batch.map(|batch| BatchId { signal: Signal::Traces, ..batch });
+        export
+    }
+
+    #[tokio::test]
+    async fn spans_are_stored_once_and_found() {
+        let fixture = Fixture::open();
+        let consumer = OtlpConsumer::new(std::sync::Arc::clone(&fixture.server));
+        let first = spans(&[(1, 1), (1, 2), (0, 3)]);
+        let accepted = consumer.consume(span_export(&first, Some(1))).await.expect("stored in part");
+        assert_eq!((accepted.rejected, &*accepted.message), (1, "1 span was refused: 1 with invalid trace id"));
+        let again = consumer.consume(span_export(&first, Some(1))).await.expect("there already");
+        assert_eq!(again.rejected, 0);
+        let refused = consumer.consume(span_export(&spans(&[(1, 4)]), Some(1))).await;
+        assert!(matches!(&refused, Err(Refused::Conflict(text)) if text.contains("other content")), "{refused:?}");
+
+        let (status, text) = fixture.get("/api/search?q=%7B%20name%20%3D%20%22work%22%20%7D&spss=0").await;
+        assert_eq!((status, text.matches("spanID").count()), (200, 4), "two spans, in spanSet and in spanSets: {text}");
+        let (status, text) = fixture.get(&format!("/api/v2/traces/{}", "01".repeat(16))).await;
+        assert_eq!((status, text.matches("spanId").count()), (200, 2), "{text}");
+        let (_, metrics) = fixture.get("/metrics").await;
+        for line in [
+            "sonde_otlp_spans_total 6",
+            "sonde_ingest_span_requests_total{result=\"stored\"} 1",
+            "sonde_ingest_span_requests_total{result=\"duplicate\"} 1",
+            "sonde_ingest_span_requests_total{result=\"conflict\"} 1",
+            "sonde_ingest_refused_spans_total{reason=\"invalid_trace_id\"} 1",
+            "sonde_tracedb_spans_total 2",
+        ] {
+            assert!(metrics.contains(line), "{line} in {metrics}");
+        }
+        let (_, page) = fixture.get("/").await;
+        assert!(page.contains("2 in the head (1 traces)"), "{page}");
     }
 }

@@ -15,7 +15,7 @@ use crate::settings::{rule_settings, store_options};
 use crate::telemetry;
 
 /// How often the store is asked whether there is something to do.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
+pub(super) const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What is needed to start.
 pub(super) struct Start {

@@ -7,13 +7,25 @@ use std::fmt;
 use sonde_tsdb::RejectReason;
 
 /// Refused samples by reason, and which was the first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Refusals {
+    noun: &'static str,
     counts: BTreeMap<Cow<'static, str>, u64>,
     first: Option<String>,
 }
 
+impl Default for Refusals {
+    fn default() -> Self {
+        Self::of("sample")
+    }
+}
+
 impl Refusals {
+    /// None yet, of things with this name.
+    pub(super) fn of(noun: &'static str) -> Self {
+        Refusals { noun, counts: BTreeMap::new(), first: None }
+    }
+
     /// Counts refused samples. `example` is asked for the first ones only.
     pub(super) fn add(&mut self, reason: impl Into<Cow<'static, str>>, samples: u64, example: impl FnOnce() -> String) {
         if samples == 0 {
@@ -33,8 +45,8 @@ impl fmt::Display for Refusals {
     /// `3 samples were refused: 2 older than ..., 1 without ...; the first is up{} at 12.5`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.count() {
-            1 => f.write_str("1 sample was refused:")?,
-            n => write!(f, "{n} samples were refused:")?,
+            1 => write!(f, "1 {} was refused:", self.noun)?,
+            n => write!(f, "{n} {}s were refused:", self.noun)?,
         }
         for (i, (reason, count)) in self.counts.iter().enumerate() {
             write!(f, "{} {count} {reason}", if i > 0 { "," } else { "" })?;

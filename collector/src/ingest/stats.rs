@@ -42,7 +42,30 @@ pub(crate) struct IngestStats {
     labels: [AtomicU64; LabelProblem::ALL.len()],
 }
 
+/// Where requests of one signal are counted, by what became of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OtlpResults<'a> {
+    pub(crate) stored: &'a AtomicU64,
+    pub(crate) duplicate: &'a AtomicU64,
+    pub(crate) invalid: &'a AtomicU64,
+    pub(crate) busy: &'a AtomicU64,
+    pub(crate) conflict: &'a AtomicU64,
+    pub(crate) failed: &'a AtomicU64,
+}
+
 impl IngestStats {
+    /// The counters of OTLP requests with metrics.
+    pub(crate) fn otlp_results(&self) -> OtlpResults<'_> {
+        OtlpResults {
+            stored: &self.otlp_batches,
+            duplicate: &self.otlp_duplicate_batches,
+            invalid: &self.otlp_invalid,
+            busy: &self.otlp_busy,
+            conflict: &self.otlp_conflicts,
+            failed: &self.otlp_failed,
+        }
+    }
+
     /// Counts samples whose series was refused.
     pub(crate) fn refuse(&self, problem: LabelProblem, samples: u64) {
         self.labels[problem as usize].fetch_add(samples, Relaxed);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sonde_runtime::Metric;
 
 use super::source::{Source, load};
-use super::{ingest, store};
+use super::{ingest, spans, store};
 use crate::api::ApiStats;
 use crate::server::Server;
 
@@ -94,6 +94,14 @@ pub(crate) fn register_core(server: &Arc<Server>) {
         rules(|s| s.append_failures() as f64),
     );
     register_notifier(server);
+}
+
+/// Registers what the open span store and the road into it count.
+pub(crate) fn register_spans(server: &Arc<Server>) {
+    let Some(open) = server.spans() else { return };
+    spans::register_ingest(&server.registry, &open.ingest);
+    spans::register_store(&server.registry, &open.db);
+    spans::register_wal(&server.registry, open.db.wal_stats());
 }
 
 /// Registers the counters of the receivers that there are now; again after each reload.
