@@ -7,7 +7,7 @@ use super::answer::TempoError;
 use crate::api::form::Form;
 
 /// How many traces a search may ask for.
-const MAX_LIMIT: u64 = 100_000;
+const MAX_LIMIT: u64 = 10_000;
 /// How many spans of a set a search may ask for, as in Tempo.
 const MAX_SPANS_PER_SET: u64 = 100;
 /// How many names or values an answer lists at most.

@@ -35,6 +35,11 @@ impl SpanSource for TraceSource {
         let search = Search { range: TimeRange { start_ns: fetch.start_ns, end_ns: fetch.end_ns }, filters };
         self.0.search(&search, visit).map_err(|e| FetchError(Box::new(e)))
     }
+
+    /// The store sorts traces by their newest span that matches the filters.
+    fn newest_first(&self) -> bool {
+        true
+    }
 }
 
 fn condition(condition: &Condition) -> Option<sonde_tracedb::Condition> {

@@ -1,5 +1,7 @@
 //! Searches: which traces match, newest first, with the spans that do.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
 use sonde_model::span::{SpanId, TraceId};
@@ -122,6 +124,8 @@ pub fn search(
     let regexes = Regexes::default();
     let mut result = SearchResult::default();
     let mut given_up = false;
+    let mut newest = NewestStarts::new(options.limit);
+    let ordered = source.newest_first();
     source.fetch(&fetch, &mut |trace| {
         if interrupted() {
             given_up = true;
@@ -145,8 +149,10 @@ pub fn search(
             if result.traces.len() >= options.limit.saturating_mul(2).max(64) {
                 keep_newest(&mut result.traces, options.limit);
             }
+            newest.add(view.start_ns);
         }
-        ControlFlow::Continue(())
+        // Traces that follow are sorted by a span that starts no later than the last of this one.
+        if ordered && newest.all_after(view.last_start_ns) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     if given_up {
         return Err(QueryError::Interrupted);
@@ -160,6 +166,30 @@ pub(crate) fn spans_of(query: &Query) -> Result<&Pipeline, QueryError> {
     match &query.root {
         Root::Spans(pipeline) => Ok(pipeline),
         Root::Metrics(metrics) => Err(QueryError::NotImplemented(first_function(metrics))),
+    }
+}
+
+/// The starts of the newest traces found so far.
+struct NewestStarts {
+    limit: usize,
+    starts: BinaryHeap<Reverse<u64>>,
+}
+
+impl NewestStarts {
+    fn new(limit: usize) -> Self {
+        NewestStarts { limit, starts: BinaryHeap::new() }
+    }
+
+    fn add(&mut self, start_ns: u64) {
+        self.starts.push(Reverse(start_ns));
+        if self.starts.len() > self.limit {
+            self.starts.pop();
+        }
+    }
+
+    /// Whether as many as are wanted are there, all after a time.
+    fn all_after(&self, ns: u64) -> bool {
+        self.starts.len() >= self.limit && self.starts.peek().is_none_or(|Reverse(oldest)| *oldest > ns)
     }
 }
 

@@ -43,6 +43,12 @@ pub struct FetchError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// Where traces come from.
 pub trait SpanSource: Send + Sync {
-    /// Hands whole traces to `visit`, each once, in any order, until there are no more or `visit` breaks.
+    /// Hands whole traces to `visit`, each once, until there are no more or `visit` breaks.
     fn fetch(&self, fetch: &Fetch, visit: &mut dyn FnMut(Trace) -> ControlFlow<()>) -> Result<(), FetchError>;
+
+    /// Whether traces come newest first: each has a span that starts no later than some span of each trace before it,
+    /// and by which it is sorted. A search may then end early. Otherwise they come in any order.
+    fn newest_first(&self) -> bool {
+        false
+    }
 }

@@ -25,6 +25,8 @@ pub(crate) struct View<'a> {
     pub(crate) start_ns: u64,
     /// Of several roots the last one, as in Tempo.
     root: Option<usize>,
+    /// The last start, in nanoseconds since the epoch.
+    pub(crate) last_start_ns: u64,
 }
 
 /// The numbers of a span in the nested-set model: a descendant lies between left and right.
@@ -61,7 +63,8 @@ impl<'a> View<'a> {
         let end_ns = spans.iter().map(|s| s.span.end_ns).max().unwrap_or(0);
         let sets = nested_sets(&roots, &children);
         let duration_ns = end_ns.saturating_sub(start_ns);
-        View { trace, spans, children, sets, duration_ns, start_ns, root: roots.last().copied() }
+        let last_start_ns = spans.last().map_or(0, |s| s.span.start_ns);
+        View { trace, spans, children, sets, duration_ns, start_ns, root: roots.last().copied(), last_start_ns }
     }
 
     /// The service of the root; empty where there is no root.
