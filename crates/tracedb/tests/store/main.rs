@@ -1,4 +1,6 @@
 //! The span store as its owner sees it.
 
 mod basics;
+mod faults;
+mod model;
 mod support;
