@@ -1,6 +1,6 @@
 //! What a span costs: appended, flushed, found by id and by a search, and on the disk.
 
-#![expect(clippy::unwrap_used, reason = "a bench may fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench may fail by panicking, and tells sizes")]
 
 use std::hint::black_box;
 use std::ops::ControlFlow;

@@ -15,7 +15,7 @@ use crate::codec::varint::{Reader, put};
 use crate::query::TagScope;
 
 /// Bytes of a span at least: ids, kind, start and one byte for each of the other fields.
-const MIN_SPAN_BYTES: usize = 48;
+const MIN_SPAN_BYTES: usize = 44;
 
 /// Encodes spans.
 pub(crate) fn encode<'a>(spans: impl ExactSizeIterator<Item = &'a ScopedSpan>) -> Vec<u8> {
@@ -200,3 +200,6 @@ impl Chunk {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

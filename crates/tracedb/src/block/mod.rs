@@ -22,3 +22,6 @@ pub(crate) use cache::PageCache;
 pub(crate) use merge::Merge;
 pub(crate) use reader::Block;
 pub(crate) use writer::{BlockWriter, Identity};
+
+#[cfg(test)]
+mod tests;
