@@ -20,7 +20,7 @@ Examples:
 
 Exit codes: 0 it worked, 1 it did not and stderr says why, 2 the command line was not understood.";
 
-/// Metrics and alerts of hosts and services in one program.
+/// Metrics, traces and alerts of hosts and services in one program.
 #[derive(Debug, Parser)]
 #[command(name = "sonde", version, after_help = EXAMPLES, max_term_width = 110, disable_help_subcommand = true)]
 pub(crate) struct Sonde {
