@@ -7,6 +7,7 @@ use super::columns::{self as c, Type, number_to_int};
 use super::footer::Group;
 use super::page::{Page, Values, WRONG_KIND};
 use super::reader::{Block, Caching};
+use super::writer::MAX_LOOSE_KEYS;
 use crate::Error;
 use crate::codec::DecodeError;
 use crate::codec::raw::{RawValue, visit_attributes, visit_event_attributes, visit_link_attributes};
@@ -23,6 +24,8 @@ struct Bound<'p> {
     tables: Vec<bool>,
     /// The columns that may hold, of those of the key.
     columns: Vec<(u32, Type)>,
+    /// Whether attributes that lie in pieces may hold.
+    pieces: bool,
 }
 
 /// Rows of a group, each in or out.
@@ -62,10 +65,7 @@ impl Block {
     fn bind<'p>(&self, tests: &'p [Test]) -> Result<Option<Vec<Bound<'p>>>, Error> {
         let mut bound = Vec::with_capacity(tests.len());
         for test in tests {
-            if !self.may_hold_text(test)? {
-                return Ok(None);
-            }
-            match self.bind_one(test) {
+            match self.bind_one(test, self.may_hold_text(test)?) {
                 Some(test) => bound.push(test),
                 None => return Ok(None),
             }
@@ -75,14 +75,14 @@ impl Block {
         Ok(Some(bound))
     }
 
-    /// Whether the text that is demanded may be in the block at all.
+    /// Whether the text that is demanded may be in the block, resources and scopes apart.
     fn may_hold_text(&self, test: &Test) -> Result<bool, Error> {
         let Some(text) = test.check.equal_text() else { return Ok(true) };
         let (space, key) = match &test.target {
             Target::Name => (Space::Name, ""),
             Target::StatusMessage if text.is_empty() => return Ok(true),
             Target::StatusMessage => (Space::StatusMessage, ""),
-            Target::Attribute(TagScope::Span, key) => (Space::Span, &**key),
+            Target::Attribute(TagScope::Any | TagScope::Span, key) => (Space::Span, &**key),
             Target::Attribute(TagScope::Event, key) => (Space::Event, &**key),
             Target::Attribute(TagScope::Link, key) => (Space::Link, &**key),
             _ => return Ok(true),
@@ -91,12 +91,13 @@ impl Block {
         Ok(bloom.is_none_or(|bloom: std::sync::Arc<Bloom>| bloom.contains(hash(space, key, text))))
     }
 
-    fn bind_one<'p>(&self, test: &'p Test) -> Option<Bound<'p>> {
-        let mut bound = Bound { test, tables: Vec::new(), columns: Vec::new() };
-        let Target::Attribute(scope, key) = &test.target else { return Some(bound) };
+    fn bind_one<'p>(&self, test: &'p Test, may_hold_text: bool) -> Option<Bound<'p>> {
+        let mut bound = Bound { test, tables: Vec::new(), columns: Vec::new(), pieces: false };
+        let Target::Attribute(scope, key) = &test.target else { return may_hold_text.then_some(bound) };
         let tables = &self.tables;
         let holds = |attributes: &Attributes| any_holds(attributes, key, &test.check);
-        let is_loose = |of: usize| tables.loose_keys[of].iter().any(|k| k == key);
+        // Keys beyond those that are listed may be there.
+        let is_loose = |of: usize| tables.loose_keys[of].contains(key) || tables.loose_keys[of].len() >= MAX_LOOSE_KEYS;
         match scope {
             TagScope::Any | TagScope::Resource => {
                 bound.tables = tables.resources.iter().map(|r| holds(&r.attributes)).collect();
@@ -104,18 +105,17 @@ impl Block {
             TagScope::Instrumentation => bound.tables = tables.scopes.iter().map(|s| holds(&s.attributes)).collect(),
             _ => {}
         }
-        if matches!(scope, TagScope::Any | TagScope::Span) {
+        if matches!(scope, TagScope::Any | TagScope::Span) && may_hold_text {
             bound.columns = self.columns_of(key, &test.check);
         }
-        let possible = match scope {
-            TagScope::Any => bound.tables.contains(&true) || !bound.columns.is_empty() || self.has_loose_attributes(),
-            TagScope::Span => !bound.columns.is_empty() || self.has_loose_attributes(),
-            TagScope::Resource | TagScope::Instrumentation => bound.tables.contains(&true),
-            // Keys beyond those that are listed may be there.
-            TagScope::Event => is_loose(1) || tables.loose_keys[1].len() >= super::writer::MAX_LOOSE_KEYS,
-            TagScope::Link => is_loose(2) || tables.loose_keys[2].len() >= super::writer::MAX_LOOSE_KEYS,
-        };
-        possible.then_some(bound)
+        bound.pieces = may_hold_text
+            && match scope {
+                TagScope::Any | TagScope::Span => is_loose(0),
+                TagScope::Event => is_loose(1),
+                TagScope::Link => is_loose(2),
+                TagScope::Resource | TagScope::Instrumentation => false,
+            };
+        (bound.pieces || !bound.columns.is_empty() || bound.tables.contains(&true)).then_some(bound)
     }
 
     /// The columns of a key whose values a check may accept.
@@ -123,10 +123,6 @@ impl Block {
         let of_key = self.tables.columns.iter().zip(c::FIRST_ATTRIBUTE..).filter(|(column, _)| &*column.key == key);
         let may = |of: Type| of == Type::Other || (of == Type::Text) == check.wants_text();
         of_key.filter(|(column, _)| may(column.of)).map(|(column, number)| (number, column.of)).collect()
-    }
-
-    fn has_loose_attributes(&self) -> bool {
-        !self.tables.loose_keys[0].is_empty()
     }
 
     /// Takes the rows out that do not hold.
@@ -164,7 +160,9 @@ impl Block {
                         mark(&page, *of, check, &mut holds).map_err(bad)?;
                     }
                 }
-                if let Some(page) = self.column(group, pieces, Caching::Keep)? {
+                if bound.pieces
+                    && let Some(page) = self.column(group, pieces, Caching::Keep)?
+                {
                     mark_pieces(&page, *scope, key, check, &mut holds).map_err(bad)?;
                 }
                 rows.iter_mut().zip(holds).for_each(|(row, holds)| *row &= holds);
