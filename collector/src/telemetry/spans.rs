@@ -59,7 +59,7 @@ pub(super) fn register_wal(registry: &Registry, stats: &Arc<WalStats>) {
 /// Registers what the span store counts, and its state.
 pub(super) fn register_store(registry: &Registry, db: &Arc<TraceDb>) {
     let source = Source { registry, owner: db };
-    let counters: [Counter<Stats>; 16] = [
+    let counters: [Counter<Stats>; 17] = [
         ("sonde_tracedb_batches_total", "Batches that were stored.", |s| &s.batches),
         ("sonde_tracedb_duplicate_batches_total", "Batches that were there already.", |s| &s.duplicate_batches),
         ("sonde_tracedb_conflicting_batches_total", "Batches whose number was taken by another content.", |s| {
@@ -79,6 +79,11 @@ pub(super) fn register_store(registry: &Registry, db: &Arc<TraceDb>) {
             &s.blocks_quarantined
         }),
         ("sonde_tracedb_searches_total", "Searches that were answered.", |s| &s.searches),
+        (
+            "sonde_tracedb_traces_too_large_total",
+            "Traces left out of searches because they have more than traces.max_trace_spans spans.",
+            |s| &s.traces_too_large,
+        ),
         ("sonde_tracedb_traces_read_total", "Traces that were put together for reads.", |s| &s.traces_read),
     ];
     for (name, help, counter) in counters {

@@ -24,7 +24,7 @@ impl TraceDb {
     }
 
     /// Hands whole traces to `visit`, each once, those with the newest matching span first, until there are no more or
-    /// `visit` breaks. See [`Search`] for which.
+    /// `visit` breaks. See [`Search`] for which. A trace that has more spans than may be read is left out and counted.
     pub fn search(&self, search: &Search, visit: &mut dyn FnMut(Trace) -> ControlFlow<()>) -> Result<(), ReadError> {
         self.shared.stats.searches.fetch_add(1, Relaxed);
         let plan = Plan::new(search, ms_to_ns(self.shared.options.search_reach_ms));
@@ -39,7 +39,16 @@ impl TraceDb {
         drop((chunks, blocks));
         for id in found.complete(&plan) {
             // Retention may have taken the trace meanwhile, and its matching span may lie outside of the range.
-            let Some(trace) = self.trace(id, Some(plan.range))? else { continue };
+            let trace = match self.trace(id, Some(plan.range)) {
+                Ok(Some(trace)) => trace,
+                Ok(None) => continue,
+                // One trace without measure must not keep all others from being found.
+                Err(ReadError::TraceTooLarge { .. }) => {
+                    self.shared.stats.traces_too_large.fetch_add(1, Relaxed);
+                    continue;
+                }
+                Err(e) => return Err(e),
+            };
             if visit(trace).is_break() {
                 break;
             }

@@ -42,6 +42,8 @@ pub struct Stats {
     pub searches: AtomicU64,
     /// Traces put together for reads.
     pub traces_read: AtomicU64,
+    /// Traces that matched a search and were left out of it, because they have more spans than may be read at once.
+    pub traces_too_large: AtomicU64,
 }
 
 impl Stats {

@@ -80,6 +80,23 @@ fn what_cannot_be_stored_is_refused_by_name() {
 }
 
 #[test]
+fn a_trace_without_measure_does_not_hide_the_others() {
+    let options = Options { max_trace_spans: 2, ..Options::default() };
+    let (db, _) = open(Arc::new(MemFs::new()), options);
+    append(&db, batch((1..4).map(|id| span(1, id, ns(NOW), &[])).collect()), NOW);
+    append(&db, batch(vec![span(2, 1, ns(NOW), &[])]), NOW);
+    let search = Search { range: TimeRange::ALL, filters: Vec::new() };
+    let mut found = Vec::new();
+    let searched = db.search(&search, &mut |trace| {
+        found.push(trace.id);
+        ControlFlow::Continue(())
+    });
+    searched.unwrap();
+    assert_eq!((found, db.stats().traces_too_large.load(Relaxed)), (vec![trace_id(2)], 1));
+    assert!(matches!(db.trace(trace_id(1), None), Err(ReadError::TraceTooLarge { limit: 2 })));
+}
+
+#[test]
 fn a_numbered_batch_counts_once() {
     let mem = MemFs::new();
     let (mut db, _) = open(Arc::new(mem.clone()), Options::default());
