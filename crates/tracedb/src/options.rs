@@ -18,7 +18,7 @@ pub struct Options {
     pub retention_pause_ms: i64,
     /// How far ahead of `now` a span may start. 10 minutes.
     pub max_ahead_ms: i64,
-    /// Estimated bytes of the head that make a flush due. 96 MiB, which are about half a million spans.
+    /// Estimated bytes of the head that make a flush due. 96 MiB, which are about 600,000 spans.
     pub head_bytes: usize,
     /// Spans are refused as `Busy` when the head holds this many times `head_bytes`, which happens only when flushes
     /// fail. 3.

@@ -1,6 +1,6 @@
 //! Looks through a block for spans that fulfil filters, column by column.
 
-use sonde_model::span::{Attributes, TraceId};
+use sonde_model::span::Attributes;
 
 use super::bloom::{Bloom, Space, hash};
 use super::columns::{self as c, Type, number_to_int};
@@ -28,6 +28,14 @@ struct Bound<'p> {
     pieces: bool,
 }
 
+/// What was found of a trace.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    is_found: bool,
+    filters: u64,
+    newest_ns: u64,
+}
+
 /// Rows of a group, each in or out.
 type Rows = Vec<bool>;
 
@@ -43,9 +51,10 @@ impl Block {
         if bound.is_empty() && !plan.filters.is_empty() {
             return Ok(());
         }
+        let mut marks = vec![Mark::default(); self.meta().traces as usize];
         for group in self.tables.groups.iter().filter(|g| plan.reach.overlaps(g.range)) {
             if plan.filters.is_empty() {
-                self.add(group, &vec![true; group.rows as usize], 0, plan, found)?;
+                self.add(group, &vec![true; group.rows as usize], 0, plan, &mut marks)?;
             }
             for (bit, tests) in &bound {
                 let mut rows = vec![true; group.rows as usize];
@@ -55,8 +64,11 @@ impl Block {
                         break;
                     }
                 }
-                self.add(group, &rows, 1 << bit, plan, found)?;
+                self.add(group, &rows, 1 << bit, plan, &mut marks)?;
             }
+        }
+        for (place, mark) in (0u64..).zip(marks).filter(|(_, mark)| mark.is_found) {
+            found.add(self.trace_at(place)?.0, mark.filters, mark.newest_ns);
         }
         Ok(())
     }
@@ -205,28 +217,25 @@ impl Block {
         self.narrow_numbers(group, column, rows, &mut |n| Ok(table.get(n as usize).copied().unwrap_or(false)))
     }
 
-    /// Adds the traces of the rows that are left and start within reach.
-    fn add(&self, group: &Group, rows: &Rows, filter: u64, plan: &Plan, found: &mut Matches) -> Result<(), Error> {
+    /// Marks the traces of the rows that are left and start within reach.
+    fn add(&self, group: &Group, rows: &Rows, filter: u64, plan: &Plan, marks: &mut [Mark]) -> Result<(), Error> {
         if !rows.contains(&true) {
             return Ok(());
         }
         let bad = |e: DecodeError| self.undecodable(e);
         let starts = self.column(group, c::START, Caching::Keep)?;
         let traces = self.column(group, c::TRACE, Caching::Keep)?;
-        let traces = traces.ok_or_else(|| self.damage("a group without traces"))?;
-        let mut last: Option<(u64, TraceId)> = None;
         for (row, _) in (0u32..).zip(rows).filter(|(_, holds)| **holds) {
             let start = starts.as_ref().map_or(Ok(0), |p| p.number(row)).map_err(bad)?;
             if !plan.reach.contains(start) {
                 continue;
             }
-            let place = traces.number(row).map_err(bad)?;
-            let id = match last {
-                Some((known, id)) if known == place => id,
-                _ => self.trace_at(place)?.0,
-            };
-            last = Some((place, id));
-            found.add(id, filter, start);
+            let place = traces.as_ref().map_or(Ok(0), |p| p.number(row)).map_err(bad)?;
+            let mark = usize::try_from(place).ok().and_then(|place| marks.get_mut(place));
+            let mark = mark.ok_or_else(|| self.damage("a row whose trace is not there"))?;
+            mark.is_found = true;
+            mark.filters |= filter;
+            mark.newest_ns = mark.newest_ns.max(start);
         }
         Ok(())
     }
