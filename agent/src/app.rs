@@ -24,7 +24,7 @@ use crate::export::{ExportOptions, ExportStats, QueueExporter};
 use crate::live::Live;
 use crate::origin::Origin;
 use crate::payload::Encoded;
-use crate::queue::{OpenError, Queue, QueueOptions, Source};
+use crate::queue::{OpenError, QueueOptions, Queues, Source};
 use crate::receivers::host::{self, HostStats};
 use crate::receivers::otlp::LocalOtlp;
 use crate::receivers::scrape::{self, ScrapeStats};
@@ -46,7 +46,7 @@ pub struct App {
     clock: Clock,
     registry: Registry,
     origin: Arc<Origin>,
-    queue: Arc<Queue>,
+    queues: Queues,
     exporter: Exporter,
     grpc: Option<TcpListener>,
     http: Option<TcpListener>,
@@ -91,18 +91,19 @@ impl App {
         config.check()?;
         let exporter = Exporter::new(exporter_options(&config))?;
         let (dir, options) = (config.agent_dir(), queue_options(&config));
-        let opening = tokio::task::spawn_blocking(move || Queue::open(fs, &dir, options));
-        let (queue, report) = opening.await.map_err(|_| BuildError::CutOff)??;
+        let opening = tokio::task::spawn_blocking(move || Queues::open(fs, &dir, &options));
+        let (queues, report) = opening.await.map_err(|_| BuildError::CutOff)??;
         let (agent, epoch) = (report.identity.agent, report.identity.epoch);
-        tracing::info!("agent {agent}, epoch {epoch}: {} batches wait; queue: {}", report.waiting, report.wal);
-        if !report.wal.damage.is_empty() {
+        tracing::info!("agent {agent}, epoch {epoch}: {} batches wait", report.waiting);
+        tracing::info!("queue of metrics: {}; queue of spans: {}", report.metrics, report.traces);
+        if report.is_damaged() {
             tracing::error!("the agent's queue was damaged: what was lost is given up, the rest goes on");
         }
         let grpc = bind("otlp.grpc_listen", config.otlp.grpc_listen).await?;
         let http = bind("otlp.http_listen", config.otlp.http_listen).await?;
         let origin = Arc::new(Origin::new(&resource::detect(), &config.resource_attributes));
         let registry = Registry::new();
-        Ok(App { config, clock, registry, origin, queue, exporter, grpc, http, reload: None })
+        Ok(App { config, clock, registry, origin, queues, exporter, grpc, http, reload: None })
     }
 
     /// Reads the file at `path` again whenever that is requested, and follows changes of `host` and `scrape`.
@@ -127,9 +128,9 @@ impl App {
         &self.registry
     }
 
-    /// The queue, for tests and tools.
-    pub fn queue(&self) -> &Arc<Queue> {
-        &self.queue
+    /// The queues, for tests and tools.
+    pub fn queues(&self) -> &Queues {
+        &self.queues
     }
 
     /// Runs until `shutdown` is cancelled or a task fails; then stops the receivers, sends what it can in time and
@@ -139,44 +140,48 @@ impl App {
         let receivers = stages.add("agent receivers", RECEIVERS_DEADLINE);
         let telemetry = stages.add("agent telemetry", TELEMETRY_DEADLINE);
         let exporter = stages.add("agent exporter", self.config.shutdown_drain.0 + EXPORTER_GRACE);
-        self.spawn_exporter(&exporter);
+        self.spawn_exporters(&exporter);
         self.spawn_gaps(&telemetry);
         self.spawn_telemetry(&telemetry);
         self.spawn_otlp(&receivers);
         self.spawn_live(&receivers);
 
-        let (queue, origin) = (Arc::clone(&self.queue), Arc::clone(&self.origin));
+        let (queues, origin) = (self.queues.clone(), Arc::clone(&self.origin));
         let ended = stages.run(shutdown).await;
-        if queue.has_gaps() {
-            gaps::write(&queue, &origin, self.clock.now_ns());
+        if queues.has_gaps() {
+            gaps::write(&queues, &origin, self.clock.now_ns());
         }
         // The join fails only if closing panicked, which is reported by the panic itself.
-        let _ = tokio::task::spawn_blocking(move || queue.close()).await;
+        let _ = tokio::task::spawn_blocking(move || queues.close()).await;
         ended
     }
 
-    fn spawn_exporter(&self, stage: &Stage) {
-        let stats = Arc::new(ExportStats::default());
-        self_metrics::register_export(&self.registry, &stats, self.exporter.stats());
-        self_metrics::register_queue(&self.registry, &self.queue, &self.clock);
-        let options = export_options(&self.config);
-        let (queue, exporter, clock) = (Arc::clone(&self.queue), self.exporter.clone(), self.clock.clone());
-        stage.spawn("exporter", QueueExporter::new(queue, exporter, options, clock, stats).run(stage.token()));
+    /// One exporter for each signal, over one connection: what holds up one does not hold up the other.
+    fn spawn_exporters(&self, stage: &Stage) {
+        self_metrics::register_sent(&self.registry, self.exporter.stats());
+        for (name, queue) in [("exporter", &self.queues.metrics), ("exporter of spans", &self.queues.traces)] {
+            let stats = Arc::new(ExportStats::default());
+            self_metrics::register_export(&self.registry, &stats, queue);
+            self_metrics::register_queue(&self.registry, queue, &self.clock);
+            let options = export_options(&self.config);
+            let (queue, exporter, clock) = (Arc::clone(queue), self.exporter.clone(), self.clock.clone());
+            stage.spawn(name, QueueExporter::new(queue, exporter, options, clock, stats).run(stage.token()));
+        }
     }
 
     fn spawn_gaps(&self, stage: &Stage) {
-        let (queue, origin) = (Arc::clone(&self.queue), Arc::clone(&self.origin));
-        stage.spawn("gap records", gaps::run(queue, origin, self.clock.clone(), stage.token()));
+        let (queues, origin) = (self.queues.clone(), Arc::clone(&self.origin));
+        stage.spawn("gap records", gaps::run(queues, origin, self.clock.clone(), stage.token()));
     }
 
     fn spawn_telemetry(&self, stage: &Stage) {
         self_metrics::register_process(&self.registry);
         let attributes = self.origin.attributes().map(|(key, value)| KeyValue::new(key.to_owned(), value.to_owned()));
-        let (queue, clock) = (Arc::clone(&self.queue), self.clock.clone());
+        let (queue, clock) = (Arc::clone(&self.queues.metrics), self.clock.clone());
         let telemetry =
             Telemetry::start(attributes.collect::<Vec<_>>(), self.config.telemetry.interval.0, move |own| {
                 let request = ExportMetricsServiceRequest::from(own);
-                let batch = Encoded { points: crate::payload::count_points(&request), body: request.encode_to_vec() };
+                let batch = Encoded { items: crate::payload::count_points(&request), body: request.encode_to_vec() };
                 queue.offer(Source::Telemetry, &batch, clock.now_ms());
                 Ok(())
             });
@@ -191,8 +196,8 @@ impl App {
 
     fn spawn_otlp(&mut self, stage: &Stage) {
         let config = &self.config.otlp;
-        let (queue, clock) = (Arc::clone(&self.queue), self.clock.clone());
-        let consumer = Arc::new(LocalOtlp::new(queue, clock, &self.origin, config.add_host_attributes));
+        let (queues, clock) = (self.queues.clone(), self.clock.clone());
+        let consumer = Arc::new(LocalOtlp::new(queues, clock, &self.origin, config.add_host_attributes));
         let max_body_bytes = usize::try_from(config.max_body.0).unwrap_or(usize::MAX);
         let limits =
             receiver::Limits { max_compressed_bytes: max_body_bytes, max_body_bytes, ..receiver::Limits::default() };
@@ -214,11 +219,11 @@ impl App {
         let live = Live::new(self.config.clone());
         let stats = Arc::new(HostStats::default());
         self_metrics::register_host(&self.registry, &stats);
-        let (queue, origin, clock) = (Arc::clone(&self.queue), Arc::clone(&self.origin), self.clock.clone());
+        let (queue, origin, clock) = (Arc::clone(&self.queues.metrics), Arc::clone(&self.origin), self.clock.clone());
         stage.spawn("host receivers", host::run(queue, origin, clock, stats, live.host(), stage.token()));
         let stats = Arc::new(ScrapeStats::default());
         self_metrics::register_scrape(&self.registry, &stats);
-        let (queue, origin, clock) = (Arc::clone(&self.queue), Arc::clone(&self.origin), self.clock.clone());
+        let (queue, origin, clock) = (Arc::clone(&self.queues.metrics), Arc::clone(&self.origin), self.clock.clone());
         stage.spawn("scraping", scrape::run(queue, origin, clock, stats, live.scrape(), stage.token()));
         stage.spawn("reload", live.follow(self.reload.take(), stage.token()));
     }
@@ -254,6 +259,7 @@ fn queue_options(config: &Config) -> QueueOptions {
     let from_clients = usize::try_from(config.otlp.max_body.0).unwrap_or(usize::MAX);
     QueueOptions {
         max_bytes: config.queue.max_bytes.0,
+        max_trace_bytes: config.queue.max_trace_bytes.0,
         min_free_bytes: config.queue.min_free.0,
         // Twice what a client may send: added attributes make a body larger.
         max_body_bytes: from_clients.saturating_mul(2).max(MIN_MAX_BODY_BYTES),

@@ -71,8 +71,10 @@ pub struct CollectorConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueConfig {
-    /// How many bytes may wait. Beyond it OTLP clients are pushed back and host metrics leave a gap record.
+    /// How many bytes of metrics may wait. Beyond it OTLP clients are pushed back and host metrics leave a gap record.
     pub max_bytes: ByteSize,
+    /// How many bytes of spans may wait. Beyond it OTLP clients are pushed back.
+    pub max_trace_bytes: ByteSize,
     /// How much space the queue leaves free on its disk.
     pub min_free: ByteSize,
 }
@@ -147,6 +149,7 @@ impl Config {
         }
         in_range("collector.max_in_flight", self.collector.max_in_flight, 1, 64)?;
         in_range("queue.max_bytes (in bytes)", self.queue.max_bytes.0, 1 << 20, 1 << 44)?;
+        in_range("queue.max_trace_bytes (in bytes)", self.queue.max_trace_bytes.0, 1 << 20, 1 << 44)?;
         for (key, duration) in [
             ("collector.timeout", self.collector.timeout),
             ("collector.connect_timeout", self.collector.connect_timeout),
@@ -195,7 +198,11 @@ impl Default for CollectorConfig {
 
 impl Default for QueueConfig {
     fn default() -> Self {
-        QueueConfig { max_bytes: ByteSize::mib(1024), min_free: ByteSize::mib(256) }
+        QueueConfig {
+            max_bytes: ByteSize::mib(1024),
+            max_trace_bytes: ByteSize::mib(1024),
+            min_free: ByteSize::mib(256),
+        }
     }
 }
 

@@ -110,7 +110,7 @@ impl QueueExporter {
         self.persist().await;
         let left = self.queue.stats().waiting_batches.load(Relaxed);
         if left > 0 {
-            tracing::info!("{left} batches stay in the queue until the next start");
+            tracing::info!("{left} batches of {} stay in the queue until the next start", self.queue.signal_name());
         }
     }
 
@@ -213,7 +213,8 @@ impl QueueExporter {
                 } else {
                     in_flight.state = State::Done;
                 }
-                tracing::error!("the collector refused {} points for good: {reason}", refused.points);
+                let what = self.queue.items_name();
+                tracing::error!("the collector refused {} {what} for good: {reason}", refused.items);
                 self.give_up(&refused, DropReason::Refused);
             }
         }
@@ -227,21 +228,22 @@ impl QueueExporter {
 
     fn taken(&mut self, batch: &Queued, accepted: &Accepted) {
         if self.backoff.failures() > 0 {
-            tracing::info!("the collector takes batches again");
+            tracing::info!("the collector takes {} again", self.queue.signal_name());
             self.backoff.reset();
             self.stats.failures_in_a_row.store(0, Relaxed);
         }
         let stats = self.queue.stats();
         if batch.source.is_some() {
             stats.sent_batches.fetch_add(1, Relaxed);
-            stats.sent_points.fetch_add(batch.points.saturating_sub(accepted.rejected), Relaxed);
-            stats.rejected_points.fetch_add(accepted.rejected.min(batch.points), Relaxed);
+            stats.sent_items.fetch_add(batch.items.saturating_sub(accepted.rejected), Relaxed);
+            stats.rejected_items.fetch_add(accepted.rejected.min(batch.items), Relaxed);
         }
         if accepted.rejected > 0 {
             tracing::warn!(
-                "the collector left out {} of {} points: {}",
+                "the collector left out {} of {} {}: {}",
                 accepted.rejected,
-                batch.points,
+                batch.items,
+                self.queue.items_name(),
                 accepted.message
             );
         }
@@ -253,7 +255,8 @@ impl QueueExporter {
             return;
         }
         if self.backoff.failures() == 0 {
-            tracing::warn!("the collector takes no batches: {reason}; they stay on disk, trying again");
+            let what = self.queue.signal_name();
+            tracing::warn!("the collector takes no {what}: {reason}; they stay on disk, trying again");
         }
         let delay = self.backoff.next_delay(after);
         self.stats.failures_in_a_row.store(u64::from(self.backoff.failures()), Relaxed);
@@ -270,8 +273,8 @@ impl QueueExporter {
         if batch.id.agent != self.queue.identity().agent {
             return;
         }
-        let queue = Arc::clone(&self.queue);
-        let renewed = tokio::task::spawn_blocking(move || queue.renew_identity()).await;
+        let (queue, taken) = (Arc::clone(&self.queue), batch.id.agent);
+        let renewed = tokio::task::spawn_blocking(move || queue.renew_identity(taken)).await;
         match renewed {
             Ok(Ok(identity)) => tracing::error!(
                 "{reason}. Another agent uses the id {}, perhaps on a cloned machine; this one goes on as {}",
@@ -286,7 +289,7 @@ impl QueueExporter {
     fn give_up(&mut self, batch: &Queued, reason: DropReason) {
         self.stats.refused_batches.fetch_add(1, Relaxed);
         if let Some(source) = batch.source {
-            self.queue.lose(source, reason, batch.points, batch.created_ms);
+            self.queue.lose(source, reason, batch.items, batch.created_ms);
         }
     }
 
@@ -302,6 +305,6 @@ impl QueueExporter {
 
 fn spawn(sending: &mut JoinSet<(u64, Result<Accepted, ExportError>)>, exporter: Exporter, index: u64, batch: &Queued) {
     let export =
-        Export { signal: batch.id.signal, body: batch.body.clone(), batch: Some(batch.id), items: batch.points };
+        Export { signal: batch.id.signal, body: batch.body.clone(), batch: Some(batch.id), items: batch.items };
     sending.spawn(async move { (index, exporter.export(&export).await) });
 }

@@ -12,7 +12,7 @@ use thiserror::Error;
 /// The file below the agent's folder.
 pub const FILE_NAME: &str = "identity";
 
-/// The file has two short lines.
+/// The file has three short lines.
 const MAX_FILE_BYTES: u64 = 4 << 10;
 
 /// The id and the epoch under which batches are numbered.
@@ -22,6 +22,8 @@ pub struct Identity {
     pub agent: AgentId,
     /// Its life, from 1.
     pub epoch: u64,
+    /// Whether spans are numbered under it too. Not so where a release wrote it that took metrics only.
+    pub has_traces: bool,
 }
 
 /// Why the identity cannot be kept.
@@ -48,7 +50,7 @@ impl Identity {
     pub fn new() -> Result<Self, IdentityError> {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|source| IdentityError::Random { source })?;
-        Ok(Identity { agent: AgentId(id), epoch: 1 })
+        Ok(Identity { agent: AgentId(id), epoch: 1, has_traces: true })
     }
 
     /// Reads the identity of the agent whose folder this is; `None` if it has none, or one that cannot be understood.
@@ -73,7 +75,8 @@ impl Identity {
     }
 
     fn to_text(self) -> String {
-        format!("agent_id: {}\nepoch: {}\n", self.agent, self.epoch)
+        let signals = if self.has_traces { "signals: metrics, traces\n" } else { "" };
+        format!("agent_id: {}\nepoch: {}\n{signals}", self.agent, self.epoch)
     }
 }
 
@@ -81,7 +84,8 @@ fn parse(text: &str) -> Option<Identity> {
     let mut lines = text.lines();
     let agent = lines.next()?.strip_prefix("agent_id: ")?.parse().ok()?;
     let epoch = lines.next()?.strip_prefix("epoch: ")?.parse().ok().filter(|epoch| *epoch > 0)?;
-    Some(Identity { agent, epoch })
+    let has_traces = lines.next().is_some_and(|line| line == "signals: metrics, traces");
+    Some(Identity { agent, epoch, has_traces })
 }
 
 #[cfg(test)]
@@ -103,8 +107,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_no_identity() {
-        let good = Identity { agent: AgentId([7; 16]), epoch: 3 };
+        let good = Identity { agent: AgentId([7; 16]), epoch: 3, has_traces: true };
         assert_eq!(parse(&good.to_text()), Some(good));
+        let older = Identity { has_traces: false, ..good };
+        assert_eq!(parse(&older.to_text()), Some(older));
         for text in ["", "agent_id: 7\nepoch: 1\n", "epoch: 1\n", &good.to_text().replace('3', "0")] {
             assert_eq!(parse(text), None, "{text}");
         }

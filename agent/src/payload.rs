@@ -39,10 +39,10 @@ pub enum Number {
 /// An encoded request and what it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
-    /// A protobuf `ExportMetricsServiceRequest`.
+    /// A protobuf `ExportMetricsServiceRequest`, or an `ExportTraceServiceRequest`.
     pub body: Vec<u8>,
-    /// Data points in it.
-    pub points: u64,
+    /// Data points or spans in it.
+    pub items: u64,
 }
 
 impl Payload {
@@ -83,7 +83,7 @@ impl Payload {
             schema_url: crate::resource::SCHEMA_URL.to_owned(),
         }];
         let body = ExportMetricsServiceRequest { resource_metrics }.encode_to_vec();
-        Encoded { body, points: self.points }
+        Encoded { body, items: self.points }
     }
 
     fn add(
@@ -205,7 +205,7 @@ pub(crate) mod tests {
         payload.up_down("empty", "By", "E.", |_| {});
         assert_eq!(lines(&payload), ["c{mode=user} s counter 1.5", "g{} 1 gauge 7"]);
         let encoded = payload.encode(&Resource::default(), &InstrumentationScope::default());
-        assert_eq!(encoded.points, 2);
+        assert_eq!(encoded.items, 2);
         let request = ExportMetricsServiceRequest::decode(encoded.body.as_slice()).unwrap();
         let metrics = &request.resource_metrics[0].scope_metrics[0].metrics;
         let Some(metric::Data::Sum(sum)) = &metrics[0].data else { panic!("{metrics:?}") };

@@ -1,36 +1,37 @@
 //! The disk queue: what was acknowledged, until the collector has it.
 //!
 //! A batch gets its number, goes to a WAL, and only when it is on disk is its sender told so. From then on it never
-//! changes. The queue is bounded in bytes: who can wait is pushed back, what cannot wait leaves a gap. It must not know
-//! what a body means.
+//! changes. Each signal has a queue of its own; they share the agent's folder and identity. A queue is bounded in
+//! bytes: who can wait is pushed back, what cannot wait leaves a gap. It must not know what a body means.
 
 mod cursor;
 mod error;
+mod folder;
 mod gap;
+mod open;
 mod reader;
 mod record;
 mod stats;
 
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use sonde_disk::wal::{Position, Wal, WalError, WalOptions};
-use sonde_disk::{Fs, FsLock, OpenReport};
-use sonde_model::{BatchId, Signal};
+use sonde_disk::wal::{Position, Wal, WalError};
+use sonde_model::{AgentId, BatchId, Signal};
 use tokio::sync::Notify;
 
 use crate::identity::{Identity, IdentityError};
 use crate::payload::Encoded;
 use cursor::ReadCursor;
+use folder::Folder;
 use gap::OpenGaps;
-use record::{Encoding, HEADER_BYTES, Packer, Record};
+use record::{Encoding, Packer, Record};
 
 pub use error::{AppendError, OpenError};
 pub use gap::{DropReason, Gap};
+pub use open::{QueueOptions, QueueReport, Queues};
 pub use reader::{QueueReader, Queued};
 pub use record::RecordError;
 pub use stats::QueueStats;
@@ -54,23 +55,13 @@ pub enum Source {
     Gap = 4,
 }
 
-/// What the queue is opened with.
-#[derive(Clone, Debug)]
-pub struct QueueOptions {
-    /// How many bytes may wait.
-    pub max_bytes: u64,
-    /// How much space is left free on the disk.
-    pub min_free_bytes: u64,
-    /// The largest body.
-    pub max_body_bytes: usize,
-}
-
-/// The queue. Share it as `Arc<Queue>`.
+/// The queue of one signal. Share it as `Arc<Queue>`.
 #[derive(Debug)]
 pub struct Queue {
-    fs: Arc<dyn Fs>,
-    dir: PathBuf,
-    options: QueueOptions,
+    folder: Arc<Folder>,
+    signal: Signal,
+    max_bytes: u64,
+    max_body_bytes: usize,
     wal: Wal,
     numbers: Mutex<Numbers>,
     packer: Packer,
@@ -78,10 +69,8 @@ pub struct Queue {
     /// Held while the cursor's file is written and segments are removed.
     persisting: Mutex<()>,
     gaps: Mutex<OpenGaps>,
-    low_on_space: AtomicBool,
     appended: Notify,
     stats: Arc<QueueStats>,
-    _lock: FsLock,
 }
 
 #[derive(Debug)]
@@ -95,29 +84,6 @@ struct Delivered {
     cursor: Option<ReadCursor>,
     /// Whether `cursor` is what its file says.
     is_stored: bool,
-}
-
-/// What replay found.
-#[derive(Debug, Default)]
-struct Replayed {
-    last: Option<BatchId>,
-    /// Everything that lies there, as if it were waiting.
-    all: QueueStats,
-    /// What the collector has not taken, by the cursor's file.
-    behind_cursor: QueueStats,
-}
-
-/// What opening found.
-#[derive(Clone, Debug)]
-pub struct QueueReport {
-    /// What the WAL found.
-    pub wal: OpenReport,
-    /// Under which identity batches are numbered from now on.
-    pub identity: Identity,
-    /// Whether this start began a new epoch because queue state could have been lost.
-    pub new_epoch: bool,
-    /// Batches that wait.
-    pub waiting: u64,
 }
 
 impl Source {
@@ -141,65 +107,6 @@ impl Source {
 }
 
 impl Queue {
-    /// Opens the queue in the agent's folder `dir`, creating it if needed.
-    pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: QueueOptions) -> Result<(Arc<Self>, QueueReport), OpenError> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| OpenError::Io { path, source }
-        };
-        fs.create_dir_all(dir).map_err(io(dir))?;
-        let lock_path = dir.join("lock");
-        let lock = fs.lock(&lock_path).map_err(|source| match source.kind() {
-            io::ErrorKind::WouldBlock => OpenError::InUse { path: lock_path.clone() },
-            _ => OpenError::Io { path: lock_path.clone(), source },
-        })?;
-        let known = Identity::load(fs.as_ref(), dir)?;
-        let cursor = ReadCursor::load(fs.as_ref(), dir).map_err(io(dir))?;
-
-        let mut found = Replayed::default();
-        let mut replay = |position: Position, bytes: &[u8]| found.add(position, bytes, cursor.as_ref());
-        let (wal, report) = Wal::open(Arc::clone(&fs), &dir.join("queue"), options.wal(), &mut replay)?;
-        let Replayed { last, all, behind_cursor } = found;
-
-        // A queue that ends before the cursor is not the one that the cursor was written for.
-        let is_replaced = cursor.is_some_and(|cursor| wal.end() < cursor.next);
-        let cursor = if is_replaced { None } else { cursor };
-        let stats = Arc::new(if is_replaced { all } else { behind_cursor });
-        let lost_queue = !report.damage.is_empty() || is_replaced || (cursor.is_none() && last.is_none());
-        let new_epoch = known.is_some() && lost_queue;
-        let identity = match known {
-            Some(known) if lost_queue => Identity { epoch: known.epoch + 1, ..known },
-            Some(known) => known,
-            None => Identity::new()?,
-        };
-        if known != Some(identity) {
-            identity.store(fs.as_ref(), dir)?;
-        }
-        let seq_of = |id: Option<BatchId>| {
-            id.filter(|id| (id.agent, id.epoch) == (identity.agent, identity.epoch)).map_or(0, |id| id.seq)
-        };
-        let next_seq = seq_of(last).max(seq_of(cursor.map(|cursor| cursor.last))) + 1;
-
-        let waiting = stats.waiting_batches.load(Ordering::Relaxed);
-        let packer = Packer::new().map_err(io(dir))?;
-        let queue = Queue {
-            fs,
-            dir: dir.to_owned(),
-            options,
-            wal,
-            numbers: Mutex::new(Numbers { identity, next_seq }),
-            packer,
-            delivered: Mutex::new(Delivered { cursor, is_stored: true }),
-            persisting: Mutex::new(()),
-            gaps: Mutex::default(),
-            low_on_space: AtomicBool::new(false),
-            appended: Notify::new(),
-            stats,
-            _lock: lock,
-        };
-        Ok((Arc::new(queue), QueueReport { wal: report, identity, new_epoch, waiting }))
-    }
-
     /// Takes a batch. `on_durable` is called, on the thread of the WAL, once it is on disk or has failed; after an error
     /// returned from here it is not called.
     pub fn append(
@@ -212,12 +119,16 @@ impl Queue {
         self.check_room(source, batch.body.len())?;
         let packed = self.packer.pack(&batch.body);
         let mut numbers = self.numbers.lock();
-        let Numbers { identity, next_seq } = *numbers;
-        let id = BatchId { agent: identity.agent, epoch: identity.epoch, signal: Signal::Metrics, seq: next_seq };
+        let identity = self.folder.identity();
+        if numbers.identity != identity {
+            // It was renewed, here or by the other signal's queue.
+            *numbers = Numbers { identity, next_seq: 1 };
+        }
+        let id = BatchId { agent: identity.agent, epoch: identity.epoch, signal: self.signal, seq: numbers.next_seq };
         let record = Record {
             id,
             source,
-            points: batch.points,
+            items: batch.items,
             created_ms,
             encoding: if packed.is_some() { Encoding::Zstd } else { Encoding::Plain },
             // `check_room` has compared it with a limit that is below 4 GiB.
@@ -225,12 +136,12 @@ impl Queue {
             body: packed.as_deref().unwrap_or(&batch.body),
         };
         let record = record.encode();
-        let (bytes, points, queue) = (record.len() as u64, batch.points, Arc::clone(self));
-        self.stats.add_waiting(bytes, points);
+        let (bytes, items, queue) = (record.len() as u64, batch.items, Arc::clone(self));
+        self.stats.add_waiting(bytes, items);
         let appended = self.wal.append(
             record,
             Box::new(move |durable| {
-                let outcome = queue.on_durable(source, bytes, points, durable);
+                let outcome = queue.on_durable(source, bytes, items, durable);
                 on_durable(outcome);
             }),
         );
@@ -240,7 +151,7 @@ impl Queue {
                 Ok(())
             }
             Err(error) => {
-                self.stats.sub_waiting(bytes, points);
+                self.stats.sub_waiting(bytes, items);
                 Err(match error {
                     WalError::Busy { .. } => AppendError::Busy,
                     error => AppendError::Disk(error),
@@ -251,10 +162,10 @@ impl Queue {
 
     /// Takes a batch of a source that cannot wait. If there is no room it is dropped and leaves a gap.
     pub fn offer(self: &Arc<Self>, source: Source, batch: &Encoded, created_ms: i64) {
-        let (queue, points) = (Arc::clone(self), batch.points);
+        let (queue, items) = (Arc::clone(self), batch.items);
         let lose = move |queue: &Queue, error: &AppendError| {
-            queue.stats.count_accepted(source, points);
-            queue.lose(source, error.reason(), points, created_ms);
+            queue.stats.count_accepted(source, items);
+            queue.lose(source, error.reason(), items, created_ms);
         };
         let on_durable = move |durable: Result<(), AppendError>| {
             if let Err(error) = durable {
@@ -266,10 +177,11 @@ impl Queue {
         }
     }
 
-    /// Records that accepted points are gone.
-    pub fn lose(&self, source: Source, reason: DropReason, points: u64, time_ms: i64) {
-        self.stats.count_dropped(reason, points);
-        self.gaps.lock().add(Gap { source, reason, from_ms: time_ms, to_ms: time_ms, batches: 1, points });
+    /// Records that accepted items are gone.
+    pub fn lose(&self, source: Source, reason: DropReason, items: u64, time_ms: i64) {
+        self.stats.count_dropped(reason, items);
+        let signal = self.signal;
+        self.gaps.lock().add(Gap { signal, source, reason, from_ms: time_ms, to_ms: time_ms, batches: 1, items });
     }
 
     /// Takes out the gaps that are not written yet.
@@ -277,10 +189,9 @@ impl Queue {
         self.gaps.lock().take()
     }
 
-    /// Puts gaps back that could not be written.
-    pub fn restore_gaps(&self, gaps: Vec<Gap>) {
-        let mut open = self.gaps.lock();
-        gaps.into_iter().for_each(|gap| open.add(gap));
+    /// Puts a gap back that could not be written.
+    pub fn restore_gap(&self, gap: Gap) {
+        self.gaps.lock().add(gap);
     }
 
     /// Whether there are gaps that are not written yet.
@@ -303,7 +214,7 @@ impl Queue {
     /// Records that the collector is done with a batch. Called in the order of the reader.
     pub fn delivered(&self, batch: &Queued) {
         if batch.source.is_some() {
-            self.stats.sub_waiting(batch.disk_bytes, batch.points);
+            self.stats.sub_waiting(batch.disk_bytes, batch.items);
         } else {
             self.stats.filled_holes.fetch_add(1, Ordering::Relaxed);
         }
@@ -314,8 +225,8 @@ impl Queue {
 
     /// Takes a batch that was refused for good out of what waits; the empty batch that comes under its number instead.
     pub fn emptied(&self, batch: &Queued) -> Queued {
-        self.stats.sub_waiting(batch.disk_bytes, batch.points);
-        Queued { source: None, body: Bytes::new(), points: 0, ..batch.clone() }
+        self.stats.sub_waiting(batch.disk_bytes, batch.items);
+        Queued { source: None, body: Bytes::new(), items: 0, ..batch.clone() }
     }
 
     /// Writes how far the collector has taken the queue, then removes the segments before it. Blocks.
@@ -331,42 +242,37 @@ impl Queue {
                 _ => return Ok(()),
             }
         };
-        if let Err(source) = cursor.store(self.fs.as_ref(), &self.dir) {
+        if let Err(source) = cursor.store(self.folder.fs.as_ref(), &self.folder.dir) {
             self.delivered.lock().is_stored = false;
-            return Err(OpenError::Io { path: self.dir.join(cursor::FILE_NAME), source });
+            return Err(OpenError::Io { path: self.folder.dir.join(cursor::file_name(self.signal)), source });
         }
         self.wal.truncate_before(cursor.next)?;
         Ok(())
     }
 
-    /// Looks at how much space the disk has left. Blocks.
-    pub fn check_space(&self) {
-        // A file system that does not say counts as one with space.
-        let free = self.fs.available_space(&self.dir).unwrap_or(u64::MAX);
-        let is_low = free < self.options.min_free_bytes;
-        if self.low_on_space.swap(is_low, Ordering::Relaxed) != is_low {
-            let min_free = self.options.min_free_bytes;
-            if is_low {
-                tracing::warn!(
-                    "only {free} bytes are left on the queue's disk, queue.min_free is {min_free}: refusing"
-                );
-            } else {
-                tracing::info!("{free} bytes are left on the queue's disk: taking batches again");
-            }
-        }
-    }
-
-    /// Numbers further batches under a new id, because another agent uses ours. Blocks.
-    pub fn renew_identity(&self) -> Result<Identity, IdentityError> {
-        let identity = Identity::new()?;
-        identity.store(self.fs.as_ref(), &self.dir)?;
-        *self.numbers.lock() = Numbers { identity, next_seq: 1 };
-        Ok(identity)
+    /// Numbers further batches of both signals under a new id, because another agent uses `taken`. Blocks.
+    pub fn renew_identity(&self, taken: AgentId) -> Result<Identity, IdentityError> {
+        self.folder.renew_identity(taken)
     }
 
     /// Under which identity batches are numbered.
     pub fn identity(&self) -> Identity {
-        self.numbers.lock().identity
+        self.folder.identity()
+    }
+
+    /// What the batches hold.
+    pub fn signal(&self) -> Signal {
+        self.signal
+    }
+
+    /// The signal as a label value.
+    pub fn signal_name(&self) -> &'static str {
+        signal_name(self.signal)
+    }
+
+    /// What is counted: data points or spans.
+    pub fn items_name(&self) -> &'static str {
+        items_name(self.signal)
     }
 
     /// What was counted since the start, and what waits.
@@ -381,7 +287,7 @@ impl Queue {
 
     /// How many bytes may wait.
     pub fn max_bytes(&self) -> u64 {
-        self.options.max_bytes
+        self.max_bytes
     }
 
     /// Writes what waits for the disk and ends. Blocks.
@@ -390,21 +296,28 @@ impl Queue {
     }
 
     fn max_body_bytes(&self) -> usize {
-        self.options.max_body_bytes
+        self.max_body_bytes
+    }
+
+    fn max_bytes_key(&self) -> &'static str {
+        match self.signal {
+            Signal::Metrics => "queue.max_bytes",
+            Signal::Traces => "queue.max_trace_bytes",
+        }
     }
 
     fn check_room(&self, source: Source, bytes: usize) -> Result<(), AppendError> {
-        if bytes > self.options.max_body_bytes {
-            return Err(AppendError::TooLarge { bytes, limit: self.options.max_body_bytes });
+        if bytes > self.max_body_bytes {
+            return Err(AppendError::TooLarge { bytes, limit: self.max_body_bytes });
         }
-        if self.low_on_space.load(Ordering::Relaxed) {
-            return Err(AppendError::DiskSpace { min_free: self.options.min_free_bytes });
+        if self.folder.is_low_on_space() {
+            return Err(AppendError::DiskSpace { min_free: self.folder.min_free_bytes });
         }
         let reserve = if source == Source::Gap { GAP_RESERVE_BYTES } else { 0 };
         let waiting = self.stats.waiting_bytes.load(Ordering::Relaxed);
         // Judged by what waits already, so that a single batch may exceed the cap but never a second.
-        if waiting >= self.options.max_bytes + reserve {
-            return Err(AppendError::Full { waiting, limit: self.options.max_bytes });
+        if waiting >= self.max_bytes + reserve {
+            return Err(AppendError::Full { key: self.max_bytes_key(), waiting, limit: self.max_bytes });
         }
         Ok(())
     }
@@ -413,48 +326,36 @@ impl Queue {
         &self,
         source: Source,
         bytes: u64,
-        points: u64,
+        items: u64,
         durable: Result<Position, WalError>,
     ) -> Result<(), AppendError> {
         match durable {
             Ok(_) => {
-                self.stats.count_accepted(source, points);
+                self.stats.count_accepted(source, items);
                 self.appended.notify_one();
                 Ok(())
             }
             Err(error) => {
-                self.stats.sub_waiting(bytes, points);
+                self.stats.sub_waiting(bytes, items);
                 Err(AppendError::Disk(error))
             }
         }
     }
 }
 
-impl Replayed {
-    fn add(&mut self, position: Position, bytes: &[u8], cursor: Option<&ReadCursor>) {
-        let Ok(record) = Record::decode(bytes) else { return };
-        self.last = Some(record.id);
-        self.all.add_waiting(bytes.len() as u64, record.points);
-        // The WAL may have written again elsewhere what was sent before the crash.
-        let is_sent = |cursor: &ReadCursor| {
-            position < cursor.next || (reader::same_stream(record.id, cursor.last) && record.id.seq <= cursor.last.seq)
-        };
-        if !cursor.is_some_and(is_sent) {
-            self.behind_cursor.add_waiting(bytes.len() as u64, record.points);
-        }
+/// A signal as a label value.
+pub fn signal_name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Metrics => "metrics",
+        Signal::Traces => "traces",
     }
 }
 
-impl QueueOptions {
-    fn wal(&self) -> WalOptions {
-        let max_record_bytes = self.max_body_bytes + HEADER_BYTES;
-        WalOptions {
-            // Small enough that space comes back soon, large enough that an outage does not make thousands of files.
-            segment_bytes: (self.max_bytes / 8).clamp(256 << 10, 8 << 20),
-            max_pending_bytes: 2 * max_record_bytes,
-            max_record_bytes,
-            ..WalOptions::default()
-        }
+/// What is counted of a signal.
+pub fn items_name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Metrics => "points",
+        Signal::Traces => "spans",
     }
 }
 

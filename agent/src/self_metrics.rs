@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use sonde_model::Signal;
 use sonde_otlp::exporter::{self, FailureKind};
 use sonde_otlp::receiver;
 use sonde_runtime::{Clock, Metric, Registry};
@@ -16,46 +17,67 @@ use crate::receivers::scrape::{Failure, ScrapeStats};
 /// A name, a help text, and where the queue keeps the number.
 type Described = (&'static str, &'static str, fn(&QueueStats) -> &AtomicU64);
 
-/// Registers what the queue counts.
+/// Registers what the queue of one signal counts. What is counted in data points and in spans has a name of its own.
 pub fn register_queue(registry: &Registry, queue: &Arc<Queue>, clock: &Clock) {
-    let stats = queue.stats();
-    for source in Source::ALL {
-        let metric = Metric::counter(
-            "sonde_agent_points_accepted_total",
-            "Points that the agent took responsibility for; always sent + rejected + dropped + waiting.",
-        );
-        on(registry, metric.label("source", source.as_str()), stats, move |stats| stats.accepted(source));
-    }
-    for reason in DropReason::ALL {
-        let metric = Metric::counter("sonde_agent_points_dropped_total", "Points that were dropped and left a gap.");
-        on(registry, metric.label("reason", reason.as_str()), stats, move |stats| stats.dropped(reason));
-    }
-    let counters: [Described; 5] = [
-        ("sonde_agent_points_sent_total", "Points that the collector has taken.", |s| &s.sent_points),
-        ("sonde_agent_points_rejected_total", "Points that the collector left out.", |s| &s.rejected_points),
+    register_items(registry, queue);
+    let (stats, signal) = (queue.stats(), queue.signal_name());
+    let counters: [Described; 3] = [
         ("sonde_agent_batches_sent_total", "Batches that the collector has taken.", |s| &s.sent_batches),
         ("sonde_agent_queue_holes_total", "Numbers of batches that damage took away.", |s| &s.filled_holes),
         ("sonde_agent_otlp_pushed_back_total", "Requests pushed back for want of room.", |s| &s.pushed_back),
     ];
     for (name, help, counter) in counters {
-        on(registry, Metric::counter(name, help), stats, move |stats| counter(stats).load(Relaxed));
+        let metric = Metric::counter(name, help).label("signal", signal);
+        on(registry, metric, stats, move |stats| counter(stats).load(Relaxed));
     }
-    let gauges: [Described; 3] = [
+    let gauges: [Described; 2] = [
         ("sonde_agent_queue_bytes", "Bytes that wait for the collector.", |s| &s.waiting_bytes),
         ("sonde_agent_queue_batches", "Batches that wait for the collector.", |s| &s.waiting_batches),
-        ("sonde_agent_queue_points", "Points that wait for the collector.", |s| &s.waiting_points),
     ];
     for (name, help, gauge) in gauges {
-        on(registry, Metric::gauge(name, help), stats, move |stats| gauge(stats).load(Relaxed));
+        let metric = Metric::gauge(name, help).label("signal", signal);
+        on(registry, metric, stats, move |stats| gauge(stats).load(Relaxed));
     }
     let max_bytes = queue.max_bytes() as f64;
-    registry.register(Metric::gauge("sonde_agent_queue_max_bytes", "Bytes that may wait."), move || max_bytes);
+    let metric = Metric::gauge("sonde_agent_queue_max_bytes", "Bytes that may wait.").label("signal", signal);
+    registry.register(metric, move || max_bytes);
     let metric = Metric::gauge("sonde_agent_queue_oldest_seconds", "Age of the batch that is sent next; 0 for none.");
     let (stats, clock) = (Arc::clone(stats), clock.clone());
-    registry.register(metric, move || age_seconds(stats.oldest_ms.load(Relaxed), clock.now_ms()));
+    registry
+        .register(metric.label("signal", signal), move || age_seconds(stats.oldest_ms.load(Relaxed), clock.now_ms()));
     let metric = Metric::gauge("sonde_agent_queue_disk_bytes", "Bytes of all files of the queue.");
     let wal = Arc::clone(queue.wal().stats());
-    registry.register(metric, move || wal.size_bytes.load(Relaxed) as f64);
+    registry.register(metric.label("signal", signal), move || wal.size_bytes.load(Relaxed) as f64);
+}
+
+/// Registers what is counted in data points or spans.
+fn register_items(registry: &Registry, queue: &Queue) {
+    let (stats, what) = (queue.stats(), queue.items_name());
+    // Only local applications send spans.
+    let is_source = |source: &Source| queue.signal() == Signal::Metrics || *source == Source::Otlp;
+    for source in Source::ALL.into_iter().filter(is_source) {
+        let metric = Metric::counter(
+            format!("sonde_agent_{what}_accepted_total"),
+            format!("The {what} that the agent took responsibility for; always sent + rejected + dropped + waiting."),
+        );
+        on(registry, metric.label("source", source.as_str()), stats, move |stats| stats.accepted(source));
+    }
+    for reason in DropReason::ALL {
+        let help = format!("The {what} that were dropped and left a gap.");
+        let metric = Metric::counter(format!("sonde_agent_{what}_dropped_total"), help);
+        on(registry, metric.label("reason", reason.as_str()), stats, move |stats| stats.dropped(reason));
+    }
+    let sent =
+        Metric::counter(format!("sonde_agent_{what}_sent_total"), format!("The {what} that the collector has taken."));
+    on(registry, sent, stats, |stats| stats.sent_items.load(Relaxed));
+    let rejected = Metric::counter(
+        format!("sonde_agent_{what}_rejected_total"),
+        format!("The {what} that the collector left out."),
+    );
+    on(registry, rejected, stats, |stats| stats.rejected_items.load(Relaxed));
+    let waiting =
+        Metric::gauge(format!("sonde_agent_queue_{what}"), format!("The {what} that wait for the collector."));
+    on(registry, waiting, stats, |stats| stats.waiting_items.load(Relaxed));
 }
 
 fn age_seconds(made_ms: u64, now_ms: i64) -> f64 {
@@ -63,8 +85,8 @@ fn age_seconds(made_ms: u64, now_ms: i64) -> f64 {
     age_ms as f64 / 1_000.0
 }
 
-/// Registers what the exporter counts: of the queue, and of the connection.
-pub fn register_export(registry: &Registry, stats: &Arc<ExportStats>, sent: &Arc<exporter::Stats>) {
+/// Registers what the connection to the collector counts.
+pub fn register_sent(registry: &Registry, sent: &Arc<exporter::Stats>) {
     for kind in
         FailureKind::ALL.into_iter().filter(|kind| !matches!(kind, FailureKind::Refused | FailureKind::Conflict))
     {
@@ -73,10 +95,15 @@ pub fn register_export(registry: &Registry, stats: &Arc<ExportStats>, sent: &Arc
     }
     let bytes = Metric::counter("sonde_agent_sent_bytes_total", "Bytes of the batches sent, before compression.");
     on(registry, bytes, sent, |sent| sent.sent_bytes.load(Relaxed));
+}
+
+/// Registers what the exporter of one queue counts.
+pub fn register_export(registry: &Registry, stats: &Arc<ExportStats>, queue: &Queue) {
+    let signal = queue.signal_name();
     let refused = Metric::counter("sonde_agent_batches_refused_total", "Batches that were refused for good.");
-    on(registry, refused, stats, |s| s.refused_batches.load(Relaxed));
+    on(registry, refused.label("signal", signal), stats, |s| s.refused_batches.load(Relaxed));
     let failures = Metric::gauge("sonde_agent_export_failures", "Attempts that failed in a row.");
-    on(registry, failures, stats, |s| s.failures_in_a_row.load(Relaxed));
+    on(registry, failures.label("signal", signal), stats, |s| s.failures_in_a_row.load(Relaxed));
 }
 
 /// Registers what the host receivers count.

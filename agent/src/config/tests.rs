@@ -17,7 +17,7 @@ fn every_key_can_be_set() {
 data_dir: /var/lib/sonde
 collector: {endpoint: 'https://collector:4317', headers: {authorization: Bearer x}, compress: false, timeout: 3s,
             connect_timeout: 1s, max_in_flight: 2, retry_initial: 100ms, retry_max: 1m}
-queue: {max_bytes: 64MiB, min_free: 0B}
+queue: {max_bytes: 64MiB, max_trace_bytes: 64MiB, min_free: 0B}
 host: {interval: 1s, slow_interval: 1s, receivers: [cpu, connections], root: /host, per_cpu: true, disk_exclude: ['sda*'],
        filesystem_exclude_types: [nfs], filesystem_exclude_mounts: [/boot], network_exclude: []}
 otlp: {grpc_listen: '127.0.0.1:14317', http_listen: 'off', max_body: 1MiB, add_host_attributes: false, insecure: true}

@@ -10,9 +10,6 @@ use sonde_disk::wal::Position;
 use sonde_disk::{Fs, read_all, write_atomic};
 use sonde_model::{BatchId, Signal};
 
-/// The file below the agent's folder.
-pub(super) const FILE_NAME: &str = "cursor";
-
 /// The file has a few short lines.
 const MAX_FILE_BYTES: u64 = 4 << 10;
 
@@ -27,13 +24,13 @@ pub(super) struct ReadCursor {
 
 impl ReadCursor {
     /// Reads the cursor; `None` if there is none, or one that cannot be understood: then everything is sent again.
-    pub(super) fn load(fs: &dyn Fs, dir: &Path) -> io::Result<Option<Self>> {
-        let path = dir.join(FILE_NAME);
+    pub(super) fn load(fs: &dyn Fs, dir: &Path, signal: Signal) -> io::Result<Option<Self>> {
+        let path = dir.join(file_name(signal));
         if !fs.exists(&path)? {
             return Ok(None);
         }
         let bytes = read_all(fs, &path, MAX_FILE_BYTES)?;
-        let cursor = parse(&String::from_utf8_lossy(&bytes));
+        let cursor = parse(&String::from_utf8_lossy(&bytes), signal);
         if cursor.is_none() {
             tracing::warn!("{} cannot be understood: the whole queue is sent again", path.display());
         }
@@ -42,13 +39,21 @@ impl ReadCursor {
 
     /// Writes the cursor; durable when this returns.
     pub(super) fn store(&self, fs: &dyn Fs, dir: &Path) -> io::Result<()> {
-        let BatchId { agent, epoch, seq, .. } = self.last;
+        let BatchId { agent, epoch, signal, seq } = self.last;
         let text = format!("next: {}\nagent_id: {agent}\nepoch: {epoch}\nseq: {seq}\n", self.next);
-        write_atomic(fs, &dir.join(FILE_NAME), text.as_bytes())
+        write_atomic(fs, &dir.join(file_name(signal)), text.as_bytes())
     }
 }
 
-fn parse(text: &str) -> Option<ReadCursor> {
+/// The file of a signal's cursor below the agent's folder.
+pub(super) fn file_name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Metrics => "cursor",
+        Signal::Traces => "cursor-traces",
+    }
+}
+
+fn parse(text: &str, signal: Signal) -> Option<ReadCursor> {
     let mut lines = text.lines();
     let mut value = |key: &str| lines.next()?.strip_prefix(key)?.strip_prefix(": ");
     let (segment, offset) = value("next")?.split_once(':')?;
@@ -56,7 +61,7 @@ fn parse(text: &str) -> Option<ReadCursor> {
     let agent = value("agent_id")?.parse().ok()?;
     let epoch = value("epoch")?.parse().ok()?;
     let seq = value("seq")?.parse().ok()?;
-    Some(ReadCursor { next, last: BatchId { agent, epoch, signal: Signal::Metrics, seq } })
+    Some(ReadCursor { next, last: BatchId { agent, epoch, signal, seq } })
 }
 
 #[cfg(test)]
@@ -71,13 +76,15 @@ mod tests {
         let fs = MemFs::new();
         let dir = Path::new("agent");
         fs.create_dir_all(dir).unwrap();
-        assert_eq!(ReadCursor::load(&fs, dir).unwrap(), None);
-        let last = BatchId { agent: AgentId([1; 16]), epoch: 2, signal: Signal::Metrics, seq: 3 };
-        let cursor = ReadCursor { next: Position { segment: 4, offset: 5 }, last };
-        cursor.store(&fs, dir).unwrap();
-        assert_eq!(ReadCursor::load(&fs.crash(3), dir).unwrap(), Some(cursor));
+        for (signal, seq) in [(Signal::Metrics, 3), (Signal::Traces, 9)] {
+            assert_eq!(ReadCursor::load(&fs, dir, signal).unwrap(), None);
+            let last = BatchId { agent: AgentId([1; 16]), epoch: 2, signal, seq };
+            let cursor = ReadCursor { next: Position { segment: 4, offset: 5 }, last };
+            cursor.store(&fs, dir).unwrap();
+            assert_eq!(ReadCursor::load(&fs.crash(3), dir, signal).unwrap(), Some(cursor));
+        }
         for text in ["", "next: 1\n", "next: 1:2\nagent_id: x\nepoch: 1\nseq: 1\n"] {
-            assert_eq!(parse(text), None, "{text}");
+            assert_eq!(parse(text, Signal::Metrics), None, "{text}");
         }
     }
 }

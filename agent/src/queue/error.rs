@@ -38,8 +38,10 @@ pub enum OpenError {
 #[derive(Clone, Debug, Error)]
 pub enum AppendError {
     /// The queue holds as much as it may.
-    #[error("the queue is full: {waiting} bytes wait for the collector, queue.max_bytes is {limit}")]
+    #[error("the queue is full: {waiting} bytes wait for the collector, {key} is {limit}")]
     Full {
+        /// The key of the configuration that bounds it.
+        key: &'static str,
         /// Bytes that wait.
         waiting: u64,
         /// The limit.
@@ -68,7 +70,7 @@ pub enum AppendError {
 }
 
 impl AppendError {
-    /// Why points are dropped when nobody can be told to wait.
+    /// Why data points or spans are dropped when nobody can be told to wait.
     pub fn reason(&self) -> DropReason {
         match self {
             AppendError::Full { .. } | AppendError::Busy => DropReason::QueueFull,

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use sonde_model::Signal;
+
 use super::Source;
 
-/// Why points were dropped.
+/// Why data points or spans were dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DropReason {
     /// The queue holds as much as it may.
@@ -45,9 +47,11 @@ impl DropReason {
     }
 }
 
-/// Points of one source that were dropped for one reason.
+/// Data points or spans of one source that were dropped for one reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
+    /// What they were.
+    pub signal: Signal,
     /// Where they came from.
     pub source: Source,
     /// Why they were dropped.
@@ -58,8 +62,8 @@ pub struct Gap {
     pub to_ms: i64,
     /// How many batches.
     pub batches: u64,
-    /// How many points.
-    pub points: u64,
+    /// How many data points or spans.
+    pub items: u64,
 }
 
 /// The gaps that are not written yet: at most one for each source and reason.
@@ -69,11 +73,11 @@ pub(super) struct OpenGaps(BTreeMap<(Source, DropReason), Gap>);
 impl OpenGaps {
     /// Adds a gap to the one that is open for its source and reason.
     pub(super) fn add(&mut self, gap: Gap) {
-        let open = self.0.entry((gap.source, gap.reason)).or_insert(Gap { batches: 0, points: 0, ..gap });
+        let open = self.0.entry((gap.source, gap.reason)).or_insert(Gap { batches: 0, items: 0, ..gap });
         open.from_ms = open.from_ms.min(gap.from_ms);
         open.to_ms = open.to_ms.max(gap.to_ms);
         open.batches = open.batches.saturating_add(gap.batches);
-        open.points = open.points.saturating_add(gap.points);
+        open.items = open.items.saturating_add(gap.items);
     }
 
     /// Takes all of them out.
@@ -92,13 +96,14 @@ mod tests {
 
     #[test]
     fn gaps_of_one_cause_become_one() {
-        let gap = |from_ms, to_ms, points| Gap {
+        let gap = |from_ms, to_ms, items| Gap {
+            signal: Signal::Metrics,
             source: Source::Host,
             reason: DropReason::QueueFull,
             from_ms,
             to_ms,
             batches: 1,
-            points,
+            items,
         };
         let mut gaps = OpenGaps::default();
         gaps.add(gap(10, 10, 5));

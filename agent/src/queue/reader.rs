@@ -19,10 +19,10 @@ pub struct Queued {
     pub id: BatchId,
     /// Where it came from; `None` for an empty batch in the place of one that was lost.
     pub source: Option<Source>,
-    /// A protobuf `ExportMetricsServiceRequest`.
+    /// A protobuf export request of the signal of the queue.
     pub body: Bytes,
-    /// Data points in it.
-    pub points: u64,
+    /// Data points or spans in it.
+    pub items: u64,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_ms: i64,
     /// Bytes on disk.
@@ -80,7 +80,7 @@ impl QueueReader {
             id,
             source: None,
             body: Bytes::new(),
-            points: 0,
+            items: 0,
             created_ms: behind.created_ms,
             disk_bytes: 0,
             at: behind.at,
@@ -105,7 +105,7 @@ impl QueueReader {
                         id: record.id,
                         source: Some(record.source),
                         body: Bytes::from(body),
-                        points: record.points,
+                        items: record.items,
                         created_ms: record.created_ms,
                         disk_bytes: bytes.len() as u64,
                         at,

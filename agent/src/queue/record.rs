@@ -23,8 +23,8 @@ const MIN_PACKED: usize = 256;
 pub(super) struct Record<'a> {
     pub(super) id: BatchId,
     pub(super) source: Source,
-    /// Data points in the body.
-    pub(super) points: u64,
+    /// Data points or spans in the body.
+    pub(super) items: u64,
     /// When the batch was made, in milliseconds since the Unix epoch.
     pub(super) created_ms: i64,
     pub(super) encoding: Encoding,
@@ -74,7 +74,7 @@ impl Record<'_> {
         bytes.extend_from_slice(&self.id.agent.0);
         bytes.extend_from_slice(&self.id.epoch.to_le_bytes());
         bytes.extend_from_slice(&self.id.seq.to_le_bytes());
-        bytes.extend_from_slice(&self.points.to_le_bytes());
+        bytes.extend_from_slice(&self.items.to_le_bytes());
         bytes.extend_from_slice(&self.created_ms.to_le_bytes());
         bytes.extend_from_slice(self.body);
         bytes
@@ -102,7 +102,7 @@ impl<'a> Record<'a> {
         Ok(Record {
             id: BatchId { agent: AgentId(agent), epoch: word(24), signal, seq: word(32) },
             source: Source::from_byte(header[3]).ok_or(RecordError::Malformed)?,
-            points: word(40),
+            items: word(40),
             created_ms: i64::from_le_bytes(word(48).to_le_bytes()),
             encoding: match header[1] {
                 0 => Encoding::Plain,
@@ -154,7 +154,7 @@ mod tests {
 
     fn record(body: &[u8], encoding: Encoding) -> Record<'_> {
         let id = BatchId { agent: AgentId([9; 16]), epoch: 3, signal: Signal::Metrics, seq: 77 };
-        Record { id, source: Source::Scrape, points: 12, created_ms: -5, encoding, plain_bytes: 400, body }
+        Record { id, source: Source::Scrape, items: 12, created_ms: -5, encoding, plain_bytes: 400, body }
     }
 
     #[test]

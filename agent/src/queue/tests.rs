@@ -1,11 +1,12 @@
 //! The queue against restarts, crashes, full disks and damage.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sonde_disk::MemFs;
+use sonde_disk::{Fs, MemFs};
 use sonde_model::AgentId;
 
 use super::*;
@@ -15,11 +16,16 @@ const DIR: &str = "data/agent";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn options() -> QueueOptions {
-    QueueOptions { max_bytes: 64 << 20, min_free_bytes: 0, max_body_bytes: 1 << 20 }
+    QueueOptions { max_bytes: 64 << 20, max_trace_bytes: 64 << 20, min_free_bytes: 0, max_body_bytes: 1 << 20 }
 }
 
 fn open(fs: &MemFs, options: QueueOptions) -> (Arc<Queue>, QueueReport) {
-    Queue::open(Arc::new(fs.clone()), Path::new(DIR), options).unwrap()
+    let (queues, report) = open_both(fs, &options);
+    (queues.metrics, report)
+}
+
+fn open_both(fs: &MemFs, options: &QueueOptions) -> (Queues, QueueReport) {
+    Queues::open(Arc::new(fs.clone()), Path::new(DIR), options).unwrap()
 }
 
 /// A body that says its number; long ones are random enough not to shrink.
@@ -27,7 +33,7 @@ fn body(number: u64, bytes: usize) -> Encoded {
     let mut body = format!("batch {number} ").into_bytes();
     let mut random = fastrand::Rng::with_seed(number);
     body.resize_with(body.len().max(bytes), || random.u8(..));
-    Encoded { body, points: 10 }
+    Encoded { body, items: 10 }
 }
 
 /// Appends a batch and waits until it is durable or has failed.
@@ -61,13 +67,13 @@ fn contents(batches: &[Queued]) -> Vec<(BatchId, Bytes)> {
     batches.iter().map(|batch| (batch.id, batch.body.clone())).collect()
 }
 
-/// The law of the queue, in points.
+/// The law of the queue, in items.
 fn check_balance(queue: &Queue) {
     let stats = queue.stats();
     let accepted: u64 = Source::ALL.iter().map(|source| stats.accepted(*source)).sum();
     let dropped: u64 = DropReason::ALL.iter().map(|reason| stats.dropped(*reason)).sum();
-    let sent = stats.sent_points.load(Ordering::Relaxed) + stats.rejected_points.load(Ordering::Relaxed);
-    assert_eq!(accepted, sent + dropped + stats.waiting_points.load(Ordering::Relaxed));
+    let sent = stats.sent_items.load(Ordering::Relaxed) + stats.rejected_items.load(Ordering::Relaxed);
+    assert_eq!(accepted, sent + dropped + stats.waiting_items.load(Ordering::Relaxed));
 }
 
 #[test]
@@ -78,13 +84,13 @@ fn batches_come_back_in_order_as_they_were() {
     for (number, bytes) in [(1, 0), (2, 5_000), (3, 300)] {
         append(&queue, &body(number, bytes)).unwrap();
     }
-    let same = Encoded { body: vec![7; 10_000], points: 3 };
+    let same = Encoded { body: vec![7; 10_000], items: 3 };
     append(&queue, &same).unwrap();
     let batches = read_all(&queue);
     assert_eq!(seqs(&batches), [1, 2, 3, 4]);
     assert!(batches.iter().all(|batch| batch.id.agent == report.identity.agent && batch.source == Some(Source::Otlp)));
     assert_eq!(batches[1].body, body(2, 5_000).body);
-    assert_eq!((&batches[3].body[..], batches[3].points), (&same.body[..], 3));
+    assert_eq!((&batches[3].body[..], batches[3].items), (&same.body[..], 3));
     assert!(batches[3].disk_bytes < 200, "repetition shrinks: {}", batches[3].disk_bytes);
     check_balance(&queue);
 }
@@ -159,12 +165,13 @@ fn a_full_queue_pushes_back_and_what_cannot_wait_leaves_a_gap() {
     queue.offer(Source::Host, &body(5, 100), 9_000);
     check_balance(&queue);
     let expected = Gap {
+        signal: Signal::Metrics,
         source: Source::Host,
         reason: DropReason::QueueFull,
         from_ms: 5_000,
         to_ms: 9_000,
         batches: 2,
-        points: 20,
+        items: 20,
     };
     assert_eq!(queue.take_gaps(), [expected]);
     // A gap record has room of its own.
@@ -207,13 +214,13 @@ fn a_full_disk_fails_clearly_and_the_queue_recovers() {
 fn little_space_left_on_the_disk_is_left() {
     let fs = MemFs::new();
     let (queue, _) = open(&fs, QueueOptions { min_free_bytes: 1 << 20, ..options() });
-    queue.check_space();
+    queue.folder.check_space();
     append(&queue, &body(1, 100)).unwrap();
     fs.set_capacity(Some(fs.used() + (1 << 19)));
-    queue.check_space();
+    queue.folder.check_space();
     assert!(matches!(append(&queue, &body(2, 100)), Err(AppendError::DiskSpace { .. })));
     fs.set_capacity(None);
-    queue.check_space();
+    queue.folder.check_space();
     append(&queue, &body(3, 100)).unwrap();
 }
 
@@ -230,7 +237,7 @@ fn damage_costs_what_it_held_and_begins_a_new_epoch() {
     fs.corrupt(&path, whole[3].at.offset + 500, 0xff).unwrap();
 
     let (queue, report) = open(&fs, options());
-    assert_eq!((report.new_epoch, report.identity.epoch, report.wal.damage.len()), (true, 2, 1));
+    assert_eq!((report.new_epoch, report.identity.epoch, report.metrics.damage.len()), (true, 2, 1));
     append(&queue, &body(10, 100)).unwrap();
     let batches = read_all(&queue);
     let seen: Vec<_> = batches.iter().map(|batch| (batch.id.epoch, batch.id.seq, batch.source.is_some())).collect();
@@ -259,10 +266,101 @@ fn a_queue_that_was_deleted_begins_a_new_epoch() {
 }
 
 #[test]
+fn each_signal_is_numbered_on_its_own() {
+    let fs = MemFs::new();
+    let (queues, report) = open_both(&fs, &options());
+    for number in 1..=3 {
+        append(&queues.metrics, &body(number, 2_000)).unwrap();
+    }
+    append(&queues.traces, &body(4, 2_000)).unwrap();
+    assert_eq!((seqs(&read_all(&queues.metrics)), seqs(&read_all(&queues.traces))), (vec![1, 2, 3], vec![1]));
+    assert_eq!(read_all(&queues.traces)[0].id.signal, Signal::Traces);
+    let middle = read_all(&queues.metrics)[1].at;
+    queues.traces.delivered(&read_all(&queues.traces)[0]);
+    queues.traces.persist_cursor().unwrap();
+    assert_eq!(queues.waiting_batches(), 3);
+    queues.close();
+    drop(queues);
+
+    let (queues, again) = open_both(&fs, &options());
+    assert_eq!((again.identity, again.waiting), (report.identity, 3));
+    append(&queues.traces, &body(5, 2_000)).unwrap();
+    assert_eq!(seqs(&read_all(&queues.traces)), [2]);
+    // Both meet the same conflict: the agent takes one new id.
+    let renewed = queues.traces.renew_identity(report.identity.agent).unwrap();
+    assert_eq!(queues.metrics.renew_identity(report.identity.agent).unwrap(), renewed);
+    for queue in queues.both() {
+        append(queue, &body(6, 100)).unwrap();
+        let last = read_all(queue).pop().unwrap();
+        assert_eq!((last.id.agent, last.id.seq), (renewed.agent, 1));
+    }
+    queues.close();
+    drop(queues);
+
+    // Damage to one begins a new epoch of both.
+    let dir = Path::new(DIR).join("queue");
+    let segment = fs.list(&dir).unwrap().into_iter().min_by(|a, b| a.name.cmp(&b.name)).unwrap();
+    fs.corrupt(&dir.join(&segment.name), middle.offset + 500, 0xff).unwrap();
+    let (queues, report) = open_both(&fs, &options());
+    assert_eq!((report.new_epoch, report.is_damaged(), report.identity.epoch), (true, true, 2));
+    for queue in queues.both() {
+        append(queue, &body(7, 100)).unwrap();
+        let last = read_all(queue).pop().unwrap();
+        assert_eq!((last.id.epoch, last.id.seq), (2, 1));
+    }
+}
+
+#[test]
+fn a_signal_that_is_never_sent_is_no_loss() {
+    let fs = MemFs::new();
+    let (queue, _) = open(&fs, options());
+    append(&queue, &body(1, 100)).unwrap();
+    queue.close();
+    drop(queue);
+    for life in 0..3 {
+        let (queues, report) = open_both(&fs.crash(life), &options());
+        assert!(!report.new_epoch && report.identity.epoch == 1, "life {life}");
+        append(&queues.traces, &body(1, 100)).unwrap();
+        assert_eq!(seqs(&read_all(&queues.traces)), [1]);
+    }
+    // Unless it was sent: what its files knew is gone.
+    for path in ["cursor-traces", "queue-traces"] {
+        let path = Path::new(DIR).join(path);
+        if path.ends_with("cursor-traces") { fs.remove_file(&path) } else { fs.remove_dir_all(&path) }.unwrap();
+        let (_, report) = open_both(&fs.fork(), &options());
+        assert!(report.new_epoch, "{}", path.display());
+    }
+}
+
+/// The folder of a release that took metrics only: an identity of two lines, a queue and a cursor.
+#[test]
+fn the_folder_of_an_older_release_goes_on() {
+    let fs = MemFs::new();
+    let (queue, report) = open(&fs, options());
+    (1..=4).for_each(|number| append(&queue, &body(number, 300)).unwrap());
+    let batches = read_all(&queue);
+    queue.delivered(&batches[0]);
+    queue.persist_cursor().unwrap();
+    queue.close();
+    drop(queue);
+    fs.remove_dir_all(&Path::new(DIR).join("queue-traces")).unwrap();
+    fs.remove_file(&Path::new(DIR).join("cursor-traces")).unwrap();
+    Identity { has_traces: false, ..report.identity }.store(&fs, Path::new(DIR)).unwrap();
+
+    let (queues, again) = open_both(&fs, &options());
+    assert_eq!((again.new_epoch, again.identity, again.waiting), (false, report.identity, 3));
+    assert_eq!(contents(&read_all(&queues.metrics)), contents(&batches[1..]));
+    for queue in queues.both() {
+        append(queue, &body(5, 100)).unwrap();
+    }
+    assert_eq!((seqs(&read_all(&queues.metrics)), seqs(&read_all(&queues.traces))), (vec![2, 3, 4, 5], vec![1]));
+}
+
+#[test]
 fn a_folder_has_one_agent() {
     let fs = MemFs::new();
     let (_queue, _) = open(&fs, options());
-    let error = Queue::open(Arc::new(fs), Path::new(DIR), options()).unwrap_err();
+    let error = Queues::open(Arc::new(fs), Path::new(DIR), &options()).unwrap_err();
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
 }
 
@@ -271,7 +369,7 @@ fn a_new_identity_numbers_from_one() {
     let fs = MemFs::new();
     let (queue, report) = open(&fs, options());
     append(&queue, &body(1, 100)).unwrap();
-    let renewed = queue.renew_identity().unwrap();
+    let renewed = queue.renew_identity(report.identity.agent).unwrap();
     assert_ne!(renewed.agent, report.identity.agent);
     append(&queue, &body(2, 100)).unwrap();
     let ids: Vec<(AgentId, u64)> = read_all(&queue).iter().map(|batch| (batch.id.agent, batch.id.seq)).collect();
@@ -292,8 +390,11 @@ fn nothing_acknowledged_is_lost_in_a_crash() {
         let mut contents: BTreeMap<(u64, u64), Bytes> = BTreeMap::new();
         let mut delivered_bodies: Vec<Bytes> = Vec::new();
         let mut number = 0;
+        let signal = if seed % 2 == 0 { Signal::Metrics } else { Signal::Traces };
+        let small = QueueOptions { max_bytes: 2 << 20, max_trace_bytes: 2 << 20, ..options() };
         for _life in 0..6 {
-            let (queue, _) = open(&fs, QueueOptions { max_bytes: 2 << 20, ..options() });
+            let (queues, _) = open_both(&fs, &small);
+            let queue = Arc::clone(queues.of(signal));
             let (sender, durable) = mpsc::sync_channel(1_000);
             let mut images = Vec::new();
             for _ in 0..random.usize(1..30) {
@@ -323,16 +424,16 @@ fn nothing_acknowledged_is_lost_in_a_crash() {
                 }
             }
             let Some((image, known, delivered)) = images.into_iter().last() else { break };
-            queue.close();
-            drop(queue);
+            queues.close();
+            drop((queue, queues));
             // Another agent might be reading what the crash left.
             fs = image;
             acknowledged = known;
             delivered_bodies.truncate(delivered);
-            let (queue, report) = open(&fs.fork(), QueueOptions { max_bytes: 2 << 20, ..options() });
-            assert!(!report.new_epoch || report.wal.records == 0, "seed {seed}: {}", report.wal);
-            assert!(report.wal.damage.is_empty(), "seed {seed}: {}", report.wal);
-            let batches = read_all(&queue);
+            let (queues, report) = open_both(&fs.fork(), &small);
+            assert!(!report.new_epoch, "seed {seed}: {report:?}");
+            assert!(!report.is_damaged(), "seed {seed}: {report:?}");
+            let batches = read_all(queues.of(signal));
             for pair in batches.windows(2) {
                 assert_eq!(pair[1].id.seq, pair[0].id.seq + 1, "seed {seed}");
             }

@@ -277,7 +277,7 @@ impl Scraper {
             let resource = Some(self.resource.clone());
             let resource_metrics = vec![ResourceMetrics { resource, scope_metrics, schema_url: String::new() }];
             let request = ExportMetricsServiceRequest { resource_metrics };
-            let batch = Encoded { points: count_points(&request), body: request.encode_to_vec() };
+            let batch = Encoded { items: count_points(&request), body: request.encode_to_vec() };
             self.shared.queue.offer(Source::Scrape, &batch, time_ns / 1_000_000);
         }
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sonde_model::{AgentId, BatchId, Cursor, CursorVerdict};
+use sonde_model::{AgentId, BatchId, Cursor, CursorVerdict, Signal};
 use sonde_otlp::{Accepted, Consumer, Export, Refused, ServeOptions, receiver, serve};
-use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
+use sonde_proto::otlp::{ExportMetricsServiceRequest, ExportTraceServiceRequest, Message};
 use sonde_translate::{Options, RowValue, translate};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -34,18 +34,24 @@ pub(crate) enum Answer {
 /// What the collector has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    pub(crate) cursors: BTreeMap<(AgentId, u64), Cursor>,
-    /// The batches that were stored, in the order of storing.
+    pub(crate) cursors: BTreeMap<(AgentId, u64, Signal), Cursor>,
+    /// The batches of metrics that were stored, in the order of storing.
     pub(crate) stored: Vec<(BatchId, ExportMetricsServiceRequest)>,
+    /// The batches of spans that were stored, in the order of storing.
+    pub(crate) traces: Vec<(BatchId, ExportTraceServiceRequest)>,
     /// Batches that came again and were not stored again.
     pub(crate) duplicates: u64,
     /// Batches without content.
     pub(crate) empty: u64,
     /// Points of the batches that were stored.
     pub(crate) points: u64,
+    /// Spans of the batches that were stored.
+    pub(crate) spans: u64,
     script: VecDeque<Answer>,
     /// What is done when the script has ended.
     default: Option<Answer>,
+    /// What is done with every batch of spans, whatever the script says.
+    for_traces: Option<Answer>,
 }
 
 /// The state of the collector; it outlives the server.
@@ -70,6 +76,19 @@ impl State {
     /// Does this with every batch that the script does not speak of.
     pub(crate) fn always(&self, answer: Answer) {
         self.0.lock().default = Some(answer);
+    }
+
+    /// Does this with every batch of spans; the script and the rest is for metrics then.
+    pub(crate) fn always_for_traces(&self, answer: Option<Answer>) {
+        self.0.lock().for_traces = answer;
+    }
+
+    /// The names of the spans that were stored.
+    pub(crate) fn span_names(&self) -> Vec<String> {
+        let seen = self.0.lock();
+        let spans = seen.traces.iter().flat_map(|(_, request)| &request.resource_spans);
+        let spans = spans.flat_map(|resource| &resource.scope_spans).flat_map(|scope| &scope.spans);
+        spans.map(|span| span.name.clone()).collect()
     }
 
     /// The names of the metrics that were stored.
@@ -138,7 +157,8 @@ impl Consumer for State {
     async fn consume(&self, export: Export) -> Result<Accepted, Refused> {
         let mut seen = self.0.lock();
         let default = seen.default.unwrap_or(Answer::Take);
-        let answer = seen.script.pop_front().unwrap_or(default);
+        let for_traces = seen.for_traces.filter(|_| export.signal == Signal::Traces);
+        let answer = for_traces.unwrap_or_else(|| seen.script.pop_front().unwrap_or(default));
         match answer {
             Answer::Busy => {
                 return Err(Refused::Busy { retry_after: Duration::from_millis(20), reason: "told so".into() });
@@ -150,7 +170,7 @@ impl Consumer for State {
         }
         let id = export.batch.expect("an agent numbers its batches");
         let checksum = crc(&export.body);
-        let cursor = seen.cursors.entry((id.agent, id.epoch)).or_default();
+        let cursor = seen.cursors.entry((id.agent, id.epoch, id.signal)).or_default();
         match cursor.judge(id.seq, checksum) {
             CursorVerdict::New => cursor.record(id.seq, checksum),
             CursorVerdict::Duplicate => {
@@ -160,10 +180,18 @@ impl Consumer for State {
             CursorVerdict::Conflict => return Err(Refused::Conflict("another content under this number".into())),
             CursorVerdict::TooFarAhead => panic!("{id:?} is too far ahead"),
         }
-        let request = ExportMetricsServiceRequest::decode(export.body).unwrap();
-        seen.empty += u64::from(request.resource_metrics.is_empty());
-        seen.points += export.items;
-        seen.stored.push((id, request));
+        assert_eq!(id.signal, export.signal);
+        seen.empty += u64::from(export.body.is_empty());
+        match id.signal {
+            Signal::Metrics => {
+                seen.points += export.items;
+                seen.stored.push((id, ExportMetricsServiceRequest::decode(export.body).unwrap()));
+            }
+            Signal::Traces => {
+                seen.spans += export.items;
+                seen.traces.push((id, ExportTraceServiceRequest::decode(export.body).unwrap()));
+            }
+        }
         match answer {
             Answer::TakeAndFail => {
                 Err(Refused::Busy { retry_after: Duration::from_millis(20), reason: "the answer was lost".into() })

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where something is not as it must be")]
 
 mod collector;
+mod spans;
 mod target;
 
 use std::path::Path;
@@ -13,9 +14,9 @@ use std::time::Duration;
 use collector::{Answer, Collector, State};
 use sonde_agent::config::{HostReceiver, Listen};
 use sonde_agent::payload::Payload;
-use sonde_agent::queue::{DropReason, Queue, Source};
+use sonde_agent::queue::{DropReason, Queue, Queues, Source};
 use sonde_agent::{App, Config};
-use sonde_model::Signal;
+use sonde_model::{BatchId, Signal};
 use sonde_otlp::Export;
 use sonde_otlp::exporter::{ExportError, Exporter, ExporterOptions};
 use sonde_proto::otlp::common::InstrumentationScope;
@@ -31,7 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// An agent that runs.
 struct Agent {
     queue: Arc<Queue>,
+    traces: Arc<Queue>,
     otlp: String,
+    otlp_http: String,
     stop: CancellationToken,
     running: JoinSet<Result<(), StagesError>>,
 }
@@ -42,12 +45,14 @@ impl Agent {
     }
 
     fn run(app: App) -> Self {
-        let queue = Arc::clone(app.queue());
-        let otlp = app.otlp_grpc_addr().map(|address| format!("http://{address}")).unwrap_or_default();
+        let Queues { metrics: queue, traces } = app.queues().clone();
+        let url = |address| format!("http://{address}");
+        let otlp = app.otlp_grpc_addr().map(url).unwrap_or_default();
+        let otlp_http = app.otlp_http_addr().map(url).unwrap_or_default();
         let stop = CancellationToken::new();
         let mut running = JoinSet::new();
         running.spawn(app.run(stop.clone()));
-        Agent { queue, otlp, stop, running }
+        Agent { queue, traces, otlp, otlp_http, stop, running }
     }
 
     async fn stop(mut self) {
@@ -55,7 +60,7 @@ impl Agent {
         self.running.join_next().await.unwrap().unwrap().unwrap();
     }
 
-    /// Sends points as a local application does.
+    /// Sends points and spans as a local application does.
     fn client(&self) -> Exporter {
         Exporter::new(ExporterOptions { endpoint: self.otlp.clone(), ..ExporterOptions::default() }).unwrap()
     }
@@ -78,7 +83,7 @@ fn points(name: &str, count: usize) -> Export {
     let mut payload = Payload::new(1_700_000_000_000_000_000, 0);
     payload.gauge(name, "", "", |points| (0..count).for_each(|n| points.add(&[("n", &n.to_string())], n as f64)));
     let encoded = payload.encode(&Resource::default(), &InstrumentationScope::default());
-    Export { signal: Signal::Metrics, body: encoded.body.into(), batch: None, items: encoded.points }
+    Export { signal: Signal::Metrics, body: encoded.body.into(), batch: None, items: encoded.items }
 }
 
 async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
@@ -96,7 +101,12 @@ fn check_exactly_once(state: &State, count: usize) {
     let mut expected: Vec<String> = (1..=count).map(|n| format!("sent.{n}")).collect();
     expected.sort();
     assert_eq!(names, expected);
-    let mut ids: Vec<_> = state.0.lock().stored.iter().map(|(id, _)| (id.agent, id.epoch, id.seq)).collect();
+    check_numbers(state.0.lock().stored.iter().map(|(id, _)| *id));
+}
+
+/// The numbers of batches of one signal have no hole.
+fn check_numbers(ids: impl Iterator<Item = BatchId>) {
+    let mut ids: Vec<_> = ids.map(|id| (id.agent, id.epoch, id.seq)).collect();
     ids.sort_unstable();
     for pair in ids.windows(2) {
         let same_row = (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1);
@@ -157,7 +167,7 @@ async fn retries_and_lost_answers_neither_lose_nor_double() {
         let seen = collector.state.0.lock();
         assert!(seen.duplicates > 0, "seed {seed}: an answer was lost and nothing came again");
         assert!(stats.accepted(Source::Otlp) == 120, "seed {seed}");
-        assert_eq!(stats.sent_points.load(Relaxed), seen.points, "seed {seed}: what is counted as sent is stored");
+        assert_eq!(stats.sent_items.load(Relaxed), seen.points, "seed {seed}: what is counted as sent is stored");
     }
 }
 
@@ -252,31 +262,13 @@ async fn a_refusal_for_good_and_a_conflict_do_not_block_the_queue() {
         eventually("an answer", || stats.waiting_batches.load(Relaxed) == 0).await;
     }
     assert_eq!((stats.dropped(DropReason::Refused), stats.dropped(DropReason::Conflict)), (2, 2));
-    let mark = collector.state.0.lock().cursors[&(before.agent, before.epoch)].mark();
+    let mark = collector.state.0.lock().cursors[&(before.agent, before.epoch, Signal::Metrics)].mark();
     assert_eq!(mark, 2, "a refused number is no hole in the stream");
     eventually("a new id", || agent.queue.identity().agent != before.agent).await;
     client.export(&points("after", 2)).await.unwrap();
     eventually("what comes behind", || collector.state.names().iter().any(|name| name == "after")).await;
     agent.stop().await;
     assert!(collector.state.names().iter().any(|name| name == "lost.2"));
-    collector.stop().await;
-}
-
-#[tokio::test]
-async fn traces_are_refused_with_a_clear_word_and_resources_learn_their_host() {
-    let dir = tempfile::tempdir().unwrap();
-    let collector = Collector::start(State::default(), "127.0.0.1:0").await;
-    let agent = Agent::start(quiet(dir.path(), &collector.endpoint())).await;
-    let client = agent.client();
-    let traces = Export { signal: Signal::Traces, body: bytes::Bytes::new(), batch: None, items: 0 };
-    let error = client.export(&traces).await.unwrap_err();
-    let ExportError::Permanent { reason } = &error else { panic!("{error}") };
-    assert!(reason.contains("traces are not taken yet"), "{reason}");
-    client.export(&points("sent.1", 1)).await.unwrap();
-    eventually("the points", || collector.state.names().len() == 1).await;
-    agent.stop().await;
-    let stored = format!("{:?}", collector.state.0.lock().stored);
-    assert!(stored.contains("host.name"), "{stored}");
     collector.stop().await;
 }
 
