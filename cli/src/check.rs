@@ -76,10 +76,11 @@ fn check_config(text: &str, origin: &str, program: Option<Program>) -> Outcome {
         Program::Collector => {
             let base = Path::new(origin).parent().unwrap_or(Path::new(""));
             let config = sonde_collector::Config::parse(text, origin).map_err(|e| vec![e.to_string()])?;
+            let warnings: String = config.warnings().iter().map(|w| format!("\n{origin}: warning: {w}")).collect();
             let config = config.relative_to(base);
             let files = read_files(&config.rules.files)
                 .map_err(|e| e.to_string().lines().map(str::to_owned).collect::<Vec<_>>())?;
-            Ok(format!("a good configuration of a collector, with {}", counted(files.len(), "rule file")))
+            Ok(format!("a good configuration of a collector, with {}{warnings}", counted(files.len(), "rule file")))
         }
         Program::Agent => {
             let config: sonde_agent::Config = sonde_runtime::load(text, origin).map_err(|e| vec![e.to_string()])?;

@@ -1,6 +1,7 @@
 //! The HTTP API of the main port: the page, Prometheus's API, Tempo's, remote write, OTLP, probes, admin.
 
 mod admin;
+mod anomalies;
 pub(crate) mod answer;
 mod exposition;
 pub(crate) mod form;
@@ -57,7 +58,7 @@ pub(crate) fn otlp_http_router(server: &Arc<Server>, limits: &receiver::Limits) 
 fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
     let compression = || CompressionLayer::new().quality(CompressionLevel::Fastest);
     let readable = Router::new()
-        .nest("/api/v1", prometheus::routes().layer(cors(&server.config.load().api.cors_origin)))
+        .nest("/api/v1", api_routes().layer(cors(&server.config.load().api.cors_origin)))
         .route("/", get(page::page))
         .route("/metrics", get(exposition::metrics))
         .merge(crate::tempo::routes())
@@ -82,6 +83,11 @@ fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
         .merge(otlp.clone())
         .nest("/api/v1/otlp", otlp)
         .layer(middleware::from_fn_with_state(Arc::clone(server), requests::count))
+}
+
+/// What browsers may read under `/api/v1`: Prometheus's API, and ours.
+fn api_routes() -> Router<Arc<Server>> {
+    prometheus::routes().route("/anomalies", get(anomalies::anomalies))
 }
 
 /// Which web pages may read the API, in the words of Prometheus.

@@ -68,6 +68,7 @@ impl App {
         let rule_files = rules::read_files(&config.rules.files).map_err(StartError::Rules)?;
         let notifier = Notifier::new(clock.clone()).map_err(|e| StartError::Notifier(e.to_string()))?;
 
+        config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         let main = listen::bind("--listen", flags.listen)?;
         let bind_optional = |flag, address: Option<SocketAddr>| address.map(|a| listen::bind(flag, a)).transpose();
         let otlp_grpc = bind_optional("--otlp-grpc-listen", flags.otlp_grpc_listen.address())?;

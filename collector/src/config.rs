@@ -3,6 +3,7 @@
 //! Every key has a default. Keys that say "restart" in the reference are read at the start; a reload that changes one
 //! says so. An unknown key is an error.
 
+mod anomaly;
 mod notify;
 mod traces;
 
@@ -11,6 +12,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sonde_runtime::config::{ByteSize, Duration};
 
+pub use anomaly::{AnomalyConfig, WatchConfig};
 pub use notify::{NotifyConfig, WebhookConfig};
 pub use traces::TracesConfig;
 
@@ -36,6 +38,8 @@ pub struct Config {
     pub rules: RulesConfig,
     /// Where alerts go.
     pub notify: NotifyConfig,
+    /// What is watched for anomalies.
+    pub anomaly: AnomalyConfig,
     /// What the collector tells about itself.
     pub telemetry: TelemetryConfig,
 }
@@ -258,6 +262,8 @@ impl Config {
             ("query.max_series", self.query.max_series as u64),
             ("query.lookback", self.query.lookback.0.as_millis() as u64),
             ("rules.evaluation_interval", self.rules.evaluation_interval.0.as_millis() as u64),
+            ("anomaly.history", self.anomaly.history.0.as_millis() as u64),
+            ("anomaly.max_series", self.anomaly.max_series as u64),
         ];
         let invalid = |key: &str, reason: String| {
             Err(ConfigError::Invalid { origin: origin.to_owned(), key: key.to_owned(), reason })
@@ -276,7 +282,12 @@ impl Config {
             let reason = "must not be smaller than ingest.max_body and ingest.max_decoded_body together";
             return invalid("ingest.max_inflight", reason.into());
         }
-        self.notify.check().or_else(|(key, reason)| invalid(&key, reason))
+        self.anomaly.check().and_then(|()| self.notify.check()).or_else(|(key, reason)| invalid(&key, reason))
+    }
+
+    /// What is allowed, but hardly meant; each names its key.
+    pub fn warnings(&self) -> Vec<String> {
+        self.anomaly.warnings()
     }
 
     /// The keys that differ between two configurations and need a restart to take effect.

@@ -3,6 +3,7 @@
 //! It is the only crate that knows the shapes of the HTTP API. What it decides about samples, series and queries it
 //! leaves to the libraries: here they are configured, connected, started, watched and stopped.
 
+pub mod anomaly;
 mod api;
 mod app;
 pub mod config;

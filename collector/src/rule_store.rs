@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use sonde_alerting::OutputSample;
-use sonde_model::TimestampMs;
-use sonde_promql::{Control, Engine, EngineOptions, Expr, Interrupt, QueryError, QueryResult, SampleValue};
+use sonde_model::{Series, TimestampMs};
+use sonde_promql::{Control, Engine, EngineOptions, Expr, Interrupt, QueryError, QueryResult, SampleValue, Value};
 use sonde_runtime::Clock;
 use sonde_tsdb::{AppendError, Batch, BatchSample, BatchValue, Db, Source};
 
+use crate::anomaly::AnomalyStore;
 use crate::config::Config;
 use crate::query::StoreSource;
 use crate::rules::{Appended, RuleStore};
@@ -27,6 +28,28 @@ impl StoreForRules {
     /// The store `db` under the limits of the configuration of the moment.
     pub(crate) fn new(db: Arc<Db>, clock: Clock, config: Arc<ArcSwap<Config>>) -> Self {
         StoreForRules { db, clock, config }
+    }
+
+    /// Asks under the limits of queries, until `stopped` says that nobody wants the answer.
+    fn ask(
+        &self,
+        stopped: &dyn Fn() -> bool,
+        query: impl FnOnce(&Engine, &StoreSource, &Control<'_>) -> Result<QueryResult, QueryError>,
+    ) -> Result<QueryResult, QueryError> {
+        let config = self.config.load();
+        let engine = Engine::new(EngineOptions {
+            lookback_ms: config.query.lookback.0.as_millis() as i64,
+            max_samples: usize::try_from(config.query.max_samples).unwrap_or(usize::MAX),
+            max_series: config.query.max_series,
+            ..EngineOptions::default()
+        });
+        let source = StoreSource::new(Arc::clone(&self.db), config.query.max_series);
+        let deadline = self.clock.monotonic().saturating_add(config.query.timeout.0);
+        let expired = || {
+            let late = || (self.clock.monotonic() >= deadline).then_some(Interrupt::Timeout);
+            if stopped() { Some(Interrupt::Canceled) } else { late() }
+        };
+        query(&engine, &source, &Control { expired: &expired })
     }
 
     /// Resolves the series and hands the samples over; `None` where a series left the head in between.
@@ -65,17 +88,7 @@ impl StoreForRules {
 
 impl RuleStore for StoreForRules {
     fn query(&self, expr: &Expr, at: TimestampMs) -> Result<QueryResult, QueryError> {
-        let config = self.config.load();
-        let engine = Engine::new(EngineOptions {
-            lookback_ms: config.query.lookback.0.as_millis() as i64,
-            max_samples: usize::try_from(config.query.max_samples).unwrap_or(usize::MAX),
-            max_series: config.query.max_series,
-            ..EngineOptions::default()
-        });
-        let source = StoreSource::new(Arc::clone(&self.db), config.query.max_series);
-        let deadline = self.clock.monotonic().saturating_add(config.query.timeout.0);
-        let expired = || (self.clock.monotonic() >= deadline).then_some(Interrupt::Timeout);
-        engine.instant(&source, expr, at, &Control { expired: &expired })
+        self.ask(&|| false, |engine, source, control| engine.instant(source, expr, at, control))
     }
 
     fn append(&self, samples: Vec<OutputSample>) -> Result<Appended, String> {
@@ -85,5 +98,24 @@ impl RuleStore for StoreForRules {
             }
         }
         Err("series leave the head faster than they are looked up".into())
+    }
+}
+
+impl AnomalyStore for StoreForRules {
+    fn query_range(
+        &self,
+        expr: &Expr,
+        start: TimestampMs,
+        end: TimestampMs,
+        step_ms: i64,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Vec<Series>, QueryError> {
+        let ask = |engine: &Engine, source: &StoreSource, control: &Control<'_>| {
+            engine.range(source, expr, start, end, step_ms, control)
+        };
+        match self.ask(stopped, ask)?.value {
+            Value::Matrix(series) => Ok(series),
+            other => Err(QueryError::execution(format!("a range query gave a {}", other.kind()))),
+        }
     }
 }

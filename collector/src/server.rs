@@ -3,11 +3,13 @@
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use sonde_disk::Fs;
 use sonde_model::TimestampMs;
 use sonde_runtime::{Clock, Health, Registry};
 use sonde_tracedb::TraceDb;
 use sonde_tsdb::Db;
 
+use crate::anomaly::Anomalies;
 use crate::api::ApiStats;
 use crate::config::{Config, ConfigError};
 use crate::flags::Flags;
@@ -48,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) ingest: Arc<Ingest>,
     /// The rule groups.
     pub(crate) rules: Rules,
+    /// What is watched for anomalies.
+    pub(crate) anomalies: Anomalies,
 }
 
 /// What is there once the span store is open.
@@ -97,13 +101,15 @@ impl Server {
         }
     }
 
-    /// Takes the open store: from now on requests are served.
-    pub(crate) fn set_store(&self, db: Arc<Db>) -> &Core {
+    /// Takes the open store, whose files are on `fs`: from now on requests are served.
+    pub(crate) fn set_store(&self, db: Arc<Db>, fs: Arc<dyn Fs>) -> &Core {
         let ingest = Ingest::new(Arc::clone(&db), self.clock.clone(), Arc::clone(&self.config));
-        let store = StoreForRules::new(Arc::clone(&db), self.clock.clone(), Arc::clone(&self.config));
+        let store = Arc::new(StoreForRules::new(Arc::clone(&db), self.clock.clone(), Arc::clone(&self.config)));
+        let learned = self.flags.data_dir.join("anomaly");
+        let anomalies = Anomalies::new(Arc::clone(&store) as _, fs, learned, self.clock.clone());
         let settings = rule_settings(&self.config.load(), &self.flags);
-        let rules = Rules::new(Arc::new(store), self.notifier.clone(), self.clock.clone(), settings);
-        let core = self.core.get_or_init(|| Core { db, ingest: Arc::new(ingest), rules });
+        let rules = Rules::new(store, self.notifier.clone(), self.clock.clone(), settings);
+        let core = self.core.get_or_init(|| Core { db, ingest: Arc::new(ingest), rules, anomalies });
         self.health.ready("store");
         core
     }
@@ -162,12 +168,14 @@ impl Server {
         if !restart.is_empty() {
             tracing::warn!("the configuration changed in keys that need a restart: {}", restart.join(", "));
         }
+        new.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         self.config.store(Arc::clone(&new));
         self.notifier.configure(webhooks(&new, &self.flags));
         telemetry::register_notifier(self);
         if let Some(core) = self.core() {
             core.ingest.forget_memo();
             core.rules.load(files, rule_settings(&new, &self.flags));
+            core.anomalies.load(&new.anomaly);
         }
         Ok(())
     }

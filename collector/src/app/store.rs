@@ -34,7 +34,7 @@ pub(super) fn spawn(start: Start) {
         let opening = tokio::task::spawn_blocking(move || open(&server, fs));
         let (db, report) = opening.await.map_err(|e| Error::Panicked(e.to_string()))??;
         let token = start.storage.token();
-        let core = start.server.set_store(db);
+        let core = start.server.set_store(db, Arc::clone(&start.fs));
         telemetry::register_core(&start.server);
         telemetry::register_opening(&start.server.registry, &report);
         spawn_pipelines(&start.server, core, start.rule_files, &start.pipelines);
@@ -98,6 +98,12 @@ fn spawn_pipelines(server: &Arc<Server>, core: &Core, rule_files: Vec<RuleFile>,
         let loading = rules.clone();
         drop(tokio::task::spawn_blocking(move || loading.load(rule_files, settings)).await);
         rules.run(token).await;
+    });
+    let (anomalies, token, config) = (core.anomalies.clone(), stage.token(), Arc::clone(&server.config));
+    stage.spawn("anomalies", async move {
+        let loading = anomalies.clone();
+        drop(tokio::task::spawn_blocking(move || loading.load(&config.load().anomaly)).await);
+        anomalies.run(token).await;
     });
     stage.spawn("notify", server.notifier.clone().run(stage.token()));
     if let Some(own) = telemetry::start(server) {

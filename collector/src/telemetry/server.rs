@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sonde_runtime::Metric;
 
 use super::source::{Source, load};
-use super::{ingest, spans, store};
+use super::{anomaly, ingest, spans, store};
 use crate::api::ApiStats;
 use crate::server::Server;
 
@@ -93,6 +93,7 @@ pub(crate) fn register_core(server: &Arc<Server>) {
         "Outputs of rules that could not be stored.",
         rules(|s| s.append_failures() as f64),
     );
+    anomaly::register(server);
     register_notifier(server);
 }
 

@@ -63,8 +63,8 @@ impl Novelty {
         if !value.is_finite() || (self.n > 0 && timestamp_ms <= self.last_ms) {
             return Score::default();
         }
-        let seconds = if self.n == 0 { 0.0 } else { (timestamp_ms - self.last_ms) as f64 / 1000.0 };
-        self.n += 1;
+        let seconds = if self.n == 0 { 0.0 } else { timestamp_ms.saturating_sub(self.last_ms) as f64 / 1000.0 };
+        self.n = self.n.saturating_add(1);
         self.last_ms = timestamp_ms;
         let features = [
             value,
