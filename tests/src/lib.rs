@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub use clock::{Stopwatch, now_ms};
 pub use http::{Reply, encode, get, post, post_form, request};
-pub use otlp::{Point, metrics_request};
+pub use otlp::{Point, metrics_request, span_request};
 pub use peers::{Tool, kubernetes_validate, not_run, python, tool};
 pub use process::{Server, Spawn, free_port, sonde_binary};
 pub use sonde::{Sonde, vector};

@@ -1,6 +1,7 @@
 //! OTLP requests of a few points, built for tests.
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -8,6 +9,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
     number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 
 /// A point of a metric.
@@ -33,6 +35,22 @@ pub fn metrics_request(service: &str, points: &[Point]) -> Vec<u8> {
     let resource =
         ResourceMetrics { resource: Some(resource), scope_metrics: vec![scope], ..ResourceMetrics::default() };
     ExportMetricsServiceRequest { resource_metrics: vec![resource] }.encode_to_vec()
+}
+
+/// The encoded request of a service with one root span, which is a trace of its own: `number` is its id.
+pub fn span_request(service: &str, number: u64, timestamp: i64) -> Vec<u8> {
+    let span = Span {
+        trace_id: u128::from(number).to_be_bytes().to_vec(),
+        span_id: number.to_be_bytes().to_vec(),
+        name: "work".to_owned(),
+        start_time_unix_nano: nanos(timestamp),
+        end_time_unix_nano: nanos(timestamp + 1),
+        ..Span::default()
+    };
+    let resource = Resource { attributes: vec![attribute("service.name", service)], ..Resource::default() };
+    let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
+    let resource_spans = vec![ResourceSpans { resource: Some(resource), scope_spans, ..ResourceSpans::default() }];
+    ExportTraceServiceRequest { resource_spans }.encode_to_vec()
 }
 
 fn metric(point: &Point) -> Metric {

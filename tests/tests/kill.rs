@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sonde_tests::{Point, Sonde, Spawn, free_port, metrics_request, now_ms, post, wait_for};
+use sonde_tests::{Point, Sonde, Spawn, encode, free_port, metrics_request, now_ms, post, span_request, wait_for};
 
 /// How often one of the two is killed. `SONDE_KILLS` asks for more.
 const KILLS: usize = 60;
@@ -45,25 +45,22 @@ fn nothing_acknowledged_is_lost_and_nothing_is_counted_twice() {
     }
     collector.ready();
     stop.store(true, Ordering::SeqCst);
-    let sent = load.join().expect("the load ends");
-    let acknowledged = sent.values().filter(|acked| **acked).count();
-    println!("{} exports sent, {acknowledged} acknowledged", sent.len());
-    assert!(acknowledged > kills, "only {acknowledged} of {} exports were acknowledged", sent.len());
-
-    wait_for("all that was acknowledged", DEADLINE, || {
-        let stored = stored(&collector)?;
-        let missing: Vec<_> =
-            sent.iter().filter(|(n, acked)| **acked && !stored.contains_key(n)).map(|(n, _)| n).collect();
-        if missing.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{} are missing: {:?}", missing.len(), &missing[..missing.len().min(9)]))
-        }
-    });
+    let Sent { metrics, spans } = load.join().expect("the load ends");
+    for (what, sent) in [("metrics", &metrics), ("spans", &spans)] {
+        let acknowledged = sent.values().filter(|acked| **acked).count();
+        println!("{what}: {} exports sent, {acknowledged} acknowledged", sent.len());
+        assert!(acknowledged > kills, "only {acknowledged} of {} exports were acknowledged", sent.len());
+    }
+    wait_for("all metrics that were acknowledged", DEADLINE, || all_there(&metrics, &stored(&collector)?));
+    wait_for("all spans that were acknowledged", DEADLINE, || all_there(&spans, &stored_spans(&collector)?));
+    for (trace, count) in stored_spans(&collector).expect("an answer") {
+        assert_eq!(count, 1.0, "trace {trace} has {count} spans");
+        assert!(spans.contains_key(&trace), "trace {trace} was never sent");
+    }
     let stored = stored(&collector).expect("an answer");
     for (export, value) in &stored {
         assert_eq!(*value, 1.0, "export {export} was counted {value} times");
-        assert!(sent.contains_key(export), "export {export} was never sent");
+        assert!(metrics.contains_key(export), "export {export} was never sent");
     }
     let gauge = collector.value("count_over_time(kill_gauge[1h])").expect("the gauge");
     assert_eq!(gauge, stored.len() as f64, "one gauge sample for each export");
@@ -83,13 +80,20 @@ fn agent(dir: &Path, collector: &str) -> (Spawn, String) {
     );
     let config = dir.join("agent.yml");
     std::fs::write(&config, text).expect("a configuration");
-    (Spawn::sonde(dir, "agent", &["agent", "--config", &config.to_string_lossy()]), format!("http://{otlp}/v1/metrics"))
+    (Spawn::sonde(dir, "agent", &["agent", "--config", &config.to_string_lossy()]), format!("http://{otlp}"))
+}
+
+/// Which exports were sent, by number, and whether they were acknowledged.
+#[derive(Default)]
+struct Sent {
+    metrics: BTreeMap<u64, bool>,
+    spans: BTreeMap<u64, bool>,
 }
 
 /// Sends numbered exports one after another and remembers which were acknowledged. None is sent twice.
-fn start_load(url: String, stop: Arc<AtomicBool>) -> JoinHandle<BTreeMap<u64, bool>> {
+fn start_load(base: String, stop: Arc<AtomicBool>) -> JoinHandle<Sent> {
     std::thread::spawn(move || {
-        let mut sent = BTreeMap::new();
+        let mut sent = Sent::default();
         let mut last = 0;
         for export in 1.. {
             if stop.load(Ordering::SeqCst) {
@@ -107,9 +111,12 @@ fn start_load(url: String, stop: Arc<AtomicBool>) -> JoinHandle<BTreeMap<u64, bo
                     delta: false,
                 },
             ];
-            let body = metrics_request("load", &points);
-            let reply = post(&url, &[("content-type", "application/x-protobuf")], body);
-            sent.insert(export, reply.is_ok_and(|r| r.status == 200));
+            let send = |path: &str, body| {
+                let reply = post(&format!("{base}{path}"), &[("content-type", "application/x-protobuf")], body);
+                reply.is_ok_and(|r| r.status == 200)
+            };
+            sent.metrics.insert(export, send("/v1/metrics", metrics_request("load", &points)));
+            sent.spans.insert(export, send("/v1/traces", span_request("load", export, last)));
             pause(2);
         }
         sent
@@ -126,6 +133,27 @@ fn stored(collector: &Sonde) -> Result<BTreeMap<u64, f64>, String> {
             Ok((export, value))
         })
         .collect()
+}
+
+/// The traces that the collector has, by number, and how many spans each has.
+fn stored_spans(collector: &Sonde) -> Result<BTreeMap<u64, f64>, String> {
+    let (start, end) = (now_ms() / 1000 - 3_600, now_ms() / 1000 + 60);
+    let query = encode("{ resource.service.name = \"load\" }");
+    let reply = collector.get(&format!("/api/search?q={query}&limit=10000&spss=1&start={start}&end={end}"));
+    let json: serde_json::Value = serde_json::from_slice(&reply.body).map_err(|_| reply.text())?;
+    let traces = json["traces"].as_array().ok_or_else(|| json.to_string())?;
+    let number = |t: &serde_json::Value| u64::from_str_radix(t["traceID"].as_str()?, 16).ok();
+    let spans = |t: &serde_json::Value| t["spanSets"][0]["matched"].as_f64();
+    traces.iter().map(|t| number(t).zip(spans(t)).ok_or_else(|| t.to_string())).collect()
+}
+
+/// An error that names what was acknowledged and is not there.
+fn all_there(sent: &BTreeMap<u64, bool>, stored: &BTreeMap<u64, f64>) -> Result<(), String> {
+    let missing: Vec<_> = sent.iter().filter(|(n, acked)| **acked && !stored.contains_key(n)).map(|(n, _)| n).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{} are missing: {:?}", missing.len(), &missing[..missing.len().min(9)]))
 }
 
 /// Lets the programs run for a random while, so that the kill hits any moment: the time itself is the fault injected.
