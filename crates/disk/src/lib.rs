@@ -1,11 +1,13 @@
-//! Durable bytes: the file-system seam, atomic files, checksums and the write-ahead log.
+//! Durable bytes: the file-system seam, atomic files, checksums, the write-ahead log, and what all stores of blocks share.
 //!
 //! This is the only crate that calls fsync. It moves bytes and must not know what they mean: no series, no spans,
 //! no protobuf, no clock.
 
 pub mod atomic_file;
+pub mod blocks;
 pub mod checksum;
 pub mod fs;
+pub mod varint;
 pub mod wal;
 
 pub use atomic_file::{read_all, write_atomic};

@@ -12,6 +12,7 @@ pub mod labels;
 pub mod matcher;
 pub mod series;
 pub mod span;
+pub mod streams;
 
 pub use batch::{AgentId, BatchId, Signal};
 pub use cursor::{Cursor, CursorVerdict};
@@ -21,6 +22,7 @@ pub use kahan::KahanSum;
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher};
 pub use series::{FloatColumn, HistogramColumn, Series};
+pub use streams::{StreamId, Streams};
 
 /// Milliseconds since the Unix epoch.
 pub type TimestampMs = i64;

@@ -12,7 +12,7 @@ use crate::chunk::{self, Chunk};
 use crate::db::TraceDb;
 use crate::judge::{Judge, refusal};
 use crate::shared::Completion;
-use crate::streams::Waiter;
+use crate::shared::Waiter;
 use crate::{AppendError, Error, Stats, record};
 
 impl TraceDb {

@@ -5,13 +5,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use sonde_disk::varint::{Reader, put};
 use sonde_model::span::{Resource, Scope, ScopedSpan};
 
 use crate::codec::DecodeError;
 use crate::codec::raw::{visit_attributes, visit_event_attributes, visit_link_attributes};
 use crate::codec::span::{SpanHead, put_resource, put_scope, put_span, read_resource, read_scope};
 use crate::codec::text::{Dictionary, Interner};
-use crate::codec::varint::{Reader, put};
 use crate::query::TagScope;
 
 /// Bytes of a span at least: ids, kind, start and one byte for each of the other fields.

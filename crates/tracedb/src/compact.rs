@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use sonde_disk::blocks::layout;
 use sonde_model::TimestampMs;
 
+use crate::Error;
 use crate::block::{Block, Merge};
 use crate::db::{Maintenance, TraceDb};
-use crate::{Error, layout};
 
 /// A merge leaves this much of the disk to the WAL.
 const SPARE_BYTES: u64 = 64 << 20;

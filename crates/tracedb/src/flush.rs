@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::sync_channel;
 
+use sonde_disk::blocks::layout;
 use sonde_disk::{Position, WalError, write_atomic};
 use sonde_model::TimestampMs;
 use sonde_model::span::{ScopedSpan, SpanId, TraceId};
@@ -18,7 +19,7 @@ use crate::db::{Maintenance, TraceDb};
 use crate::head::Head;
 use crate::manifest::Manifest;
 use crate::read::is_same;
-use crate::{Error, layout, record};
+use crate::{Error, record};
 
 /// Pieces into which the cursors of a checkpoint are cut.
 const CHECKPOINT_PIECE: usize = 1 << 20;

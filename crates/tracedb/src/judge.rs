@@ -1,17 +1,17 @@
 //! What is decided and not necessarily durable yet: batches by their numbers. And which spans can be stored at all.
 
-use sonde_model::TimestampMs;
 use sonde_model::span::ScopedSpan;
+use sonde_model::{Streams, TimestampMs};
 
 use crate::codec::value::is_shallow;
 use crate::options::ms_to_ns;
-use crate::streams::Streams;
+use crate::shared::Waiter;
 use crate::{Options, RejectReason};
 
 /// All that is decided and not necessarily durable yet.
 #[derive(Debug, Default)]
 pub(crate) struct Judge {
-    pub(crate) streams: Streams,
+    pub(crate) streams: Streams<Waiter>,
     /// The number of the next flush.
     pub(crate) next_flush: u64,
     /// The position of the next batch.

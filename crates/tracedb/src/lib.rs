@@ -29,15 +29,12 @@ mod open;
 mod plan;
 mod read;
 mod record;
-mod retention;
 mod scan;
 mod shared;
-mod streams;
 mod tags;
 
 mod block;
 mod codec;
-mod layout;
 mod manifest;
 
 pub use batch::{Outcome, RejectReason, Rejected, SpanBatch};
@@ -47,5 +44,5 @@ pub use error::{AppendError, Error, ReadError};
 pub use open::{OpenReport, Quarantined};
 pub use options::Options;
 pub use query::{Compare, Condition, Literal, Search, SpanFilter, TagScope, TagValue, Target, TimeRange};
+pub use sonde_model::StreamId;
 pub use stats::{HeadStatus, Stats};
-pub use streams::StreamId;

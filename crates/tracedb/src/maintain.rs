@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use sonde_disk::blocks::retention::{self, Fact};
 use sonde_model::TimestampMs;
 
+use crate::Error;
 use crate::block::Block;
 use crate::compact::Eagerness;
 use crate::db::{Maintenance, TraceDb};
 use crate::open::set_aside;
-use crate::{Error, retention};
 
 impl TraceDb {
     /// What the owner calls every few seconds: flush when it is due, retention, one merge of small blocks, damaged
@@ -47,11 +48,13 @@ impl TraceDb {
             let data = self.shared.data.read();
             (Arc::clone(&data.blocks), data.newest())
         };
-        let facts: Vec<retention::Fact> = blocks.iter().map(|b| retention::Fact::of(b)).collect();
-        let plan = retention::plan(&facts, newest, self.wal.size_bytes(), now, &self.shared.options);
+        let options = &self.shared.options;
+        let cutoff = options.drops_before(newest, now);
+        let facts: Vec<_> = blocks.iter().map(|b| Fact { newest: b.range().end_ns, bytes: b.bytes() }).collect();
+        let plan = retention::plan(&facts, cutoff, self.wal.size_bytes(), options.retention_bytes);
         let stats = &self.shared.stats;
-        let was_paused = self.shared.retention_paused.swap(plan.paused, Relaxed);
-        if plan.paused && !was_paused {
+        let was_paused = self.shared.retention_paused.swap(cutoff.is_none(), Relaxed);
+        if cutoff.is_none() && !was_paused {
             stats.retention_pauses.fetch_add(1, Relaxed);
             tracing::warn!(now, newest, "the clock is far ahead of the newest span: retention by age is paused");
         }

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::{Mutex, RwLock};
+use sonde_disk::blocks::layout;
+use sonde_disk::blocks::manifest::MAX_BYTES as MANIFEST_MAX_BYTES;
 use sonde_disk::{Fs, Position, Wal, WalOptions, read_all, write_atomic};
 use sonde_model::TimestampMs;
+use sonde_model::{StreamId, Streams};
 
 use crate::block::{Block, PageCache};
 use crate::chunk::Chunk;
@@ -16,11 +19,10 @@ use crate::cut::Cut;
 use crate::data::Data;
 use crate::db::{Maintenance, TraceDb};
 use crate::judge::Judge;
-use crate::manifest::{self, Manifest};
+use crate::manifest::Manifest;
 use crate::record::{self, Record};
 use crate::shared::Shared;
-use crate::streams::{StreamId, Streams};
-use crate::{Error, Options, Stats, layout};
+use crate::{Error, Options, Stats};
 
 /// What opening a store found.
 #[derive(Debug, Default)]
@@ -149,7 +151,7 @@ fn read_manifest(fs: &dyn Fs, dir: &Path, report: &mut OpenReport) -> Result<Opt
         write_atomic(fs, &path, &Manifest::default().encode()).map_err(TraceDb::io("write", &path))?;
         return Ok(Some(Manifest::default()));
     }
-    let decoded = match read_all(fs, &path, manifest::MAX_BYTES) {
+    let decoded = match read_all(fs, &path, MANIFEST_MAX_BYTES) {
         Ok(bytes) => Manifest::decode(&bytes).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };

@@ -11,8 +11,10 @@ use crate::chunk::Chunk;
 use crate::cut::Cut;
 use crate::data::{Data, Frozen};
 use crate::judge::Judge;
-use crate::streams::Waiter;
 use crate::{Error, Options, Stats};
+
+/// What is called when the batch before is durable, or has failed.
+pub(crate) type Waiter = Box<dyn FnOnce(Result<(), Error>) + Send>;
 
 /// The state of a store. Locks are taken in the order of the fields: judge, data, cut.
 #[derive(Debug)]

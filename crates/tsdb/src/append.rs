@@ -12,7 +12,7 @@ use crate::db::Db;
 use crate::judge::{Judge, Rules, Verdict};
 use crate::record::{BatchWriter, Value};
 use crate::shared::Completion;
-use crate::streams::Waiter;
+use crate::shared::Waiter;
 use crate::{AppendError, Error, Metadata, Stats};
 
 impl Db {

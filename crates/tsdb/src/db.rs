@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
 use sonde_disk::{Fs, FsLock, Wal};
+use sonde_model::StreamId;
 use sonde_model::{Cursor, TimestampMs};
 
 use crate::block::PageCache;
 use crate::manifest::Manifest;
 use crate::shared::Shared;
-use crate::streams::StreamId;
 use crate::{Error, HeadStatus, Metadata, SeriesLimit, SeriesRef, Stats};
 
 /// An open store. All methods may be called from any thread.

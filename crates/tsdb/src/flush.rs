@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::sync_channel;
 
+use sonde_disk::blocks::layout;
 use sonde_disk::{Position, WalError, write_atomic};
 use sonde_model::TimestampMs;
 
@@ -14,7 +15,7 @@ use crate::data::Frozen;
 use crate::db::{Db, Maintenance};
 use crate::head::Samples;
 use crate::manifest::Manifest;
-use crate::{Error, layout, record};
+use crate::{Error, record};
 
 /// Pieces into which the cursors and the metadata of a checkpoint are cut.
 const CHECKPOINT_PIECE: usize = 1 << 20;

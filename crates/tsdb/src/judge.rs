@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use sonde_model::{Histogram, TimestampMs, is_stale};
+use sonde_model::{Histogram, Streams, TimestampMs, is_stale};
 
 use crate::accumulate::grown;
 use crate::batch::{BatchSample, BatchValue, SeriesRef, Source};
@@ -16,7 +16,7 @@ use crate::data::{Accepted, Data, Last, LastHistograms};
 use crate::head::Registry;
 use crate::head::samples::Found;
 use crate::record::Value;
-use crate::streams::Streams;
+use crate::shared::Waiter;
 use crate::{Options, RejectReason};
 
 /// No generation: the slot has not been seen by the judge.
@@ -27,7 +27,7 @@ const UNKNOWN: u32 = u32::MAX;
 pub(crate) struct Judge {
     slots: Vec<Slot>,
     last_histograms: LastHistograms,
-    pub(crate) streams: Streams,
+    pub(crate) streams: Streams<Waiter>,
     /// The WAL epoch: series are defined anew in each.
     pub(crate) epoch: u32,
     /// The number of the next flush.

@@ -26,16 +26,13 @@ mod maintain;
 mod open;
 mod read;
 mod record;
-mod retention;
 mod shared;
-mod streams;
 
 mod block;
 pub mod codec;
 mod columns;
 mod head;
 mod index;
-mod layout;
 mod manifest;
 
 pub use batch::{Batch, BatchSample, BatchValue, Outcome, RejectReason, Rejected, SeriesRef, Source};
@@ -45,5 +42,5 @@ pub use limits::SelectLimits;
 pub use metadata::{Metadata, MetricKind};
 pub use open::{OpenReport, Quarantined};
 pub use options::Options;
+pub use sonde_model::StreamId;
 pub use stats::{HeadStatus, Stats};
-pub use streams::StreamId;

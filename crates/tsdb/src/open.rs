@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::{Mutex, RwLock};
+use sonde_disk::blocks::layout;
+use sonde_disk::blocks::manifest::MAX_BYTES as MANIFEST_MAX_BYTES;
 use sonde_disk::{Fs, Wal, WalOptions, read_all, write_atomic};
 use sonde_model::TimestampMs;
+use sonde_model::{StreamId, Streams};
 
 use crate::block::{Block, PageCache};
 use crate::codec::DecodeError;
@@ -15,11 +18,10 @@ use crate::data::Data;
 use crate::db::{Db, Maintenance};
 use crate::head::Registry;
 use crate::judge::Judge;
-use crate::manifest::{self, Manifest};
+use crate::manifest::Manifest;
 use crate::record::{self, BatchRecord, Item, Record};
 use crate::shared::Shared;
-use crate::streams::{StreamId, Streams};
-use crate::{Error, Metadata, Options, Stats, layout};
+use crate::{Error, Metadata, Options, Stats};
 
 /// What opening a store found.
 #[derive(Debug, Default)]
@@ -160,7 +162,7 @@ fn read_manifest(fs: &dyn Fs, dir: &Path, report: &mut OpenReport) -> Result<Opt
         write_atomic(fs, &path, &Manifest::default().encode()).map_err(Db::io("write", &path))?;
         return Ok(Some(Manifest::default()));
     }
-    let decoded = match read_all(fs, &path, manifest::MAX_BYTES) {
+    let decoded = match read_all(fs, &path, MANIFEST_MAX_BYTES) {
         Ok(bytes) => Manifest::decode(&bytes).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };

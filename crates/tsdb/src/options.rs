@@ -77,4 +77,32 @@ impl Options {
     pub(crate) fn retained_from(&self, now: TimestampMs) -> TimestampMs {
         now.saturating_sub(self.retention_ms)
     }
+
+    /// The time before which blocks are dropped; none while the clock is so far ahead of the newest sample that it
+    /// is not believed.
+    pub(crate) fn drops_before(&self, newest: Option<TimestampMs>, now: TimestampMs) -> Option<TimestampMs> {
+        let paused = newest.is_some_and(|newest| now.saturating_sub(newest) > self.retention_pause_ms);
+        (!paused).then(|| self.retained_from(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_far_ahead_drops_nothing() {
+        let hour = 3_600_000;
+        let options = Options { retention_ms: 24 * hour, retention_pause_ms: 10 * hour, ..Options::default() };
+        let check = |now: i64, newest: Option<i64>, expected: Option<i64>| {
+            let found = options.drops_before(newest.map(|h| h * hour), now * hour);
+            assert_eq!(found, expected.map(|h| h * hour), "{now} {newest:?}");
+        };
+        check(50, Some(50), Some(26));
+        check(25, Some(50), Some(1));
+        check(60, Some(50), Some(36));
+        check(61, Some(50), None);
+        check(61, Some(61), Some(37));
+        check(61, None, Some(37));
+    }
 }

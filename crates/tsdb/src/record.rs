@@ -1,15 +1,15 @@
 //! What the store writes into the WAL: outcomes, self-contained. See docs/format/wal-records.md.
 
+use sonde_disk::varint::{Reader, put, put_signed, put_str};
+use sonde_model::StreamId;
 use sonde_model::{AgentId, BatchId, Cursor, Histogram, Signal, TimestampMs};
 
 use crate::Metadata;
 use crate::codec::number::{self, NumberWriter};
-use crate::codec::varint::{Reader, put, put_signed, put_str};
 use crate::codec::{DecodeError, histogram};
 use crate::head::Registry;
 use crate::head::registry::SymbolPair;
 use crate::metadata::MetricKind;
-use crate::streams::StreamId;
 
 const BATCH: u8 = 1;
 const CURSORS: u8 = 2;
@@ -164,7 +164,7 @@ impl BatchWriter {
     #[inline]
     fn place(&mut self, slot: u32, timestamp: TimestampMs, is_histogram: bool) {
         let step = i64::from(slot) - i64::from(self.slot);
-        put(&mut self.samples, crate::codec::varint::zigzag(step) << 1 | u64::from(is_histogram));
+        put(&mut self.samples, sonde_disk::varint::zigzag(step) << 1 | u64::from(is_histogram));
         put_signed(&mut self.samples, timestamp.wrapping_sub(self.timestamp));
         self.slot = slot;
         self.timestamp = timestamp;
@@ -277,7 +277,7 @@ impl<'a> BatchRecord<'a> {
         let (mut slot, mut timestamp) = (0i64, 0i64);
         for _ in 0..n {
             let place = reader.varint()?;
-            slot = slot.wrapping_add(crate::codec::varint::unzigzag(place >> 1));
+            slot = slot.wrapping_add(sonde_disk::varint::unzigzag(place >> 1));
             timestamp = timestamp.wrapping_add(reader.signed()?);
             let value = if place & 1 == 0 {
                 Value::Float(number::read(reader)?.to_bits())

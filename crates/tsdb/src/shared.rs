@@ -11,8 +11,10 @@ use crate::batch::SeriesRef;
 use crate::data::{Accepted, Data, Frozen};
 use crate::head::Registry;
 use crate::judge::Judge;
-use crate::streams::Waiter;
 use crate::{Error, Metadata, Options, Stats};
+
+/// What is called when the batch before is durable, or has failed.
+pub(crate) type Waiter = Box<dyn FnOnce(Result<(), Error>) + Send>;
 
 /// The state of a store. Locks are taken in the order of the fields: judge, registry, data.
 #[derive(Debug)]

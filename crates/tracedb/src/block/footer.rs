@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sonde_disk::varint::{Reader, put, put_signed};
 use sonde_model::TimestampMs;
 use sonde_model::span::{Resource, Scope, TraceId};
 
@@ -10,7 +11,6 @@ use super::traces::TRACES_PER_PAGE;
 use crate::codec::DecodeError;
 use crate::codec::span::{put_resource, put_scope, read_resource, read_scope};
 use crate::codec::text::{Dictionary, Interner};
-use crate::codec::varint::{Reader, put, put_signed};
 use crate::query::TimeRange;
 
 /// What a block file begins with.

@@ -1,8 +1,9 @@
 //! Pages of columns: which rows have a value, and the values, as numbers, texts or pieces of bytes.
 
+use sonde_disk::varint::{Reader, put};
+
 use crate::codec::DecodeError;
 use crate::codec::text::{Dictionary, Interner};
-use crate::codec::varint::{Reader, put};
 
 const ALL: u8 = 0;
 const SOME: u8 = 1;

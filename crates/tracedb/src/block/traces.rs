@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use sonde_disk::varint::{Reader, put};
 use sonde_model::span::TraceId;
 
 use super::page::{put_numbers, read_numbers};
 use crate::codec::DecodeError;
 use crate::codec::text::{Dictionary, Interner};
-use crate::codec::varint::{Reader, put};
 
 /// Traces of a page.
 pub(crate) const TRACES_PER_PAGE: usize = 512;

@@ -1,10 +1,10 @@
 //! Batch numbers, streams and cursors in bytes.
 
+use sonde_disk::varint::{Reader, put};
+use sonde_model::StreamId;
 use sonde_model::{AgentId, BatchId, Cursor, Signal};
 
 use super::DecodeError;
-use super::varint::{Reader, put};
-use crate::streams::StreamId;
 
 pub(crate) fn put_stream(out: &mut Vec<u8>, stream: &StreamId) {
     out.extend_from_slice(&stream.agent.0);

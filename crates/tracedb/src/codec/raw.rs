@@ -1,11 +1,11 @@
 //! Walks over the attributes of an encoded span without building it.
 
+use sonde_disk::varint::Reader;
 use sonde_model::span::AttributeValue;
 
 use super::DecodeError;
 use super::text::Dictionary;
 use super::value::{self, read_value};
-use super::varint::Reader;
 
 /// A value that borrows what it can.
 #[derive(Clone, Debug, PartialEq)]

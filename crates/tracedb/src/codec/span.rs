@@ -1,11 +1,11 @@
 //! Spans, events, links, resources and scopes in bytes.
 
+use sonde_disk::varint::{Reader, put, put_signed};
 use sonde_model::span::{Event, Link, Resource, Scope, Span, SpanId, SpanKind, StatusCode, TraceId};
 
 use super::DecodeError;
 use super::text::{Dictionary, Interner};
 use super::value::{put_attributes, read_attributes};
-use super::varint::{Reader, put, put_signed};
 
 /// Elements for which room is made before they have been read.
 const MAX_RESERVED: usize = 64;

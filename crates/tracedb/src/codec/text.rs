@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use sonde_disk::varint::{Reader, put, put_str};
+
 use super::DecodeError;
-use super::varint::{Reader, put, put_str};
 
 /// Gives numbers to texts. Number 0 is the empty text.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! Attribute values of every type in bytes.
 
+use sonde_disk::varint::{Reader, put, put_signed};
 use sonde_model::span::{AttributeValue, Attributes};
 
 use super::DecodeError;
 use super::text::{Dictionary, Interner};
-use super::varint::{Reader, put, put_signed};
 
 /// How deeply lists and maps may be nested. OTLP decoders stop earlier.
 pub(crate) const MAX_DEPTH: usize = 64;

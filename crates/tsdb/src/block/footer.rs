@@ -1,9 +1,9 @@
 //! The first and the last bytes of a block file: magic, version, directories of pages, what the block holds.
 
+use sonde_disk::varint::{Reader, put, put_signed, put_str};
 use sonde_model::TimestampMs;
 
 use crate::codec::DecodeError;
-use crate::codec::varint::{Reader, put, put_signed, put_str};
 
 /// What a block file begins with.
 pub(crate) const MAGIC: [u8; 8] = *b"SONDEBLK";

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
+use sonde_disk::varint::Reader;
 use sonde_model::Labels;
 
 use super::pages::{PostingsEntry, SYMBOLS_PER_PAGE, SymbolPage, next_postings};
 use super::reader::{Block, Caching, place_of_symbol};
 use crate::Error;
-use crate::codec::varint::Reader;
 use crate::index::postings::{Postings, union};
 use crate::index::resolve::InvertedIndex;
 

@@ -1,9 +1,9 @@
 //! What is in the pages of a block: symbols, series, postings. Pure bytes.
 
+use sonde_disk::varint::{Reader, put, put_signed};
 use sonde_model::TimestampMs;
 
 use crate::codec::DecodeError;
-use crate::codec::varint::{Reader, put, put_signed};
 
 /// Symbols a page.
 pub(crate) const SYMBOLS_PER_PAGE: usize = 128;

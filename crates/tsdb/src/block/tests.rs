@@ -122,7 +122,7 @@ proptest! {
         let _ = footer::decode(&bytes, 1000);
         let _ = pages::read_symbols(&bytes).map(|page| page.lower_bound("a"));
         let _ = pages::read_series(&bytes, &mut |_, _| Ok(()));
-        let mut reader = crate::codec::varint::Reader::new(&bytes);
+        let mut reader = sonde_disk::varint::Reader::new(&bytes);
         while let Ok(Some(entry)) = pages::next_postings(&mut reader) {
             let _ = entry.list(1000);
         }
@@ -133,7 +133,7 @@ proptest! {
         let list: Vec<u32> = list.into_iter().collect();
         let mut bytes = Vec::new();
         pages::put_postings((3, 4), &list, &mut bytes);
-        let mut reader = crate::codec::varint::Reader::new(&bytes);
+        let mut reader = sonde_disk::varint::Reader::new(&bytes);
         let entry = pages::next_postings(&mut reader).unwrap().unwrap();
         prop_assert_eq!((entry.label, entry.list(5000).unwrap()), ((3, 4), list));
     }

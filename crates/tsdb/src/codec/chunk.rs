@@ -1,9 +1,9 @@
 //! A chunk: consecutive samples of one series, floats or histograms, behind one codec byte.
 
+use sonde_disk::varint::{Reader, len, put, put_signed, zigzag};
 use sonde_model::{FloatColumn, Histogram, HistogramColumn, TimestampMs};
 
 use super::timestamps::Layout;
-use super::varint::{Reader, len, put, put_signed, zigzag};
 use super::{DecodeError, decimal, histogram, number, timestamps, xor};
 
 /// The most samples a chunk may claim: bounds what a reader allocates.

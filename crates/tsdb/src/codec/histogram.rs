@@ -1,10 +1,10 @@
 //! A native histogram as bytes, by itself or after another one of its series. See docs/format/chunk.md.
 
+use sonde_disk::varint::{Reader, put, put_signed};
 use sonde_model::{CounterResetHint, Histogram, Span};
 
 use super::DecodeError;
 use super::number::{self, NumberWriter};
-use super::varint::{Reader, put, put_signed};
 
 /// The most buckets, spans or custom bounds of one side of a histogram.
 pub(crate) const MAX_BUCKETS: usize = 16_384;

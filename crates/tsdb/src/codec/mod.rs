@@ -8,44 +8,9 @@ pub(crate) mod decimal;
 pub(crate) mod histogram;
 pub(crate) mod number;
 pub(crate) mod timestamps;
-pub(crate) mod varint;
 pub(crate) mod xor;
 
-use thiserror::Error;
-
-/// Why bytes are not what they should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum DecodeError {
-    /// The bytes end in the middle of a value.
-    #[error("the bytes end too early")]
-    Truncated,
-    /// A number does not fit.
-    #[error("a number is out of range")]
-    OutOfRange,
-    /// A codec, kind or version that this program does not know.
-    #[error("unknown {what} {value}")]
-    Unknown {
-        /// What it is.
-        what: &'static str,
-        /// The byte that was found.
-        value: u8,
-    },
-    /// A count or length is over its bound.
-    #[error("{what} is over its bound")]
-    TooLarge {
-        /// What is too large.
-        what: &'static str,
-    },
-    /// Text is not UTF-8.
-    #[error("text is not UTF-8")]
-    NotUtf8,
-    /// The content contradicts itself.
-    #[error("{what}")]
-    Inconsistent {
-        /// What does not hold.
-        what: &'static str,
-    },
-}
+pub use sonde_disk::varint::DecodeError;
 
 #[cfg(test)]
 mod tests;

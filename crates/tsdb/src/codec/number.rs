@@ -1,8 +1,9 @@
 //! One float by itself, in as few bytes as its decimal form needs. See docs/format/chunk.md, "Number".
 
+use sonde_disk::varint::{Reader, put, unzigzag, zigzag};
+
 use super::DecodeError;
 use super::decimal::{MAX_EXPONENT, POWERS, decompose, restore};
-use super::varint::{Reader, put, unzigzag, zigzag};
 
 /// The tag of a float that is written as its eight bytes.
 const RAW: u8 = 15;

@@ -1,9 +1,9 @@
 //! Timestamps of a chunk: a fixed interval costs nothing a sample, others the difference of their differences.
 
+use sonde_disk::varint::{Reader, put_signed};
 use sonde_model::TimestampMs;
 
 use super::DecodeError;
-use super::varint::{Reader, put_signed};
 
 /// How the timestamps of a chunk are written: the high half of the codec byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,13 +6,14 @@ pub(crate) mod plan;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use plan::{Candidate, Eagerness};
+use sonde_disk::blocks::layout;
 use sonde_model::TimestampMs;
 
+use crate::Error;
 use crate::block::{Block, BlockWriter, Identity};
 use crate::db::{Db, Maintenance};
 use crate::manifest::Manifest;
-use crate::{Error, layout};
-use plan::{Candidate, Eagerness};
 
 /// A merge leaves this much of the disk to the WAL.
 const SPARE_BYTES: u64 = 64 << 20;

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sonde_model::{AgentId, BatchId, Cursor, CursorVerdict, Signal};
-
-use crate::Error;
+use crate::{AgentId, BatchId, Cursor, CursorVerdict, Signal};
 
 /// A numbered stream of batches: one signal of one life of one agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,20 +24,16 @@ impl From<BatchId> for StreamId {
 /// Lives of one agent and signal whose cursors are kept. A batch of an older life can only be a very late repetition.
 const EPOCHS_KEPT: usize = 8;
 
-/// What is called when the batch before is durable, or has failed.
-pub(crate) type Waiter = Box<dyn FnOnce(Result<(), Error>) + Send>;
-
-/// All cursors.
-#[derive(Default)]
-pub(crate) struct Streams {
+/// All cursors. `W` is what is kept of those that wait for a batch: the store calls them, the table only holds them.
+pub struct Streams<W> {
     cursors: BTreeMap<StreamId, Cursor>,
     /// Batches that are recorded and not yet durable, with who waits for them.
-    pending: HashMap<BatchId, Vec<Waiter>, foldhash::fast::RandomState>,
+    pending: HashMap<BatchId, Vec<W>, foldhash::fast::RandomState>,
 }
 
-impl Streams {
+impl<W> Streams<W> {
     /// What is to be done with a batch.
-    pub(crate) fn judge(&self, id: BatchId, checksum: u32) -> CursorVerdict {
+    pub fn judge(&self, id: BatchId, checksum: u32) -> CursorVerdict {
         match self.cursors.get(&id.into()) {
             Some(cursor) => cursor.judge(id.seq, checksum),
             None => Cursor::default().judge(id.seq, checksum),
@@ -47,19 +41,19 @@ impl Streams {
     }
 
     /// Records a batch that has been written to the WAL and is not durable yet.
-    pub(crate) fn begin(&mut self, id: BatchId, checksum: u32) {
+    pub fn begin(&mut self, id: BatchId, checksum: u32) {
         self.record(id, checksum);
         self.pending.insert(id, Vec::new());
     }
 
     /// Records a batch that is durable.
-    pub(crate) fn record(&mut self, id: BatchId, checksum: u32) {
+    pub fn record(&mut self, id: BatchId, checksum: u32) {
         self.cursors.entry(id.into()).or_default().record(id.seq, checksum);
         self.forget_old_lives(id.into());
     }
 
     /// Lets somebody wait for a pending batch; gives the waiter back if there is nothing to wait for.
-    pub(crate) fn wait(&mut self, id: BatchId, waiter: Waiter) -> Result<(), Waiter> {
+    pub fn wait(&mut self, id: BatchId, waiter: W) -> Result<(), W> {
         match self.pending.get_mut(&id) {
             Some(waiters) => {
                 waiters.push(waiter);
@@ -70,7 +64,7 @@ impl Streams {
     }
 
     /// Ends the wait for a batch. One that was not written is forgotten: its number is free again.
-    pub(crate) fn end(&mut self, id: BatchId, written: bool) -> Vec<Waiter> {
+    pub fn end(&mut self, id: BatchId, written: bool) -> Vec<W> {
         if !written && let Some(cursor) = self.cursors.get_mut(&id.into()) {
             cursor.forget(id.seq);
         }
@@ -78,12 +72,12 @@ impl Streams {
     }
 
     /// All cursors, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&StreamId, &Cursor)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&StreamId, &Cursor)> {
         self.cursors.iter()
     }
 
     /// Puts a cursor in the place of what is known of its stream.
-    pub(crate) fn restore(&mut self, stream: StreamId, cursor: Cursor) {
+    pub fn restore(&mut self, stream: StreamId, cursor: Cursor) {
         self.cursors.insert(stream, cursor);
         self.forget_old_lives(stream);
     }
@@ -98,7 +92,13 @@ impl Streams {
     }
 }
 
-impl std::fmt::Debug for Streams {
+impl<W> Default for Streams<W> {
+    fn default() -> Self {
+        Streams { cursors: BTreeMap::new(), pending: HashMap::default() }
+    }
+}
+
+impl<W> std::fmt::Debug for Streams<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Streams").field("cursors", &self.cursors).field("pending", &self.pending.len()).finish()
     }
