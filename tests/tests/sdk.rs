@@ -1,9 +1,9 @@
-//! A stock OTLP SDK of another language sends metrics over gRPC and HTTP; they come back exactly.
+//! A stock OTLP SDK of another language sends metrics and spans over gRPC and HTTP; they come back exactly.
 
 use std::process::Command;
 use std::time::Duration;
 
-use sonde_tests::{Sonde, python, wait_for};
+use sonde_tests::{Sonde, encode, now_ms, python, wait_for};
 
 /// Sends one of each instrument, with values that the queries below expect.
 const PROGRAM: &str = r#"
@@ -57,6 +57,52 @@ const EXPECTED: [(&str, f64); 13] = [
     ("target_info{host_arch=\"amd64\"}", 1.0),
 ];
 
+/// A shop of three services that call each other: prints the id of each of its traces.
+const SHOP: &str = r#"
+import sys
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind, Status, StatusCode
+protocol, endpoint = sys.argv[1:3]
+if protocol == "grpc":
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    exporter = lambda: OTLPSpanExporter(endpoint=endpoint, insecure=True)
+else:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    exporter = lambda: OTLPSpanExporter(endpoint=endpoint + "/v1/traces")
+def service(name):
+    provider = TracerProvider(resource=Resource.create({"service.name": name}))
+    provider.add_span_processor(BatchSpanProcessor(exporter()))
+    return provider
+providers = [service(name) for name in ("gateway", "orders", "payments")]
+gateway, orders, payments = [p.get_tracer("shop", "1.0") for p in providers]
+for n in range(20):
+    with gateway.start_as_current_span("POST /orders", kind=SpanKind.SERVER) as root:
+        with gateway.start_as_current_span("create", kind=SpanKind.CLIENT):
+            with orders.start_as_current_span("orders.Create", kind=SpanKind.SERVER, attributes={"order.number": n, "order.tags": ["a", "b"]}) as span:
+                span.add_event("stored", {"row": n})
+                with orders.start_as_current_span("charge", kind=SpanKind.CLIENT):
+                    with payments.start_as_current_span("payments.Charge", kind=SpanKind.SERVER) as span:
+                        if n % 5 == 0:
+                            span.set_status(Status(StatusCode.ERROR, "card refused"))
+        print(format(root.get_span_context().trace_id, "032x"))
+ok = all([p.force_flush() for p in providers])
+[p.shutdown() for p in providers]
+sys.exit(0 if ok else 1)
+"#;
+
+#[test]
+fn spans_of_three_python_services_make_whole_traces_over_grpc() {
+    check_traces("grpc");
+}
+
+#[test]
+fn spans_of_three_python_services_make_whole_traces_over_http() {
+    check_traces("http");
+}
+
 #[test]
 fn a_python_program_sends_over_grpc() {
     check("grpc");
@@ -65,6 +111,42 @@ fn a_python_program_sends_over_grpc() {
 #[test]
 fn a_python_program_sends_over_http() {
     check("http");
+}
+
+fn check_traces(protocol: &str) {
+    let Some(python) = python(&format!("spans of a stock Python SDK over {protocol}")) else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    let sonde = Sonde::collector(dir.path(), &[]);
+    let endpoint = if protocol == "grpc" { &sonde.otlp_grpc } else { &sonde.otlp_http };
+    let endpoint = format!("http://{endpoint}");
+    let output = Command::new(python).args(["-c", SHOP, protocol, &endpoint]).output().expect("python");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let ids: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+    assert_eq!(ids.len(), 20);
+    for (n, id) in ids.iter().enumerate() {
+        let trace = sonde.get(&format!("/api/v2/traces/{id}")).json();
+        let resources = trace["trace"]["resourceSpans"].as_array().unwrap_or_else(|| panic!("{trace}"));
+        let mut names: Vec<&str> = resources
+            .iter()
+            .flat_map(|r| r["scopeSpans"].as_array().expect("scopes"))
+            .flat_map(|s| s["spans"].as_array().expect("spans"))
+            .map(|s| s["name"].as_str().expect("a name"))
+            .collect();
+        names.sort_unstable();
+        assert_eq!(names, ["POST /orders", "charge", "create", "orders.Create", "payments.Charge"], "trace {n}");
+    }
+    for (query, expected) in [
+        ("{ resource.service.name = \"payments\" && status = error }", 4),
+        ("{ span.order.number = 7 }", 1),
+        ("{ event:name = \"stored\" }", 20),
+        ("{ resource.service.name = \"gateway\" } >> { name = \"payments.Charge\" }", 20),
+        ("{ name = \"nothing\" }", 0),
+    ] {
+        let now = now_ms() / 1000;
+        let range = format!("start={}&end={}", now - 600, now + 60);
+        let found = sonde.get(&format!("/api/search?q={}&limit=100&{range}", encode(query))).json();
+        assert_eq!(found["traces"].as_array().map(Vec::len), Some(expected), "{query}: {found}");
+    }
 }
 
 fn check(protocol: &str) {
