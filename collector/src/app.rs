@@ -22,8 +22,11 @@ use crate::notify::Notifier;
 use crate::rules::{self, RuleFilesError};
 use crate::server::Server;
 use crate::settings::{otlp_limits, webhooks};
+use crate::state::Location;
 use crate::telemetry;
 
+/// The state database in the data folder.
+const STATE_FILE: &str = "state.sqlite";
 /// How long receivers may take to answer what they took.
 const SERVERS_DEADLINE: Duration = Duration::from_secs(15);
 /// How long evaluations of rules and deliveries of notifications may take to end.
@@ -38,6 +41,7 @@ const STORAGE_DEADLINE: Duration = Duration::from_secs(60);
 pub struct App {
     server: Arc<Server>,
     fs: Arc<dyn Fs>,
+    state: Location,
     rule_files: Vec<sonde_alerting::RuleFile>,
     reload: Reload,
     main: TcpListener,
@@ -59,11 +63,19 @@ pub struct Addresses {
 impl App {
     /// Proves the configuration, then binds the ports. Opens no file of the store yet: see [`App::run`].
     pub fn build(config: Config, flags: Flags, clock: Clock) -> Result<Self, StartError> {
-        Self::build_on(Arc::new(OsFs), config, flags, clock)
+        let state = Location::File(flags.data_dir.join(STATE_FILE));
+        Self::build_on(Arc::new(OsFs), state, config, flags, clock)
     }
 
-    /// As [`App::build`], with the files of the store on another file system: for tests of what disks do.
-    pub fn build_on(fs: Arc<dyn Fs>, config: Config, mut flags: Flags, clock: Clock) -> Result<Self, StartError> {
+    /// As [`App::build`], with the files of the store on another file system and the state database in a place of its own: for
+    /// tests of what disks do.
+    pub fn build_on(
+        fs: Arc<dyn Fs>,
+        state: Location,
+        config: Config,
+        mut flags: Flags,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
         listen::check_addresses(&flags)?;
         let rule_files = rules::read_files(&config.rules.files).map_err(StartError::Rules)?;
         let notifier = Notifier::new(clock.clone()).map_err(|e| StartError::Notifier(e.to_string()))?;
@@ -78,7 +90,7 @@ impl App {
 
         notifier.configure(webhooks(&config, &flags));
         let server = Arc::new(Server::new(config, flags, clock, notifier));
-        Ok(App { server, fs, rule_files, reload: Reload::new(), main, otlp_grpc, otlp_http })
+        Ok(App { server, fs, state, rule_files, reload: Reload::new(), main, otlp_grpc, otlp_http })
     }
 
     /// Where it listens.
@@ -121,7 +133,14 @@ impl App {
         serve_on(&api_stage, "http", self.main, api::main_router(&server, &limits));
         reload_on_request(&pipelines, &server, &self.reload);
         spans::spawn(&server, Arc::clone(&self.fs), &storage);
-        store::spawn(store::Start { server, fs: self.fs, rule_files: self.rule_files, storage, pipelines });
+        store::spawn(store::Start {
+            server,
+            fs: self.fs,
+            state: self.state,
+            rule_files: self.rule_files,
+            storage,
+            pipelines,
+        });
         stages.run(shutdown).await
     }
 }

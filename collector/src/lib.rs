@@ -16,6 +16,7 @@ mod rule_store;
 pub mod rules;
 mod server;
 mod settings;
+pub mod state;
 mod telemetry;
 mod tempo;
 mod watch;

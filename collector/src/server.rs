@@ -19,6 +19,7 @@ use crate::query::{QueryPool, StoreSource};
 use crate::rule_store::StoreForRules;
 use crate::rules::{self, RuleFilesError, Rules};
 use crate::settings::{rule_settings, webhooks};
+use crate::state::{Memory, State};
 use crate::telemetry;
 use crate::watch::Watch;
 
@@ -52,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) rules: Rules,
     /// What is watched for anomalies.
     pub(crate) anomalies: Anomalies,
+    /// What must survive a restart besides samples.
+    pub(crate) state: State,
 }
 
 /// What is there once the span store is open.
@@ -101,15 +104,18 @@ impl Server {
         }
     }
 
-    /// Takes the open store, whose files are on `fs`: from now on requests are served.
-    pub(crate) fn set_store(&self, db: Arc<Db>, fs: Arc<dyn Fs>) -> &Core {
+    /// Takes the open store, whose files are on `fs`, and the open state database with what it remembers: from now on requests
+    /// are served.
+    pub(crate) fn set_store(&self, db: Arc<Db>, fs: Arc<dyn Fs>, state: State, memory: Memory) -> &Core {
         let ingest = Ingest::new(Arc::clone(&db), self.clock.clone(), Arc::clone(&self.config));
         let store = Arc::new(StoreForRules::new(Arc::clone(&db), self.clock.clone(), Arc::clone(&self.config)));
         let learned = self.flags.data_dir.join("anomaly");
         let anomalies = Anomalies::new(Arc::clone(&store) as _, fs, learned, self.clock.clone());
         let settings = rule_settings(&self.config.load(), &self.flags);
         let rules = Rules::new(store, self.notifier.clone(), self.clock.clone(), settings);
-        let core = self.core.get_or_init(|| Core { db, ingest: Arc::new(ingest), rules, anomalies });
+        rules.recall(memory.groups);
+        self.notifier.recall(state.clone(), memory.outbox);
+        let core = self.core.get_or_init(|| Core { db, ingest: Arc::new(ingest), rules, anomalies, state });
         self.health.ready("store");
         core
     }

@@ -24,7 +24,12 @@ struct Shared {
 impl Webhook {
     /// Starts it; the first `failures` requests are answered with 503.
     pub fn start(failures: u32) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Self::listen_on("127.0.0.1:0", failures)
+    }
+
+    /// The same on an address that was chosen before.
+    pub fn listen_on(address: &str, failures: u32) -> Self {
+        let listener = TcpListener::bind(address).expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let shared = Arc::new(Shared { failures_left: AtomicU32::new(failures), ..Shared::default() });
         let server = Arc::clone(&shared);

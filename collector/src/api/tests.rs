@@ -49,8 +49,11 @@ impl Fixture {
         let fixture = Self::new(config, flags);
         let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
         let options: Options = crate::settings::store_options(&fixture.server.config.load());
+        let (state, memory) =
+            crate::state::State::open(&crate::state::Location::Memory, crate::state::Options::default())
+                .expect("a state");
         let (db, _) = Db::open(Arc::clone(&fs), Path::new("/data/tsdb"), options, 60_000).expect("an empty store");
-        fixture.server.set_store(db, fs);
+        fixture.server.set_store(db, fs, state, memory);
         let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
         let options = crate::settings::span_options(&fixture.server.config.load());
         let (spans, _) = TraceDb::open(fs, Path::new("/data/traces"), options, 60_000).expect("an empty store");

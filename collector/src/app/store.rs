@@ -1,4 +1,4 @@
-//! The life of the store: opened beside the servers, which say "not ready" meanwhile; maintained; closed last.
+//! The life of the store and of the state database: opened beside the servers, which say "not ready" meanwhile; maintained; closed last.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::server::{Core, Server};
 use crate::settings::{rule_settings, store_options};
+use crate::state::{self, Location, State, StateError};
 use crate::telemetry;
 
 /// How often the store is asked whether there is something to do.
@@ -21,6 +22,7 @@ pub(super) const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct Start {
     pub(super) server: Arc<Server>,
     pub(super) fs: Arc<dyn Fs>,
+    pub(super) state: Location,
     pub(super) rule_files: Vec<RuleFile>,
     pub(super) storage: Stage,
     pub(super) pipelines: Stage,
@@ -33,14 +35,20 @@ pub(super) fn spawn(start: Start) {
         let (server, fs) = (Arc::clone(&start.server), Arc::clone(&start.fs));
         let opening = tokio::task::spawn_blocking(move || open(&server, fs));
         let (db, report) = opening.await.map_err(|e| Error::Panicked(e.to_string()))??;
+        // After the store, whose lock keeps a second process out.
+        let opening = tokio::task::spawn_blocking(move || open_state(&start.state));
+        let (state, memory) = opening.await.map_err(|e| Error::Panicked(e.to_string()))??;
         let token = start.storage.token();
-        let core = start.server.set_store(db, Arc::clone(&start.fs));
+        let core = start.server.set_store(db, Arc::clone(&start.fs), state, memory);
         telemetry::register_core(&start.server);
         telemetry::register_opening(&start.server.registry, &report);
         spawn_pipelines(&start.server, core, start.rule_files, &start.pipelines);
         maintain(&start.server, &core.db, &token).await;
-        let db = Arc::clone(&core.db);
-        let closing = tokio::task::spawn_blocking(move || db.close());
+        let (db, state) = (Arc::clone(&core.db), core.state.clone());
+        let closing = tokio::task::spawn_blocking(move || {
+            db.close();
+            state.close();
+        });
         closing.await.map_err(|e| Error::Panicked(e.to_string()))
     });
 }
@@ -50,6 +58,8 @@ pub(super) fn spawn(start: Start) {
 enum Error {
     #[error("the metrics store")]
     Store(#[source] sonde_tsdb::Error),
+    #[error(transparent)]
+    State(#[from] StateError),
     #[error("the metrics store failed unexpectedly: {0}")]
     Panicked(String),
 }
@@ -64,6 +74,14 @@ fn open(server: &Server, fs: Arc<dyn Fs>) -> Result<(Arc<Db>, OpenReport), Error
     tracing::info!(series, samples, blocks, ?took, "the metrics store in {} is open", dir.display());
     tell_damage(&report);
     Ok((db, report))
+}
+
+fn open_state(location: &Location) -> Result<(State, state::Memory), Error> {
+    let (state, memory) = State::open(location, state::Options::default())?;
+    let alerts: usize = memory.groups.iter().flat_map(|group| &group.rules).map(|rule| rule.alerts.len()).sum();
+    let (groups, outbox) = (memory.groups.len(), memory.outbox.values().map(Vec::len).sum::<usize>());
+    tracing::info!(groups, alerts, outbox, "the state database is open");
+    Ok((state, memory))
 }
 
 /// Says what was lost or set aside, each range and each file.

@@ -27,7 +27,7 @@ fn flags(config: Option<&Path>) -> Flags {
 
 fn build(fs: &MemFs, config: Config, flags: Flags) -> Result<App, StartError> {
     drop(rustls::crypto::ring::default_provider().install_default());
-    App::build_on(Arc::new(fs.clone()), config, flags, Clock::system())
+    App::build_on(Arc::new(fs.clone()), crate::state::Location::Memory, config, flags, Clock::system())
 }
 
 /// Runs a collector while `test` asks it, then stops it.

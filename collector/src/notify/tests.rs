@@ -16,9 +16,10 @@ use sonde_runtime::Clock;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Notifier, ReceiverStats, WebhookOptions};
+use super::{News, Notifier, ReceiverStats, WebhookOptions};
 use crate::config::Config;
 use crate::rules::tests::provider;
+use crate::state::{Location, Options, State};
 
 /// What the server answers, one after the other; 200 when there is nothing left.
 type Answers = Arc<Mutex<VecDeque<(StatusCode, Option<&'static str>)>>>;
@@ -64,6 +65,12 @@ impl World {
         self.notifier.configure(options.collect());
     }
 
+    /// Says something about an alert.
+    fn take(&self, alert: AlertInstance, generator_url: &str, now: i64) {
+        let news = News { alerts: vec![alert], generator_url: generator_url.to_owned() };
+        self.notifier.record(&[news], Vec::new(), now).expect("there is no database to fail");
+    }
+
     /// A counter, over all receivers.
     fn count(&self, read: fn(&ReceiverStats) -> u64) -> u64 {
         self.notifier.stats().iter().map(|stats| read(stats)).sum()
@@ -104,7 +111,7 @@ fn alert(host: &str, state: AlertState) -> AlertInstance {
 async fn the_payload_is_alertmanagers_version_4() {
     let world = World::new().await;
     world.configure(&world.url, "");
-    world.notifier.take(&[alert("x", AlertState::Firing)], "http://sonde:9090/graph?g0.expr=up&g0.tab=1", 0);
+    world.take(alert("x", AlertState::Firing), "http://sonde:9090/graph?g0.expr=up&g0.tab=1", 0);
     world.until("the payload", || !world.bodies.lock().is_empty()).await;
     let mut expected = json!({
         "version": "4",
@@ -128,7 +135,7 @@ async fn the_payload_is_alertmanagers_version_4() {
     });
     assert_eq!(world.bodies.lock()[0], expected);
     world.until("the delivery", || world.count(ReceiverStats::delivered) == 1).await;
-    world.notifier.take(&[alert("x", AlertState::Inactive)], "", 1);
+    world.take(alert("x", AlertState::Inactive), "", 1);
     world.until("the end", || world.bodies.lock().len() == 2).await;
     expected["status"] = "resolved".into();
     expected["alerts"][0]["status"] = "resolved".into();
@@ -145,7 +152,7 @@ async fn refusals_are_tried_again_where_that_may_help() {
     world.configure(&world.url, "repeat_interval: 1h");
     let clock = Clock::system();
     let started = clock.monotonic();
-    world.notifier.take(&[alert("x", AlertState::Firing)], "", 0);
+    world.take(alert("x", AlertState::Firing), "", 0);
     world.until("the delivery", || world.count(ReceiverStats::delivered) == 1).await;
     assert!(
         clock.monotonic() - started >= Duration::from_millis(1_250),
@@ -155,7 +162,7 @@ async fn refusals_are_tried_again_where_that_may_help() {
 
     // What is refused for good is not tried again at once, but when the group is looked at the next time.
     world.answers.lock().push_back(answer(400, None));
-    world.notifier.take(&[alert("y", AlertState::Firing)], "", 0);
+    world.take(alert("y", AlertState::Firing), "", 0);
     world.until("the failure", || world.count(ReceiverStats::failed) == 1).await;
     world.until("the delivery", || world.count(ReceiverStats::delivered) == 2).await;
     assert_eq!(world.count(ReceiverStats::retries), 2);
@@ -174,7 +181,7 @@ async fn a_receiver_that_is_away_does_not_hold_up_others_and_gets_it_later() {
     );
     let config = Config::parse(&text, "test.yml").expect("a configuration");
     world.notifier.configure(config.notify.webhooks.iter().map(|w| WebhookOptions::new(w, "")).collect());
-    world.notifier.take(&[alert("x", AlertState::Firing)], "", 0);
+    world.take(alert("x", AlertState::Firing), "", 0);
     world.until("the other", || world.count(ReceiverStats::delivered) == 1).await;
     world.until("an attempt", || world.count(ReceiverStats::retries) > 0).await;
 
@@ -185,4 +192,43 @@ async fn a_receiver_that_is_away_does_not_hold_up_others_and_gets_it_later() {
     let mut late = JoinSet::new();
     late.spawn(async move { axum::serve(listener, router).await });
     world.until("the late one", || *received.lock() == 1).await;
+}
+
+#[tokio::test]
+async fn a_restart_repeats_nothing_and_loses_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let location = Location::File(dir.path().join("state.sqlite"));
+    let open = || State::open(&location, Options::default()).expect("a state database");
+    let mut world = World::new().await;
+    world.configure(&world.url, "");
+    let (state, memory) = open();
+    world.notifier.recall(state.clone(), memory.outbox);
+    world.take(alert("x", AlertState::Firing), "http://s", 0);
+    world.until("the delivery", || world.count(ReceiverStats::delivered) == 1).await;
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.and_then(|l| l.local_addr()).expect("an address");
+    world.configure(&format!("http://{gone}/"), "");
+    world.take(alert("y", AlertState::Firing), "http://s", 0);
+    world.until("an attempt in vain", || world.count(ReceiverStats::retries) > 0).await;
+    assert_eq!(world.bodies.lock().len(), 1, "the receiver that was reconfigured does not hear of x again");
+
+    // The process ends in the midst of an attempt; the next one has the receiver back.
+    let (bodies, url) = (Arc::clone(&world.bodies), world.url.clone());
+    state.close();
+    world.notifier = Notifier::new(Clock::system()).expect("a client");
+    let (state, memory) = open();
+    assert_eq!(memory.outbox.values().map(Vec::len).sum::<usize>(), 1);
+    world.configure(&url, "");
+    world.notifier.recall(state.clone(), memory.outbox);
+    world.running.spawn(world.notifier.clone().run(world.token.clone()));
+    world.until("what was not told", || bodies.lock().len() == 2).await;
+    assert_eq!(bodies.lock()[1]["alerts"].as_array().map(Vec::len), Some(2));
+    world.until("the delivery", || world.count(ReceiverStats::delivered) == 1).await;
+
+    // Another start: everything has been told, and what is not configured is forgotten.
+    state.close();
+    world.notifier = Notifier::new(Clock::system()).expect("a client");
+    let (state, memory) = open();
+    world.notifier.recall(state.clone(), memory.outbox);
+    state.close();
+    assert!(open().1.outbox.is_empty());
 }

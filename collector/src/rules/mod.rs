@@ -4,7 +4,9 @@
 //! What is decided lies in `sonde_alerting`; here are the clock, the threads, the store and the way to the receivers.
 
 mod files;
+mod journal;
 mod schedule;
+mod sight;
 mod snapshot;
 mod stats;
 mod store;

@@ -35,6 +35,12 @@ impl Slots {
         if self.interval_ms == interval_ms.max(1) { self } else { Slots::new(group, interval_ms) }
     }
 
+    /// How many slots there were after `last`, up to `now`.
+    pub(super) fn since(&self, last: TimestampMs, now: TimestampMs) -> u64 {
+        let slot = |at: TimestampMs| (at - self.offset_ms).div_euclid(self.interval_ms);
+        u64::try_from(slot(now) - slot(last)).unwrap_or(0)
+    }
+
     /// Looks at the clock. A slot that is due is due once.
     pub(super) fn look(&mut self, now: TimestampMs) -> Look {
         let slot = (now - self.offset_ms).div_euclid(self.interval_ms) * self.interval_ms + self.offset_ms;
@@ -99,6 +105,14 @@ mod tests {
     #[test]
     fn slots_that_pass_are_counted() {
         check(10, &[100, 103, 135, 136, 1_000_003], ">103 @103 @133-2 >143 @1000003-99986");
+    }
+
+    #[test]
+    fn slots_of_a_time_away_are_counted() {
+        let slots = slots(10);
+        for (last, now, expected) in [(103, 103, 0), (103, 112, 0), (103, 113, 1), (103, 139, 3), (203, 103, 0)] {
+            assert_eq!(slots.since(last, now), expected, "from {last} to {now}");
+        }
     }
 
     #[test]

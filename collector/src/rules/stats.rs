@@ -11,6 +11,8 @@ pub struct Stats {
     evaluation_nanos: AtomicU64,
     iterations: AtomicU64,
     iterations_missed: AtomicU64,
+    iterations_missed_down: AtomicU64,
+    commit_failures: AtomicU64,
     samples_appended: AtomicU64,
     samples_rejected: AtomicU64,
     append_failures: AtomicU64,
@@ -42,6 +44,16 @@ impl Stats {
         self.iterations_missed.load(Ordering::Relaxed)
     }
 
+    /// Slots of groups that passed while the process was not there.
+    pub fn iterations_missed_down(&self) -> u64 {
+        self.iterations_missed_down.load(Ordering::Relaxed)
+    }
+
+    /// Evaluations of groups whose alerts could not be written to the state database.
+    pub fn commit_failures(&self) -> u64 {
+        self.commit_failures.load(Ordering::Relaxed)
+    }
+
     /// Samples of rules that were stored.
     pub fn samples_appended(&self) -> u64 {
         self.samples_appended.load(Ordering::Relaxed)
@@ -69,6 +81,14 @@ impl Stats {
 
     pub(super) fn missed(&self, slots: u64) {
         self.iterations_missed.fetch_add(slots, Ordering::Relaxed);
+    }
+
+    pub(super) fn missed_down(&self, slots: u64) {
+        self.iterations_missed_down.fetch_add(slots, Ordering::Relaxed);
+    }
+
+    pub(super) fn commit_failed(&self) {
+        self.commit_failures.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn appended(&self, accepted: u64, rejected: u64) {

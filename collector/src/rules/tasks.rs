@@ -8,18 +8,21 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use sonde_alerting::group::Environment;
-use sonde_alerting::{AlertInstance, Group, GroupState, OutputSample, RuleFile, RuleOutput};
+use sonde_alerting::{AlertState, Group, GroupState, OutputSample, RuleFile, RuleOutput};
 use sonde_model::TimestampMs;
 use sonde_runtime::Clock;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::journal::{self, Journal};
 use super::schedule::{Look, Slots};
+use super::sight;
 use super::snapshot::GroupSnapshot;
 use super::stats::Stats;
 use super::store::RuleStore;
-use crate::notify::Notifier;
+use crate::notify::{News, Notifier};
+use crate::state::{Change, StoredGroup};
 
 /// The longest sleep of the scheduler: so long may a jump of the clock go unnoticed.
 const MAX_SLEEP: Duration = Duration::from_secs(5);
@@ -48,6 +51,9 @@ struct Inner {
     groups: Mutex<BTreeMap<(String, String), Entry>>,
     /// Held while rules are replaced.
     loading: Mutex<()>,
+    /// What was remembered from before the start, until rules are loaded.
+    recalled: Mutex<Vec<StoredGroup>>,
+    started: TimestampMs,
     changed: Notify,
     stats: Stats,
 }
@@ -63,6 +69,8 @@ struct GroupTask {
     interval: Duration,
     /// `None` once the group has gone.
     state: Mutex<Option<GroupState>>,
+    /// What the state database has; locked after `state`.
+    journal: Mutex<Journal>,
     snapshot: ArcSwap<GroupSnapshot>,
     running: AtomicBool,
 }
@@ -70,10 +78,13 @@ struct GroupTask {
 impl Rules {
     /// No rules yet: [`Rules::load`] brings them.
     pub fn new(store: Arc<dyn RuleStore>, notifier: Notifier, clock: Clock, settings: Settings) -> Self {
+        let started = clock.now_ms();
         let inner = Inner {
             store,
             notifier,
             clock,
+            started,
+            recalled: Mutex::default(),
             settings: ArcSwap::from_pointee(settings),
             groups: Mutex::default(),
             loading: Mutex::default(),
@@ -81,6 +92,11 @@ impl Rules {
             stats: Stats::default(),
         };
         Rules { inner: Arc::new(inner) }
+    }
+
+    /// Takes what was remembered from before the start; comes before the first [`Rules::load`].
+    pub fn recall(&self, groups: Vec<StoredGroup>) {
+        *self.inner.recalled.lock() = groups;
     }
 
     /// Replaces all rules. Rules that are still there keep what they remember; of the others the series end and the alerts
@@ -92,6 +108,10 @@ impl Rules {
             self.inner.groups.lock().iter().map(|(key, entry)| (key.clone(), entry.clone())).collect();
         let mut new = BTreeMap::new();
         let mut ended = Vec::new();
+        let mut recalled: BTreeMap<_, _> = std::mem::take(&mut *self.inner.recalled.lock())
+            .into_iter()
+            .map(|group| ((group.file.clone(), group.name.clone()), group))
+            .collect();
         for group in files.into_iter().flat_map(|file| file.groups) {
             let interval = group.interval_ms.map_or(settings.interval, |ms| Duration::from_millis(ms.unsigned_abs()));
             let key = (group.origin.clone(), group.name.clone());
@@ -99,20 +119,40 @@ impl Rules {
                 Some(entry) if entry.is_for(&group, interval) => entry,
                 Some(entry) => {
                     let (entry, output) = entry.reload(&group, interval, now);
-                    ended.extend(output);
+                    ended.extend(output.map(|output| (key.clone(), output)));
                     entry
                 }
-                None => Entry::new(&group, interval),
+                None => match recalled.remove(&key) {
+                    Some(stored) => {
+                        let (entry, output) = Entry::restore(&group, interval, stored, now, &self.inner.stats);
+                        ended.push((key.clone(), output));
+                        entry
+                    }
+                    None => Entry::new(&group, interval),
+                },
             };
             new.insert(key, entry);
         }
-        ended.extend(old.into_values().filter_map(|entry| Some(entry.task.state.lock().take()?.end(now))));
+        let mut gone: Vec<_> = old.keys().chain(recalled.keys()).cloned().collect();
+        gone.sort();
+        ended.extend(old.into_iter().filter_map(|(key, entry)| Some((key, entry.task.state.lock().take()?.end(now)))));
+        ended.extend(recalled.into_iter().map(|(key, stored)| (key, end_stored(stored, now))));
         self.inner.settings.store(Arc::new(settings));
         self.inner.publish(new);
-        for output in ended {
+        let (mut news, mut changes) = (Vec::new(), Vec::new());
+        for ((file, group), output) in ended {
             // That it failed has been counted and logged; there is no rule left whose fault it would be.
             drop(self.inner.append(output.samples));
-            self.inner.notifier.take(&output.notify, "", now);
+            changes.extend(output.notify.iter().map(|alert| {
+                let line = journal::transition(&file, &group, alert, AlertState::Firing, AlertState::Inactive, now);
+                Change::Transition(line)
+            }));
+            news.push(News { alerts: output.notify, generator_url: String::new() });
+        }
+        changes.extend(gone.into_iter().map(|(file, name)| Change::GroupGone { file, name }));
+        // Blocks until it is in the database; what failed has been logged.
+        if self.inner.notifier.record(&news, changes, now).is_err() {
+            self.inner.stats.commit_failed();
         }
         self.inner.changed.notify_one();
     }
@@ -198,8 +238,29 @@ impl Drop for Running {
 
 impl Entry {
     fn new(group: &Arc<Group>, interval: Duration) -> Self {
-        let task = GroupTask::new(GroupState::new(Arc::clone(group)), interval);
+        let task = GroupTask::new(GroupState::new(Arc::clone(group)), interval, Journal::default());
         Entry { slots: Slots::new(group, millis(interval)), task: Arc::new(task) }
+    }
+
+    /// The entry for a group that was there before the start, and what ends because its rule has gone since.
+    fn restore(
+        group: &Arc<Group>,
+        interval: Duration,
+        stored: StoredGroup,
+        now: TimestampMs,
+        stats: &Stats,
+    ) -> (Self, RuleOutput) {
+        let slots = Slots::new(group, millis(interval));
+        let last = stored.last_evaluation;
+        let missed = slots.since(last, now);
+        if missed > 0 {
+            stats.missed_down(missed);
+            let (group, away_s) = (&group.name, (now - last) as f64 / 1e3);
+            tracing::warn!(group, "{missed} evaluations were missed: the last one was {away_s} s ago");
+        }
+        let (state, ended) = GroupState::restore(Arc::clone(group), stored.rules, Some(last), now);
+        let journal = Journal::of_restored(&state);
+        (Entry { slots, task: Arc::new(GroupTask::new(state, interval, journal)) }, ended)
     }
 
     fn is_for(&self, group: &Arc<Group>, interval: Duration) -> bool {
@@ -211,8 +272,22 @@ impl Entry {
         let Some(state) = self.task.state.lock().take() else { return (Entry::new(group, interval), None) };
         let (state, output) = state.reload(Arc::clone(group), now);
         let slots = self.slots.with_interval(group, millis(interval));
-        (Entry { slots, task: Arc::new(GroupTask::new(state, interval)) }, Some(output))
+        let journal = Journal::of_restored(&state);
+        (Entry { slots, task: Arc::new(GroupTask::new(state, interval, journal)) }, Some(output))
     }
+}
+
+/// What ends because the group has gone since the last start.
+fn end_stored(stored: StoredGroup, now: TimestampMs) -> RuleOutput {
+    let group = Group {
+        origin: stored.file,
+        name: stored.name,
+        interval_ms: None,
+        query_offset_ms: None,
+        limit: 0,
+        rules: Vec::new(),
+    };
+    GroupState::restore(Arc::new(group), stored.rules, None, now).1
 }
 
 fn millis(interval: Duration) -> i64 {
@@ -220,9 +295,10 @@ fn millis(interval: Duration) -> i64 {
 }
 
 impl GroupTask {
-    fn new(state: GroupState, interval: Duration) -> Self {
+    fn new(state: GroupState, interval: Duration, journal: Journal) -> Self {
         let snapshot = ArcSwap::from_pointee(GroupSnapshot::new(&state, interval, &[]));
-        GroupTask { interval, state: Mutex::new(Some(state)), snapshot, running: AtomicBool::new(false) }
+        let (state, journal) = (Mutex::new(Some(state)), Mutex::new(journal));
+        GroupTask { interval, state, journal, snapshot, running: AtomicBool::new(false) }
     }
 }
 
@@ -240,16 +316,18 @@ impl Inner {
         *groups = new;
     }
 
-    /// Evaluates the rules of a group in order; each sees what those before it have appended.
+    /// Evaluates the rules of a group in order; each sees what those before it have appended. Then alerts, what receivers are
+    /// to be told and the time of the evaluation become durable as one, before anybody is told.
     fn evaluate(&self, task: &GroupTask, at: TimestampMs) {
         let mut guard = task.state.lock();
         let Some(state) = guard.as_mut() else { return };
         let settings = self.settings.load();
-        let mut times = Vec::new();
+        let (mut times, mut news) = (Vec::new(), Vec::new());
         for index in 0..state.group().rules.len() {
             let started = self.clock.monotonic();
-            let output =
-                state.evaluate_rule(index, at, &settings.environment, &mut |expr, time| self.store.query(expr, time));
+            let query = &mut |expr: &_, time| self.store.query(expr, time);
+            let seen = &mut |rule: &_, alert: &_| sight::sees(&*self.store, rule, alert, at, self.started);
+            let output = state.evaluate_rule(index, at, &settings.environment, query, seen);
             let mut failed = output.error.is_some();
             let (group, rule) = (&state.group().name, state.group().rules[index].name());
             if let Some(error) = &output.error {
@@ -262,11 +340,20 @@ impl Inner {
                 state.fail(index, reason);
                 failed = true;
             }
-            self.notify(state, index, &output.notify, &settings);
+            let expr = &state.group().rules[index].expr().text;
+            let generator_url = settings.environment.external.url.clone() + &sonde_alerting::template::table_link(expr);
+            news.push(News { alerts: output.notify, generator_url });
             let took = self.clock.monotonic().saturating_sub(started);
             self.stats.evaluated(failed, took);
             times.push(took);
         }
+        let mut journal = task.journal.lock();
+        match self.notifier.record(&news, journal.changes(state, at), self.clock.now_ms()) {
+            Ok(()) => journal.committed(state),
+            // Logged already; what has changed since the last commit is tried again with the next evaluation.
+            Err(_) => self.stats.commit_failed(),
+        }
+        drop(journal);
         self.stats.iterated();
         task.snapshot.store(Arc::new(GroupSnapshot::new(state, task.interval, &times)));
     }
@@ -286,15 +373,6 @@ impl Inner {
                 Err(format!("the result could not be appended: {reason}"))
             }
         }
-    }
-
-    fn notify(&self, state: &GroupState, index: usize, alerts: &[AlertInstance], settings: &Settings) {
-        if alerts.is_empty() {
-            return;
-        }
-        let expr = &state.group().rules[index].expr().text;
-        let link = settings.environment.external.url.clone() + &sonde_alerting::template::table_link(expr);
-        self.notifier.take(alerts, &link, self.clock.now_ms());
     }
 }
 

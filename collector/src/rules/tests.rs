@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Appended, RuleStore, Rules, Settings};
 use crate::notify::Notifier;
+use crate::state::{self, Location, Options, State};
 
 /// The last sample of each series; queries are bare metric names.
 #[derive(Default)]
@@ -39,6 +40,9 @@ impl RuleStore for Memory {
     fn query(&self, expr: &Expr, t: TimestampMs) -> Result<QueryResult, QueryError> {
         let text = expr.to_string();
         let name = text.split(' ').next().unwrap_or_default();
+        // What restored alerts ask: when the last sample of a series came.
+        let when = name.strip_prefix("timestamp(").and_then(|rest| rest.strip_suffix(')'));
+        let name = when.unwrap_or(name);
         if name == "broken" {
             return Err(QueryError::Timeout);
         }
@@ -47,7 +51,10 @@ impl RuleStore for Memory {
         let found = samples
             .iter()
             .filter(|(labels, (_, v))| labels.metric_name() == name && !is_stale(*v) && *v > threshold)
-            .map(|(labels, (_, v))| VectorSample { labels: labels.without_name(), t, value: SampleValue::Float(*v) });
+            .map(|(labels, (at, v))| {
+                let value = if when.is_some() { *at as f64 / 1e3 } else { *v };
+                VectorSample { labels: labels.without_name(), t, value: SampleValue::Float(value) }
+            });
         let value = Value::Vector(found.collect());
         Ok(QueryResult { value, annotations: Annotations::default(), stats: QueryStats::default() })
     }
@@ -75,11 +82,24 @@ struct World {
 
 impl World {
     fn new(files: &[(&str, &str)]) -> Self {
+        let (state, _) = State::open(&Location::Memory, Options::default()).expect("a state database");
+        Self::start(files, Arc::default(), 1_000_000_000, state, state::Memory::default())
+    }
+
+    /// Starts at a time with what a store and a state database remember.
+    fn start(
+        files: &[(&str, &str)],
+        store: Arc<Memory>,
+        now: TimestampMs,
+        state: State,
+        memory: state::Memory,
+    ) -> Self {
         provider();
-        let store = Arc::new(Memory::default());
-        let (clock, hand) = Clock::manual(1_000_000_000);
+        let (clock, hand) = Clock::manual(now);
         let notifier = Notifier::new(clock.clone()).expect("a client");
+        notifier.recall(state, memory.outbox);
         let rules = Rules::new(Arc::clone(&store) as Arc<dyn RuleStore>, notifier, clock, settings());
+        rules.recall(memory.groups);
         let token = CancellationToken::new();
         rules.load(parse(files), settings());
         let mut running = JoinSet::new();
@@ -214,5 +234,91 @@ async fn a_clock_that_jumps_forward_is_counted_and_does_not_stop_rules() {
     let missed = world.rules.stats().iterations_missed();
     assert!((9..=10).contains(&missed), "{missed}");
     world.iterations(1).await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_forgets_nothing_and_believes_no_absence_before_data_come() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let location = Location::File(dir.path().join("state.sqlite"));
+    let open = || State::open(&location, Options::default()).expect("a state database");
+    let series = || Labels::from_pairs([("__name__", "load"), ("host", "x")]);
+    let rule = "groups:\n- name: g\n  rules:\n  - {alert: High, expr: load > 5, for: 2m, labels: {team: a}}\n";
+    let files = [("a.yml", rule)];
+    let store = Arc::new(Memory::default());
+    store.set(series(), 9.0);
+    let (state, memory) = open();
+    let world = World::start(&files, Arc::clone(&store), 1_000_000_000, state.clone(), memory);
+    world.iterations(1).await;
+    let active_at = world.rules.snapshot()[0].rules[0].alerts[0].active_at;
+    world.stop().await;
+    state.close();
+
+    // Ten minutes later there are no data yet: the alert is as it was.
+    store.samples.lock().clear();
+    let (state, memory) = open();
+    let world = World::start(&files, Arc::clone(&store), active_at + 600_000, state.clone(), memory);
+    let alert = |world: &World| world.rules.snapshot()[0].rules[0].alerts.first().cloned();
+    assert_eq!(world.rules.snapshot()[0].last_evaluation, Some(active_at), "shown before the first evaluation");
+    assert_eq!(world.rules.stats().iterations_missed_down(), 10);
+    world.iterations(3).await;
+    let unseen = alert(&world).expect("it is kept");
+    assert_eq!((unseen.state, unseen.active_at), (AlertState::Pending, active_at));
+    // Another host says nothing about this one.
+    let other = Labels::from_pairs([("__name__", "load"), ("host", "y")]);
+    store.samples.lock().insert(other, (i64::MAX, 1.0));
+    world.iterations(1).await;
+    assert!(alert(&world).is_some());
+    store.samples.lock().insert(series(), (i64::MAX, 9.0));
+    world.iterations(1).await;
+    let firing = alert(&world).expect("it is there");
+    assert_eq!((firing.state, firing.active_at), (AlertState::Firing, active_at), "as if there had been no restart");
+    world.stop().await;
+    state.close();
+
+    // Old data do not end it, new ones do.
+    store.samples.lock().insert(series(), (0, 1.0));
+    let (state, memory) = open();
+    let fired_at = firing.fired_at;
+    let world = World::start(&files, Arc::clone(&store), active_at + 3_600_000, state.clone(), memory);
+    world.iterations(1).await;
+    assert_eq!(alert(&world).map(|a| (a.state, a.fired_at)), Some((AlertState::Firing, fired_at)));
+    store.samples.lock().insert(series(), (i64::MAX, 1.0));
+    world.iterations(1).await;
+    assert_eq!(alert(&world), None);
+    let lines = state.history(10).expect("lines");
+    let steps: Vec<_> = lines.iter().rev().map(|line| (line.from, line.to)).collect();
+    use AlertState::{Firing, Inactive, Pending};
+    assert_eq!(steps, [(Inactive, Pending), (Pending, Firing), (Firing, Inactive)]);
+    world.stop().await;
+    state.close();
+
+    // A group that is not loaded any more leaves nothing behind.
+    let (state, memory) = open();
+    assert_eq!(memory.groups.len(), 1);
+    let world = World::start(&[], store, active_at + 7_200_000, state.clone(), memory);
+    world.stop().await;
+    state.close();
+    assert!(open().1.groups.is_empty());
+}
+
+#[tokio::test]
+async fn rules_go_on_in_memory_while_the_state_database_has_no_room() {
+    let (state, memory) =
+        State::open(&Location::Memory, Options { max_bytes: 100_000, ..Options::default() }).expect("a state database");
+    let store = Arc::new(Memory::default());
+    let rule = "groups:\n- name: g\n  rules:\n  - {alert: High, expr: load > 5}\n";
+    let world = World::start(&[("a.yml", rule)], Arc::clone(&store), 1_000_000_000, state.clone(), memory);
+    let host = |n: usize| Labels::from_pairs([("__name__", "load"), ("host", &n.to_string()[..])]);
+    (0..3_000).for_each(|n| store.set(host(n), 9.0));
+    world.iterations(1).await;
+    let firing = |world: &World| world.rules.snapshot()[0].rules[0].alerts.len();
+    assert_eq!((firing(&world), world.rules.stats().commit_failures()), (3_000, 1));
+    assert!(state.history(1).expect("an answer").is_empty());
+    // What was not written comes once there is room.
+    (1..3_000).for_each(|n| store.set(host(n), 1.0));
+    world.iterations(1).await;
+    assert_eq!((firing(&world), world.rules.stats().commit_failures()), (1, 1));
+    assert_eq!(state.history(10).expect("lines").len(), 1);
     world.stop().await;
 }

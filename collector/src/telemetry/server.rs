@@ -79,6 +79,16 @@ pub(crate) fn register_core(server: &Arc<Server>) {
         rules(|s| s.iterations_missed() as f64),
     );
     source.counter(
+        "sonde_rules_iterations_missed_down_total",
+        "Evaluations of groups that were missed while the process was not there.",
+        rules(|s| s.iterations_missed_down() as f64),
+    );
+    source.counter(
+        "sonde_rules_commit_failures_total",
+        "Evaluations of groups whose alerts are in memory only, because the state database did not take them.",
+        rules(|s| s.commit_failures() as f64),
+    );
+    source.counter(
         "sonde_rules_samples_appended_total",
         "Samples that rules stored.",
         rules(|s| s.samples_appended() as f64),
@@ -94,6 +104,20 @@ pub(crate) fn register_core(server: &Arc<Server>) {
         rules(|s| s.append_failures() as f64),
     );
     anomaly::register(server);
+    let state = |read: fn(&crate::state::Stats) -> u64| {
+        move |s: &Server| s.core().map_or(0.0, |c| read(c.state.stats()) as f64)
+    };
+    source.counter("sonde_state_commits_total", "Transactions of the state database.", state(|s| s.commits()));
+    source.counter(
+        "sonde_state_commit_failures_total",
+        "Transactions of the state database that failed.",
+        state(|s| s.commit_failures()),
+    );
+    source.counter(
+        "sonde_state_busy_total",
+        "Changes that the state database did not take because too many waited.",
+        state(|s| s.busy()),
+    );
     register_notifier(server);
 }
 

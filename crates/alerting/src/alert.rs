@@ -2,7 +2,7 @@
 //!
 //! The same decisions as Prometheus's `AlertingRule.Eval`. An alert is identified by its labels after templating.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sonde_model::{Labels, LabelsBuilder, METRIC_NAME, TimestampMs};
 use sonde_promql::{SampleValue, VectorSample};
@@ -30,6 +30,11 @@ pub enum AlertState {
 }
 
 impl AlertState {
+    /// The state that a word names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [AlertState::Inactive, AlertState::Pending, AlertState::Firing].into_iter().find(|state| state.as_str() == word)
+    }
+
     /// The word of Prometheus's API and of the label `alertstate`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -73,7 +78,7 @@ impl AlertInstance {
     }
 
     /// `ALERTS{alertstate=...}` and `ALERTS_FOR_STATE`.
-    fn samples(&self, timestamp: TimestampMs) -> [OutputSample; 2] {
+    pub(crate) fn samples(&self, timestamp: TimestampMs) -> [OutputSample; 2] {
         let mut builder = LabelsBuilder::from(&self.labels);
         let for_state = builder.set(METRIC_NAME, ALERTS_FOR_STATE).build();
         let alerts = builder.set(METRIC_NAME, ALERTS).set(ALERT_STATE, self.state.as_str()).build();
@@ -86,6 +91,8 @@ impl AlertInstance {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Alerts {
     active: BTreeMap<Labels, AlertInstance>,
+    /// Alerts that are known from before a restart only: their series has not come yet.
+    restored: BTreeSet<Labels>,
 }
 
 /// What one evaluation of an alerting rule yields.
@@ -103,12 +110,20 @@ pub(crate) struct Circumstances<'a, 'q> {
     pub(crate) limit: usize,
     pub(crate) external: &'a External,
     pub(crate) ask: &'a mut AskQuery<'q>,
+    /// Whether the data of an alert that was restored can be seen by now.
+    pub(crate) seen: &'a mut dyn FnMut(&AlertInstance) -> bool,
 }
 
 impl Alerts {
     /// The active alerts, sorted by labels.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &AlertInstance> {
         self.active.values()
+    }
+
+    /// The alerts as they were before a restart.
+    pub(crate) fn restore(alerts: Vec<AlertInstance>) -> Self {
+        let active: BTreeMap<_, _> = alerts.into_iter().map(|alert| (alert.labels.clone(), alert)).collect();
+        Alerts { restored: active.keys().cloned().collect(), active }
     }
 
     /// Takes the result of the rule's expression at a time.
@@ -121,7 +136,10 @@ impl Alerts {
         let at = circumstances.at;
         let found = instances(rule, result, circumstances)?;
         for (labels, alert) in &mut self.active {
-            if !found.contains_key(labels) {
+            if found.contains_key(labels) {
+                self.restored.remove(labels);
+            } else if !self.restored.contains(labels) || (circumstances.seen)(alert) {
+                self.restored.remove(labels);
                 vanish(rule, alert, at);
             }
         }
@@ -139,6 +157,7 @@ impl Alerts {
         if circumstances.limit > 0 && still_active > circumstances.limit {
             // All of them, so that nobody takes a part for the whole.
             self.active.clear();
+            self.restored.clear();
             let limit = circumstances.limit;
             return Err(EvaluationError::LimitExceeded { limit, got: still_active, what: "alerts" });
         }
@@ -148,9 +167,10 @@ impl Alerts {
     /// Lets pending alerts fire whose time has come, and writes down where every alert stands.
     fn settle(&mut self, rule: &AlertingRule, at: TimestampMs, timestamp: TimestampMs) -> Evaluated {
         let mut evaluated = Evaluated::default();
-        for alert in self.active.values_mut() {
-            if alert.state == AlertState::Pending && alert.resolved_at.is_none() && at - alert.active_at >= rule.for_ms
-            {
+        for (labels, alert) in &mut self.active {
+            // What cannot be seen neither ends nor begins to fire.
+            let waits = alert.state == AlertState::Pending && !self.restored.contains(labels);
+            if waits && alert.resolved_at.is_none() && at - alert.active_at >= rule.for_ms {
                 alert.state = AlertState::Firing;
                 alert.fired_at = Some(at);
             }

@@ -3,12 +3,16 @@
 //! The decisions are those of Alertmanager's dispatcher and notification log for one route: a group is sent for the first time
 //! `group_wait` after its first alert, then every `group_interval` if something has changed, and else after `repeat_interval`.
 
+mod memory;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use sonde_model::{Labels, TimestampMs};
 
 use crate::alert::{ALERT_NAME, AlertInstance, AlertState};
 use crate::webhook::{GroupKey, Payload, PayloadAlert, Status};
+
+pub use memory::{GroupMemory, SentMemory};
 
 /// Alerts that one receiver may have at a time; more are dropped and counted.
 pub const MAX_ALERTS: usize = 100_000;
@@ -64,6 +68,8 @@ pub struct Dispatcher {
     options: DispatchOptions,
     groups: BTreeMap<GroupKey, AlertGroup>,
     alerts: usize,
+    /// Groups of which something changed that has to survive a restart.
+    changed: BTreeSet<GroupKey>,
 }
 
 #[derive(Debug)]
@@ -86,7 +92,7 @@ struct Sent {
 impl Dispatcher {
     /// A receiver that has not heard of any alert.
     pub fn new(options: DispatchOptions) -> Self {
-        Dispatcher { options, groups: BTreeMap::new(), alerts: 0 }
+        Dispatcher { options, groups: BTreeMap::new(), alerts: 0, changed: BTreeSet::new() }
     }
 
     /// The settings.
@@ -116,15 +122,20 @@ impl Dispatcher {
             self.alerts += 1;
         }
         let next = now + self.options.group_wait_ms;
-        let group = self.groups.entry(key).or_insert_with(|| AlertGroup {
+        let group = self.groups.entry(key.clone()).or_insert_with(|| AlertGroup {
             alerts: BTreeMap::new(),
             next,
             sent: None,
             in_flight: false,
         });
         let mut new = PayloadAlert::new(alert, generator_url);
-        if let Some(known) = group.alerts.get(&alert.labels).filter(|_| generator_url.is_empty()) {
+        let old = group.alerts.get(&alert.labels);
+        if let Some(known) = old.filter(|_| generator_url.is_empty()) {
             new.generator_url.clone_from(&known.generator_url);
+        }
+        // Other annotations alone come again with the next evaluation.
+        if old.is_none_or(|old| (old.status, old.starts_at) != (new.status, new.starts_at)) {
+            self.changed.insert(key);
         }
         group.alerts.insert(alert.labels.clone(), new);
         true
@@ -154,7 +165,9 @@ impl Dispatcher {
             };
             let (firing, resolved) = (labels_of(Status::Firing), labels_of(Status::Resolved));
             if !needs_sending(&self.options, group.sent.as_ref(), &firing, &resolved, now) {
-                forget(group, &resolved, &mut self.alerts);
+                if forget(group, &resolved, &mut self.alerts) {
+                    self.changed.insert(key.clone());
+                }
                 continue;
             }
             let wanted = |alert: &&PayloadAlert| self.options.send_resolved || alert.status == Status::Firing;
@@ -174,6 +187,7 @@ impl Dispatcher {
         group.in_flight = false;
         let (firing, resolved) = (notification.firing.clone(), notification.resolved.clone());
         group.sent = Some(Sent { at: now, firing, resolved });
+        self.changed.insert(notification.payload.group_key.clone());
         forget(group, &notification.resolved, &mut self.alerts);
         if group.alerts.is_empty() {
             self.groups.remove(&notification.payload.group_key);
@@ -216,9 +230,10 @@ fn needs_sending(
     now - sent.at >= options.repeat_interval_ms
 }
 
-/// Drops alerts that are resolved and of which the receiver has heard, unless they fire again by now.
-fn forget(group: &mut AlertGroup, resolved: &BTreeSet<Labels>, count: &mut usize) {
+/// Drops alerts that are resolved and of which the receiver has heard, unless they fire again by now. Says whether there were any.
+fn forget(group: &mut AlertGroup, resolved: &BTreeSet<Labels>, count: &mut usize) -> bool {
     let before = group.alerts.len();
     group.alerts.retain(|labels, alert| alert.status == Status::Firing || !resolved.contains(labels));
     *count -= before - group.alerts.len();
+    before != group.alerts.len()
 }

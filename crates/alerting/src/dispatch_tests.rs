@@ -1,5 +1,7 @@
 //! When which alerts are sent, as timelines in seconds.
 
+use std::collections::BTreeMap;
+
 use sonde_model::Labels;
 
 use crate::alert::{AlertInstance, AlertState};
@@ -33,10 +35,11 @@ fn alert(name: &str, host: &str, resolved: bool) -> AlertInstance {
 }
 
 /// Runs a script of `second action...`. Actions: `+A/x` alert A on host x fires, `-A/x` it is resolved, `ok` and `no` end what is
-/// under way. What is due is shown as `second:group[+host -host]`.
+/// under way, `crash` starts again with what was remembered. What is due is shown as `second:group[+host -host]`.
 #[track_caller]
 fn check(options: DispatchOptions, script: &[&str], expected: &str) {
-    let mut dispatcher = Dispatcher::new(options);
+    let mut dispatcher = Dispatcher::new(options.clone());
+    let mut remembered = BTreeMap::new();
     let mut under_way: Vec<Notification> = Vec::new();
     let mut seen = Vec::new();
     for line in script {
@@ -46,6 +49,11 @@ fn check(options: DispatchOptions, script: &[&str], expected: &str) {
         for word in words {
             match word {
                 "ok" => under_way.drain(..).for_each(|n| dispatcher.delivered(&n, now)),
+                "crash" => {
+                    dispatcher = Dispatcher::new(options.clone());
+                    dispatcher.restore(remembered.values().flatten().cloned().collect());
+                    under_way.clear();
+                }
                 "no" => under_way.drain(..).for_each(|n| dispatcher.failed(&n)),
                 word => {
                     let (name, host) = word[1..].split_once('/').expect("name/host");
@@ -53,6 +61,7 @@ fn check(options: DispatchOptions, script: &[&str], expected: &str) {
                 }
             }
         }
+        remembered.extend(dispatcher.changes());
         for notification in dispatcher.due(now, usize::MAX) {
             let payload = &notification.payload;
             let alerts: Vec<String> = payload
@@ -69,6 +78,7 @@ fn check(options: DispatchOptions, script: &[&str], expected: &str) {
             seen.push(format!("{second}:{group}[{}{more}]", alerts.join(" ")));
             under_way.push(notification);
         }
+        remembered.extend(dispatcher.changes());
     }
     assert_eq!(seen.join(" "), expected, "{script:?}");
 }
@@ -123,6 +133,47 @@ fn an_alert_that_fires_again_while_its_end_is_told_stays() {
         options(),
         &["0 +A/x", "10", "10 ok", "20 -A/x", "70", "75 +A/x", "80 ok", "130", "130 ok", "140 -A/x", "190"],
         "10:A[+x] 70:A[-x] 130:A[+x] 190:A[-x]",
+    );
+}
+
+#[test]
+fn a_crash_repeats_nothing_and_loses_nothing() {
+    // Told before the crash: not again before the interval is over.
+    let told = ["0 +A/x", "10", "10 ok", "20 crash", "21 +A/x", "70", "300 crash", "400 crash", "609", "660 crash"];
+    check(options(), &told, "10:A[+x] 660:A[+x]");
+    // Under way at the crash, or tried in vain before it: again at once.
+    check(options(), &["0 +A/x", "10", "15 crash", "16", "17 ok", "80"], "10:A[+x] 15:A[+x]");
+    check(options(), &["0 +A/x", "10", "40 no", "45 crash", "46 ok", "100"], "10:A[+x] 45:A[+x]");
+    // Not yet due at the crash: when it is due.
+    check(options(), &["0 +A/x", "5 crash", "9", "10"], "10:A[+x]");
+    // The end is told once, also over crashes.
+    let ended = ["0 +A/x", "10", "10 ok", "20 -A/x", "30 crash", "70 crash", "71 ok", "72 crash", "73 -A/x", "140"];
+    check(options(), &ended, "10:A[+x] 70:A[-x]");
+    let quiet = DispatchOptions { send_resolved: false, ..options() };
+    check(quiet, &["0 +A/x", "10", "10 ok", "20 -A/x", "70", "75 crash", "80 +A/x", "90"], "10:A[+x] 90:A[+x]");
+}
+
+#[test]
+fn other_settings_keep_what_was_told_in_the_same_groups() {
+    let mut dispatcher = Dispatcher::new(options());
+    dispatcher.take(&alert("A", "x", false), "", 0);
+    dispatcher.take(&alert("B", "x", false), "", 0);
+    dispatcher.due(10_000, 9).iter().for_each(|n| dispatcher.delivered(n, 10_000));
+    dispatcher.reconfigure(DispatchOptions { repeat_interval_ms: 100_000, ..options() });
+    assert_eq!((dispatcher.due(70_000, 9), dispatcher.alerts()), (Vec::new(), 2));
+    assert_eq!(dispatcher.due(130_000, 9).len(), 2, "both are repeated at the new interval");
+    dispatcher.reconfigure(DispatchOptions { group_by: GroupBy::Labels(Vec::new()), ..options() });
+    let due = dispatcher.due(200_000, 9);
+    assert_eq!(
+        (due.len(), due[0].payload.alerts.len(), dispatcher.alerts()),
+        (1, 2, 2),
+        "a group that nobody was told of"
+    );
+    let changes = dispatcher.changes();
+    assert_eq!(
+        changes.iter().filter(|(_, memory)| memory.is_none()).count(),
+        2,
+        "the old groups have gone: {changes:?}"
     );
 }
 

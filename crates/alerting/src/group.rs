@@ -3,6 +3,8 @@
 //! Rules of a group see each other's output: the caller evaluates rule after rule and appends what each yields before it
 //! evaluates the next one.
 
+mod restore;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -17,6 +19,11 @@ use crate::template::{External, TemplateSample};
 
 /// Evaluates an expression at a time.
 pub type QueryFn<'a> = dyn FnMut(&Expr, TimestampMs) -> Result<QueryResult, QueryError> + 'a;
+
+/// Whether the data behind an alert of a rule can be seen: asked of alerts that were restored and whose series is not there.
+pub type SeenFn<'a> = dyn FnMut(&Rule, &AlertInstance) -> bool + 'a;
+
+pub use restore::RuleMemory;
 
 /// A sample to append.
 #[derive(Clone, Debug, PartialEq)]
@@ -163,13 +170,15 @@ impl GroupState {
 
     /// Evaluates one rule at a time. `query` is also what templates ask.
     ///
-    /// An error keeps the state: alerts neither resolve nor fire because a query failed.
+    /// An error keeps the state: alerts neither resolve nor fire because a query failed. Nor do alerts that were restored,
+    /// while their series is away and `seen` says that nothing can be seen of their data yet.
     pub fn evaluate_rule(
         &mut self,
         index: usize,
         at: TimestampMs,
         environment: &Environment,
         query: &mut QueryFn<'_>,
+        seen: &mut SeenFn<'_>,
     ) -> RuleOutput {
         let group = Arc::clone(&self.group);
         let (Some(rule), Some(state)) = (group.rules.get(index), self.rules.get_mut(index)) else {
@@ -178,7 +187,7 @@ impl GroupState {
         let offset_ms = group.query_offset_ms.unwrap_or(environment.query_offset_ms);
         state.last_evaluation = Some(at);
         let mut warnings = Vec::new();
-        let outcome = state.evaluate(rule, at, offset_ms, group.limit, environment, query, &mut warnings);
+        let outcome = state.evaluate(rule, at, offset_ms, group.limit, environment, query, seen, &mut warnings);
         state.health = match &outcome {
             Ok(_) => Health::Good,
             Err(e) => Health::Bad(e.to_string()),
@@ -236,6 +245,7 @@ impl RuleState {
         limit: usize,
         environment: &Environment,
         query: &mut QueryFn<'_>,
+        seen: &mut SeenFn<'_>,
         warnings: &mut Vec<String>,
     ) -> Result<(Vec<OutputSample>, Vec<AlertInstance>), EvaluationError> {
         let timestamp = at - offset_ms;
@@ -244,11 +254,12 @@ impl RuleState {
         let result = vector(answer.value)?;
         let (mut samples, notify) = match rule {
             Rule::Recording(rule) => (record(rule, result, timestamp, limit)?, Vec::new()),
-            Rule::Alerting(rule) => {
+            Rule::Alerting(alerting) => {
                 let ask = &mut |text: &str| ask(text, at, query);
                 let external = &environment.external;
-                let mut circumstances = Circumstances { at, offset_ms, limit, external, ask };
-                let evaluated = self.alerts.evaluate(rule, &result, &mut circumstances)?;
+                let seen = &mut |alert: &AlertInstance| seen(rule, alert);
+                let mut circumstances = Circumstances { at, offset_ms, limit, external, ask, seen };
+                let evaluated = self.alerts.evaluate(alerting, &result, &mut circumstances)?;
                 (evaluated.samples, evaluated.notify)
             }
         };

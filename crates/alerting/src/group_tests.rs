@@ -17,6 +17,8 @@ struct Timeline {
     /// By metric name; a value that is `None` makes the query fail.
     inputs: BTreeMap<String, Option<Vec<(Labels, f64)>>>,
     at: TimestampMs,
+    /// Whether the data of restored alerts can be seen.
+    sees: bool,
 }
 
 impl Timeline {
@@ -27,6 +29,7 @@ impl Timeline {
             environment: Environment { external, query_offset_ms: 0 },
             inputs: BTreeMap::new(),
             at: 0,
+            sees: true,
         }
     }
 
@@ -48,7 +51,7 @@ impl Timeline {
         for index in 0..self.state.group().rules.len() {
             let inputs = &self.inputs;
             let query = &mut |expr: &Expr, at| answer(inputs, expr, at);
-            let output = self.state.evaluate_rule(index, self.at, &self.environment, query);
+            let output = self.state.evaluate_rule(index, self.at, &self.environment, query, &mut |_, _| self.sees);
             shown.extend(show(&output, self.at));
         }
         shown.join(" | ")
@@ -311,6 +314,68 @@ fn a_reload_keeps_what_is_unchanged_and_ends_the_rest() {
 #[test]
 fn an_unknown_rule_is_an_error() {
     let mut timeline = Timeline::new(FOR_TWO_MINUTES);
-    let output = timeline.state.evaluate_rule(7, 0, &timeline.environment, &mut |_, _| Err(QueryError::Canceled));
+    let query = &mut |_: &Expr, _| Err(QueryError::Canceled);
+    let output = timeline.state.evaluate_rule(7, 0, &timeline.environment, query, &mut |_, _| true);
     assert_eq!(output.error.map(|e| e.to_string()), Some("the group has no rule number 7".to_owned()));
+}
+
+impl Timeline {
+    /// Starts again after a time away, with a file that may be another; shows what ends because of that.
+    fn restart(&mut self, minutes: i64, file: &str) -> String {
+        self.at += minutes * 60_000;
+        let memory = self.state.memory();
+        let (state, ended) = GroupState::restore(group(file), memory, Some(7), self.at);
+        self.state = state;
+        show(&ended, self.at).join(" | ")
+    }
+}
+
+#[test]
+fn a_restart_forgets_no_for_and_resolves_nothing_unseen() {
+    let mut timeline = Timeline::new(FOR_TWO_MINUTES);
+    let pending = r#"ALERTS{alertname="A", alertstate="pending"}=1 | ALERTS_FOR_STATE{alertname="A"}=60"#;
+    let firing = r#"ALERTS{alertname="A", alertstate="firing"}=1 | ALERTS_FOR_STATE{alertname="A"}=60"#;
+    let stale = |state: &str| format!("ALERTS{{alertname=\"A\", alertstate=\"{state}\"}}=stale");
+    let gone = |state: &str| format!("{} | ALERTS_FOR_STATE{{alertname=\"A\"}}=stale", stale(state));
+    let fires = format!("{firing} | {} | !firing{{alertname=\"A\"}}{{}}", stale("pending"));
+    assert_eq!(timeline.step("load=1"), pending);
+    assert_eq!(timeline.restart(10, FOR_TWO_MINUTES), "");
+    assert_eq!(timeline.state.rules().next().and_then(|(_, rule)| rule.last_evaluation()), Some(7));
+    timeline.sees = false;
+    // Nothing can be seen: it neither goes away nor fires, though its time has come.
+    assert_eq!(timeline.step(""), pending);
+    assert_eq!(timeline.step("load=1"), fires);
+    assert_eq!(timeline.restart(10, FOR_TWO_MINUTES), "");
+    let still = format!("{firing} | !firing{{alertname=\"A\"}}{{}}");
+    assert_eq!(timeline.step(""), still);
+    timeline.sees = true;
+    let resolved = format!("{} | !inactive{{alertname=\"A\"}}{{}}", gone("firing"));
+    assert_eq!(timeline.step(""), resolved);
+    assert_eq!(timeline.step(""), "");
+
+    // Once its series has been seen it is an alert like others: what goes away has ended.
+    timeline.step("load=1");
+    timeline.restart(1, FOR_TWO_MINUTES);
+    timeline.sees = false;
+    timeline.step("load=1");
+    assert_eq!(timeline.step(""), format!("{} | !inactive{{alertname=\"A\"}}{{}}", gone("firing")));
+}
+
+#[test]
+fn a_restart_ends_the_alerts_of_rules_that_have_gone_and_keeps_those_that_moved() {
+    let two = "groups:\n- name: g\n  rules:\n  - {alert: A, expr: load}\n  - {alert: B, expr: load}\n";
+    let moved = "groups:\n- name: g\n  rules:\n  - {record: r, expr: load}\n  - {record: s, expr: load}\n  - {alert: B, expr: load}\n";
+    let mut timeline = Timeline::new(two);
+    timeline.step("load=1");
+    let ended = timeline.restart(5, moved);
+    assert!(ended.contains(r#"!inactive{alertname="A"}"#) && !ended.contains(r#"alertname="B""#), "{ended}");
+    let kept = timeline.state.memory();
+    assert_eq!((kept.len(), kept[0].index, kept[0].name.as_str(), kept[0].alerts[0].active_at), (1, 2, "B", 60_000));
+
+    // Rules of one name and labels: each keeps the alerts of its place.
+    let twins = "groups:\n- name: g\n  rules:\n  - {alert: A, expr: load}\n  - {alert: A, expr: other}\n";
+    let mut timeline = Timeline::new(twins);
+    timeline.step("other=1");
+    assert_eq!(timeline.restart(5, twins), "");
+    assert_eq!(timeline.state.memory()[0].index, 1);
 }

@@ -14,8 +14,10 @@ pub mod webhook;
 mod yaml;
 
 pub use alert::{AlertInstance, AlertState};
-pub use dispatch::{DispatchOptions, Dispatcher, GroupBy, Notification};
-pub use group::{EvaluationError, GroupState, Health, OutputSample, QueryFn, RuleOutput, RuleState};
+pub use dispatch::{DispatchOptions, Dispatcher, GroupBy, GroupMemory, Notification, SentMemory};
+pub use group::{
+    EvaluationError, GroupState, Health, OutputSample, QueryFn, RuleMemory, RuleOutput, RuleState, SeenFn,
+};
 pub use rules::{AlertingRule, Group, RecordingRule, Rule, RuleError, RuleExpr, RuleFile};
 pub use template::{External, Template};
 pub use webhook::Payload;

@@ -62,6 +62,11 @@ pub enum Status {
 }
 
 impl Status {
+    /// The status that a word names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Status::Firing, Status::Resolved].into_iter().find(|status| status.as_str() == word)
+    }
+
     /// The word of the payload.
     pub fn as_str(self) -> &'static str {
         match self {

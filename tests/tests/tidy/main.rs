@@ -30,6 +30,11 @@ fn json_and_http_stay_at_the_edge() {
 }
 
 #[test]
+fn sqlite_stays_in_the_collector() {
+    edges::check_only_in(&["rusqlite"], &["sonde-collector"]);
+}
+
+#[test]
 fn there_is_one_tls_stack_and_no_second_major_of_what_is_large() {
     edges::check_single(&[
         "tokio",
