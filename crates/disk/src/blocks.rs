@@ -2,6 +2,8 @@
 //!
 //! What is in a block is the business of the store.
 
+pub mod cache;
+pub mod directory;
 pub mod layout;
 pub mod manifest;
 pub mod retention;

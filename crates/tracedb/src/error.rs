@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use sonde_disk::blocks::directory::FileError;
 use sonde_model::BatchId;
 use thiserror::Error;
 
@@ -56,6 +57,12 @@ pub enum Error {
     /// The WAL cannot be opened or does not take what maintenance writes.
     #[error("the WAL of the store")]
     Wal(#[from] sonde_disk::WalError),
+}
+
+impl From<FileError> for Error {
+    fn from(FileError { action, path, source }: FileError) -> Self {
+        Error::Io { action, path, source }
+    }
 }
 
 /// Why a batch was refused. Nothing of it was written.

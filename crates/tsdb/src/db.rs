@@ -6,8 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
 use sonde_disk::{Fs, FsLock, Wal};
-use sonde_model::StreamId;
-use sonde_model::{Cursor, TimestampMs};
+use sonde_model::{Cursor, StreamId, TimestampMs};
 
 use crate::block::PageCache;
 use crate::manifest::Manifest;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::sync_channel;
 
-use sonde_disk::blocks::layout;
-use sonde_disk::{Position, WalError, write_atomic};
+use sonde_disk::blocks::{directory, layout};
+use sonde_disk::{Position, WalError};
 use sonde_model::TimestampMs;
 
 use crate::block::{Block, BlockWriter, Identity};
@@ -259,25 +259,16 @@ impl Db {
         new: Vec<PathBuf>,
     ) -> Result<(), Error> {
         manifest.blocks.sort_unstable();
-        let path = layout::manifest(&self.dir);
-        if let Err(source) = write_atomic(self.fs.as_ref(), &path, &manifest.encode()) {
-            maintenance.orphans.extend(new);
-            return Err(Error::Io { action: "write", path, source });
-        }
+        let orphans = &mut maintenance.orphans;
+        directory::write_manifest(self.fs.as_ref(), &self.dir, &manifest.encode(), new, orphans)?;
         maintenance.manifest = manifest;
-        for orphan in std::mem::take(&mut maintenance.orphans) {
-            // What cannot be removed now goes at the next start.
-            let _ = self.fs.remove_file(&orphan);
-        }
         Ok(())
     }
 
     /// Removes the files of blocks that do not count. What cannot be removed now goes at the next start.
     pub(crate) fn remove_blocks(&self, blocks: &[Arc<Block>]) {
         for block in blocks {
-            if let Err(error) = self.fs.remove_file(block.path()) {
-                tracing::warn!(block = %block.path().display(), %error, "a dropped block could not be removed yet");
-            }
+            directory::remove_block(self.fs.as_ref(), block.path());
         }
     }
 }

@@ -1,16 +1,15 @@
 //! Opening a store: manifest, blocks, then the WAL from the last flush on. Damage is set aside and reported.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::{Mutex, RwLock};
+use sonde_disk::blocks::directory::{self, Quarantined};
 use sonde_disk::blocks::layout;
-use sonde_disk::blocks::manifest::MAX_BYTES as MANIFEST_MAX_BYTES;
-use sonde_disk::{Fs, Wal, WalOptions, read_all, write_atomic};
-use sonde_model::TimestampMs;
-use sonde_model::{StreamId, Streams};
+use sonde_disk::{Fs, Wal, WalOptions, write_atomic};
+use sonde_model::{StreamId, Streams, TimestampMs};
 
 use crate::block::{Block, PageCache};
 use crate::codec::DecodeError;
@@ -48,15 +47,6 @@ pub struct OpenReport {
     pub first_unreadable: Option<String>,
 }
 
-/// A block that was set aside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quarantined {
-    /// Where the file is now; where it was, if it is missing or could not be renamed.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
 impl OpenReport {
     /// Whether data was lost or set aside.
     pub fn is_damaged(&self) -> bool {
@@ -86,8 +76,8 @@ impl Db {
         })?;
         let mut report = OpenReport::default();
         let stats = Stats::default();
-        let cache = Arc::new(PageCache::new(options.cache_bytes));
-        let listed = list_blocks(fs.as_ref(), dir)?;
+        let cache = Arc::new(PageCache::new(options.cache_bytes, |page| page.len()));
+        let listed = directory::list_blocks(fs.as_ref(), dir)?;
         let known = read_manifest(fs.as_ref(), dir, &mut report)?;
         let mut manifest = match &known {
             Some(manifest) => manifest.clone(),
@@ -95,7 +85,7 @@ impl Db {
         };
         let next_seq = listed.iter().chain(&manifest.blocks).max().map_or(1, |seq| seq + 1);
         if known.is_some() {
-            remove_leftovers(fs.as_ref(), dir, &listed, &manifest);
+            directory::remove_leftovers(fs.as_ref(), dir, &listed, &manifest.blocks);
         }
         let blocks = open_blocks(fs.as_ref(), dir, &mut manifest, &cache, &mut report)?;
         if known.as_ref() != Some(&manifest) {
@@ -144,46 +134,10 @@ impl Db {
     }
 }
 
-fn list_blocks(fs: &dyn Fs, dir: &Path) -> Result<BTreeSet<u64>, Error> {
-    let blocks_dir = layout::blocks(dir);
-    let entries = fs.list(&blocks_dir).map_err(Db::io("list", &blocks_dir))?;
-    Ok(entries.iter().filter(|e| !e.is_dir).filter_map(|e| layout::block_seq(&e.name)).collect())
-}
-
 /// The manifest; an empty one for a new store, `None` for one that cannot be read.
 fn read_manifest(fs: &dyn Fs, dir: &Path, report: &mut OpenReport) -> Result<Option<Manifest>, Error> {
-    let path = layout::manifest(dir);
-    if !fs.exists(&path).map_err(Db::io("look for", &path))? {
-        if fs.exists(&layout::wal(dir)).map_err(Db::io("look for", &path))? {
-            report.manifest_damage = Some("the file is missing".to_owned());
-            return Ok(None);
-        }
-        // Written before the WAL is made, so that only a lost manifest is ever missing.
-        write_atomic(fs, &path, &Manifest::default().encode()).map_err(Db::io("write", &path))?;
-        return Ok(Some(Manifest::default()));
-    }
-    let decoded = match read_all(fs, &path, MANIFEST_MAX_BYTES) {
-        Ok(bytes) => Manifest::decode(&bytes).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    match decoded {
-        Ok(manifest) => Ok(Some(manifest)),
-        Err(reason) => {
-            tracing::error!(path = %path.display(), reason, "the manifest is damaged; all readable blocks are taken");
-            report.manifest_damage = Some(reason);
-            Ok(None)
-        }
-    }
-}
-
-/// Removes the files of flushes and merges that did not get as far as the manifest, and of blocks that were dropped.
-fn remove_leftovers(fs: &dyn Fs, dir: &Path, listed: &BTreeSet<u64>, manifest: &Manifest) {
-    for seq in listed.iter().filter(|seq| manifest.blocks.binary_search(seq).is_err()) {
-        let path = layout::block(dir, *seq);
-        if let Err(error) = fs.remove_file(&path) {
-            tracing::warn!(path = %path.display(), %error, "a left-over block could not be removed");
-        }
-    }
+    let found = directory::read_manifest(fs, dir, &Manifest::default().encode(), Manifest::decode)?;
+    Ok(found.map_err(|reason| report.manifest_damage = Some(reason)).ok())
 }
 
 /// Opens the blocks of the manifest, in the order of their ranks. Damaged ones leave the manifest.
@@ -228,12 +182,7 @@ pub(crate) fn set_aside(fs: &dyn Fs, path: &Path, error: &Error) -> Quarantined 
         Error::Io { source, .. } => source.to_string(),
         other => other.to_string(),
     };
-    let aside = layout::damaged(path);
-    tracing::error!(block = %path.display(), reason, "a block is damaged and was set aside");
-    match fs.rename(path, &aside) {
-        Ok(()) => Quarantined { path: aside, reason },
-        Err(_) => Quarantined { path: path.to_owned(), reason },
-    }
+    directory::set_aside(fs, path, reason)
 }
 
 /// What comes back from the WAL.

@@ -18,7 +18,7 @@ mod traces;
 mod unique;
 mod writer;
 
-pub(crate) use cache::PageCache;
+pub(crate) use cache::{Cached, PageCache};
 pub(crate) use merge::Merge;
 pub(crate) use reader::Block;
 pub(crate) use writer::{BlockWriter, Identity};

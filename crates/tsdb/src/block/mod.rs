@@ -2,18 +2,19 @@
 //!
 //! The writer streams series in order and knows no reader; the reader needs only the file. Neither knows of the head.
 
-pub(crate) mod cache;
 pub(crate) mod footer;
 mod index;
 mod pages;
 pub(crate) mod reader;
 pub(crate) mod writer;
 
-pub(crate) use cache::PageCache;
 pub(crate) use index::BlockIndex;
 pub(crate) use pages::SeriesEntry;
 pub(crate) use reader::{Block, Caching, HeldPage};
 pub(crate) use writer::{BlockWriter, Identity};
+
+/// The pages of all blocks that are kept in memory.
+pub(crate) type PageCache = sonde_disk::blocks::cache::PageCache<std::sync::Arc<[u8]>>;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use sonde_disk::{File, Fs};
 use sonde_model::TimestampMs;
 
-use super::cache::PageCache;
+use super::PageCache;
 use super::footer::{self, Directories, HEADER_LEN, MAGIC, Meta, PageRef, TRAILER_LEN};
 use super::pages::{self, ChunkRef, SERIES_PER_PAGE, SYMBOLS_PER_PAGE, SeriesEntry, SymbolPage};
 use crate::Error;
@@ -191,7 +191,7 @@ impl Block {
         }
         let page: Arc<[u8]> = bytes.into();
         if caching == Caching::Keep {
-            self.cache.put(key, &page);
+            self.cache.put(key, Arc::clone(&page));
         }
         Ok(page)
     }

@@ -51,7 +51,7 @@ fn series(n: usize, samples: usize) -> BTreeMap<Labels, Columns> {
 }
 
 fn open(fs: &dyn Fs, path: &Path) -> Result<Block, crate::Error> {
-    Block::open(fs, path, Arc::new(PageCache::new(1 << 20)))
+    Block::open(fs, path, Arc::new(PageCache::new(1 << 20, |page| page.len())))
 }
 
 fn read_all(block: &Block) -> Result<BTreeMap<Labels, Columns>, crate::Error> {
