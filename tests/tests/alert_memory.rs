@@ -67,6 +67,36 @@ fn a_webhook_that_is_dead_over_a_kill_hears_it_once() {
 }
 
 #[test]
+fn what_nobody_has_sent_since_the_start_is_not_resolved() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let webhook = Webhook::start(0);
+    let mut sonde = start(dir.path(), &webhook.url(), "0s");
+    feed(&sonde, 9.0);
+    wait_for("firing", DEADLINE, || alert(&sonde, "firing"));
+    wait_for("the payload", DEADLINE, || payloads(&webhook, 1));
+    delivered(&sonde, 1.0);
+    sonde.server.kill();
+    // A sample is visible for two seconds from now on: soon there is nothing to be seen.
+    let config = dir.path().join("sonde.yml");
+    let text = std::fs::read_to_string(&config).expect("the configuration");
+    std::fs::write(&config, format!("{text}query:\n  lookback: 2s\n")).expect("a configuration");
+    sonde.restart();
+    wait_for("the series is away", DEADLINE, || match sonde.query("furnace_temperature") {
+        Ok(samples) if samples.is_empty() => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    let evaluations = sonde.own_metric("sonde_rules_iterations_total");
+    iterations(&sonde, evaluations + 3.0);
+    alert(&sonde, "firing").expect("it is kept");
+    assert_eq!(statuses(&webhook), ["firing"]);
+    wait_for("the end", DEADLINE, || {
+        feed(&sonde, 1.0);
+        payloads(&webhook, 2)
+    });
+    assert_eq!(statuses(&webhook), ["firing", "resolved"]);
+}
+
+#[test]
 fn a_damaged_state_database_is_told_with_what_to_do() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut sonde = start(dir.path(), "http://127.0.0.1:9/", "0s");

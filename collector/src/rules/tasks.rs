@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::journal::{self, Journal};
 use super::schedule::{Look, Slots};
-use super::sight;
+use super::sight::Sight;
 use super::snapshot::GroupSnapshot;
 use super::stats::Stats;
 use super::store::RuleStore;
@@ -326,7 +326,8 @@ impl Inner {
         for index in 0..state.group().rules.len() {
             let started = self.clock.monotonic();
             let query = &mut |expr: &_, time| self.store.query(expr, time);
-            let seen = &mut |rule: &_, alert: &_| sight::sees(&*self.store, rule, alert, at, self.started);
+            let mut sight = Sight::new(&*self.store, at, self.started);
+            let seen = &mut |rule: &_, alert: &_| sight.sees(rule, alert);
             let output = state.evaluate_rule(index, at, &settings.environment, query, seen);
             let mut failed = output.error.is_some();
             let (group, rule) = (&state.group().name, state.group().rules[index].name());

@@ -91,7 +91,7 @@ impl AlertInstance {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Alerts {
     active: BTreeMap<Labels, AlertInstance>,
-    /// Alerts that are known from before a restart only: their series has not come yet.
+    /// Alerts that are known from before a restart, and of whose data nothing has been seen since.
     restored: BTreeSet<Labels>,
 }
 
@@ -135,12 +135,18 @@ impl Alerts {
     ) -> Result<Evaluated, EvaluationError> {
         let at = circumstances.at;
         let found = instances(rule, result, circumstances)?;
+        let mut unseen = BTreeSet::new();
         for (labels, alert) in &mut self.active {
-            if found.contains_key(labels) {
+            // That its series is there does not end the doubt: it may be a sample from before, soon out of sight.
+            if self.restored.contains(labels) && (circumstances.seen)(alert) {
                 self.restored.remove(labels);
-            } else if !self.restored.contains(labels) || (circumstances.seen)(alert) {
-                self.restored.remove(labels);
-                vanish(rule, alert, at);
+            }
+            if !found.contains_key(labels) {
+                if self.restored.contains(labels) {
+                    unseen.insert(labels.clone());
+                } else {
+                    vanish(rule, alert, at);
+                }
             }
         }
         for (labels, new) in found {
@@ -161,15 +167,21 @@ impl Alerts {
             let limit = circumstances.limit;
             return Err(EvaluationError::LimitExceeded { limit, got: still_active, what: "alerts" });
         }
-        Ok(self.settle(rule, at, at - circumstances.offset_ms))
+        Ok(self.settle(rule, at, at - circumstances.offset_ms, &unseen))
     }
 
     /// Lets pending alerts fire whose time has come, and writes down where every alert stands.
-    fn settle(&mut self, rule: &AlertingRule, at: TimestampMs, timestamp: TimestampMs) -> Evaluated {
+    fn settle(
+        &mut self,
+        rule: &AlertingRule,
+        at: TimestampMs,
+        timestamp: TimestampMs,
+        unseen: &BTreeSet<Labels>,
+    ) -> Evaluated {
         let mut evaluated = Evaluated::default();
         for (labels, alert) in &mut self.active {
             // What cannot be seen neither ends nor begins to fire.
-            let waits = alert.state == AlertState::Pending && !self.restored.contains(labels);
+            let waits = alert.state == AlertState::Pending && !unseen.contains(labels);
             if waits && alert.resolved_at.is_none() && at - alert.active_at >= rule.for_ms {
                 alert.state = AlertState::Firing;
                 alert.fired_at = Some(at);

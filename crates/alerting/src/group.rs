@@ -20,7 +20,7 @@ use crate::template::{External, TemplateSample};
 /// Evaluates an expression at a time.
 pub type QueryFn<'a> = dyn FnMut(&Expr, TimestampMs) -> Result<QueryResult, QueryError> + 'a;
 
-/// Whether the data behind an alert of a rule can be seen: asked of alerts that were restored and whose series is not there.
+/// Whether the data behind an alert of a rule can be seen: asked of alerts that were restored, until it says yes.
 pub type SeenFn<'a> = dyn FnMut(&Rule, &AlertInstance) -> bool + 'a;
 
 pub use restore::RuleMemory;

@@ -353,11 +353,16 @@ fn a_restart_forgets_no_for_and_resolves_nothing_unseen() {
     assert_eq!(timeline.step(""), resolved);
     assert_eq!(timeline.step(""), "");
 
-    // Once its series has been seen it is an alert like others: what goes away has ended.
+    // A sample from before the restart proves nothing when it goes out of sight.
     timeline.step("load=1");
-    timeline.restart(1, FOR_TWO_MINUTES);
+    timeline.restart(2, FOR_TWO_MINUTES);
     timeline.sees = false;
     timeline.step("load=1");
+    assert!(timeline.step("").contains("!firing"));
+    // Once data have been seen it is an alert like others: what goes away has ended.
+    timeline.sees = true;
+    timeline.step("load=1");
+    timeline.sees = false;
     assert_eq!(timeline.step(""), format!("{} | !inactive{{alertname=\"A\"}}{{}}", gone("firing")));
 }
 
