@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod directory;
+pub mod file;
 pub mod layout;
 pub mod manifest;
 pub mod retention;

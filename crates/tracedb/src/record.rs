@@ -1,8 +1,7 @@
 //! What the store writes into the WAL, self-contained. See docs/format/trace-wal-records.md.
 
 use sonde_disk::varint::{Reader, put};
-use sonde_model::StreamId;
-use sonde_model::{BatchId, Cursor};
+use sonde_model::{BatchId, Cursor, StreamId};
 
 use crate::codec::DecodeError;
 use crate::codec::id::{put_batch_id, put_cursor, read_batch_id, read_cursor};

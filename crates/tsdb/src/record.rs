@@ -1,8 +1,7 @@
 //! What the store writes into the WAL: outcomes, self-contained. See docs/format/wal-records.md.
 
 use sonde_disk::varint::{Reader, put, put_signed, put_str};
-use sonde_model::StreamId;
-use sonde_model::{AgentId, BatchId, Cursor, Histogram, Signal, TimestampMs};
+use sonde_model::{AgentId, BatchId, Cursor, Histogram, Signal, StreamId, TimestampMs};
 
 use crate::Metadata;
 use crate::codec::number::{self, NumberWriter};

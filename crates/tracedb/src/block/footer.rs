@@ -19,8 +19,6 @@ pub(crate) const MAGIC: [u8; 8] = *b"SONDETRC";
 const END_MAGIC: [u8; 4] = *b"STRC";
 /// The format that this program writes and reads.
 pub(crate) const VERSION: u32 = 1;
-/// Magic, version, four reserved bytes.
-pub(crate) const HEADER_LEN: usize = 16;
 /// Footer: offset, packed length, unpacked length, checksum; version, magic.
 pub(crate) const TRAILER_LEN: usize = 28;
 /// A footer or page over this, packed or unpacked, is refused.
@@ -82,14 +80,6 @@ impl Group {
     pub(crate) fn page(&self, column: u32) -> Option<PageRef> {
         self.pages.binary_search_by_key(&column, |(c, _)| *c).ok().map(|at| self.pages[at].1)
     }
-}
-
-/// The header of a block file.
-pub(crate) fn header() -> [u8; HEADER_LEN] {
-    let mut header = [0; HEADER_LEN];
-    header[..8].copy_from_slice(&MAGIC);
-    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    header
 }
 
 /// The trailer of a block file whose footer lies there.

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use sonde_disk::blocks::file;
 use sonde_disk::{File, Fs};
 use sonde_model::span::{ScopedSpan, SpanId, TraceId};
 
 use super::bloom::Bloom;
 use super::cache::{Cached, PageCache};
-use super::footer::{self, Group, HEADER_LEN, MAGIC, Meta, PageRef, TRAILER_LEN, Tables};
+use super::footer::{self, Group, MAGIC, Meta, PageRef, Tables};
 use super::group::Parent;
 use super::page::Page;
 use super::traces::{TRACES_PER_PAGE, TracePage};
@@ -45,16 +46,7 @@ impl Block {
         let damaged = |error: DecodeError| Error::DamagedBlock { path: path.to_owned(), reason: error.to_string() };
         let file = fs.open(path).map_err(io)?;
         let bytes = file.len().map_err(io)?;
-        if bytes < (HEADER_LEN + TRAILER_LEN) as u64 {
-            return Err(damaged(DecodeError::Truncated));
-        }
-        let mut header = [0; HEADER_LEN];
-        file.read_exact_at(&mut header, 0).map_err(io)?;
-        if header[..8] != MAGIC {
-            return Err(damaged(DecodeError::Inconsistent { what: "the file does not begin as a block does" }));
-        }
-        let mut trailer = [0; TRAILER_LEN];
-        file.read_exact_at(&mut trailer, bytes - TRAILER_LEN as u64).map_err(io)?;
+        let trailer = file::read_trailer(file.as_ref(), bytes, MAGIC).map_err(io)?.map_err(damaged)?;
         let place = footer::read_trailer(&trailer, bytes).map_err(damaged)?;
         let footer = read_page(file.as_ref(), place).map_err(io)?.map_err(damaged)?;
         let (meta, tables) = footer::decode(&footer, place.offset).map_err(damaged)?;
@@ -206,11 +198,11 @@ impl Block {
 
 /// Reads a page, checks and unpacks it.
 fn read_page(file: &dyn File, place: PageRef) -> std::io::Result<Result<Vec<u8>, DecodeError>> {
-    let mut packed = vec![0; place.len as usize];
-    file.read_exact_at(&mut packed, place.offset)?;
-    if crc32fast::hash(&packed) != place.crc {
-        return Ok(Err(DecodeError::Inconsistent { what: "the checksum of a page does not hold" }));
-    }
+    let damage = "the checksum of a page does not hold";
+    let packed = match file::read_checked(file, place.offset, place.len, place.crc, damage)? {
+        Ok(packed) => packed,
+        Err(damaged) => return Ok(Err(damaged)),
+    };
     let unpacked = zstd::bulk::decompress(&packed, place.unpacked as usize);
     Ok(match unpacked {
         Ok(bytes) if bytes.len() == place.unpacked as usize => Ok(bytes),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sonde_disk::blocks::file::header;
 use sonde_disk::{File, Fs};
 use sonde_model::TimestampMs;
 use sonde_model::span::{AttributeValue, Attributes, Resource, Scope, ScopedSpan, SpanId, StatusCode, TraceId};
@@ -90,7 +91,7 @@ impl BlockWriter {
             file,
             path: path.to_owned(),
             packer,
-            buffer: footer::header().to_vec(),
+            buffer: header(footer::MAGIC, footer::VERSION).to_vec(),
             written: 0,
             identity,
             group: Vec::with_capacity(GROUP_ROWS),

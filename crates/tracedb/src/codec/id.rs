@@ -1,8 +1,7 @@
 //! Batch numbers, streams and cursors in bytes.
 
 use sonde_disk::varint::{Reader, put};
-use sonde_model::StreamId;
-use sonde_model::{AgentId, BatchId, Cursor, Signal};
+use sonde_model::{AgentId, BatchId, Cursor, Signal, StreamId};
 
 use super::DecodeError;
 

@@ -11,8 +11,6 @@ pub(crate) const MAGIC: [u8; 8] = *b"SONDEBLK";
 const END_MAGIC: [u8; 4] = *b"SBLK";
 /// The format that this program writes and reads.
 pub(crate) const VERSION: u32 = 1;
-/// Magic, version, four reserved bytes.
-pub(crate) const HEADER_LEN: usize = 16;
 /// Footer offset, footer length, footer checksum, version, magic.
 pub(crate) const TRAILER_LEN: usize = 24;
 /// A footer over this is refused: it would describe a block of terabytes.
@@ -59,14 +57,6 @@ pub(crate) struct Directories {
     pub(crate) chunks: Vec<PageRef>,
     /// How many symbols there are.
     pub(crate) symbol_count: u32,
-}
-
-/// The header of a block file.
-pub(crate) fn header() -> [u8; HEADER_LEN] {
-    let mut header = [0; HEADER_LEN];
-    header[..8].copy_from_slice(&MAGIC);
-    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    header
 }
 
 /// The trailer of a block file whose footer is `footer` and lies at `offset`.

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use sonde_disk::blocks::file;
 use sonde_disk::{File, Fs};
 use sonde_model::TimestampMs;
 
 use super::PageCache;
-use super::footer::{self, Directories, HEADER_LEN, MAGIC, Meta, PageRef, TRAILER_LEN};
+use super::footer::{self, Directories, MAGIC, Meta, PageRef};
 use super::pages::{self, ChunkRef, SERIES_PER_PAGE, SYMBOLS_PER_PAGE, SeriesEntry, SymbolPage};
 use crate::Error;
 use crate::codec::{DecodeError, chunk};
@@ -42,22 +43,11 @@ impl Block {
         let damaged = |error: DecodeError| Error::DamagedBlock { path: path.to_owned(), reason: error.to_string() };
         let file = fs.open(path).map_err(io)?;
         let bytes = file.len().map_err(io)?;
-        if bytes < (HEADER_LEN + TRAILER_LEN) as u64 {
-            return Err(damaged(DecodeError::Truncated));
-        }
-        let mut header = [0; HEADER_LEN];
-        file.read_exact_at(&mut header, 0).map_err(io)?;
-        if header[..8] != MAGIC {
-            return Err(damaged(DecodeError::Inconsistent { what: "the file does not begin as a block does" }));
-        }
-        let mut trailer = [0; TRAILER_LEN];
-        file.read_exact_at(&mut trailer, bytes - TRAILER_LEN as u64).map_err(io)?;
+        let trailer = file::read_trailer(file.as_ref(), bytes, MAGIC).map_err(io)?.map_err(damaged)?;
         let place = footer::read_trailer(&trailer, bytes).map_err(damaged)?;
-        let mut footer = vec![0; place.len as usize];
-        file.read_exact_at(&mut footer, place.offset).map_err(io)?;
-        if crc32fast::hash(&footer) != place.crc {
-            return Err(damaged(DecodeError::Inconsistent { what: "the checksum of the footer does not hold" }));
-        }
+        let damage = "the checksum of the footer does not hold";
+        let footer = file::read_checked(file.as_ref(), place.offset, place.len, place.crc, damage);
+        let footer = footer.map_err(io)?.map_err(damaged)?;
         let (meta, directories) = footer::decode(&footer, place.offset).map_err(damaged)?;
         Ok(Block { file, path: path.to_owned(), cache, directories, meta, bytes, damaged: AtomicBool::new(false) })
     }
@@ -180,15 +170,10 @@ impl Block {
         {
             return Ok(page);
         }
-        let mut bytes = vec![0; place.len as usize];
-        self.file.read_exact_at(&mut bytes, place.offset).map_err(|source| Error::Io {
-            action: "read",
-            path: self.path.clone(),
-            source,
-        })?;
-        if crc32fast::hash(&bytes) != place.crc {
-            return Err(self.damage("the checksum of a page does not hold"));
-        }
+        let io = |source| Error::Io { action: "read", path: self.path.clone(), source };
+        let damage = "the checksum of a page does not hold";
+        let bytes = file::read_checked(self.file.as_ref(), place.offset, place.len, place.crc, damage);
+        let bytes = bytes.map_err(io)?.map_err(|e| self.undecodable(e))?;
         let page: Arc<[u8]> = bytes.into();
         if caching == Caching::Keep {
             self.cache.put(key, Arc::clone(&page));

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sonde_disk::blocks::file::header;
 use sonde_disk::{File, Fs};
 use sonde_model::{Histogram, TimestampMs};
 
-use super::footer::{self, Directories, HEADER_LEN, Meta, PageRef};
+use super::footer::{self, Directories, Meta, PageRef};
 use super::pages::{
     self, CHUNK_PAGE_BYTES, ChunkRef, POSTINGS_PAGE_BYTES, SERIES_PER_PAGE, SYMBOLS_PER_PAGE, SeriesEntry,
 };
@@ -70,8 +71,7 @@ impl BlockWriter {
             scratch: Scratch::default(),
             meta,
         };
-        writer.buffer.extend_from_slice(&footer::header());
-        debug_assert_eq!(writer.buffer.len(), HEADER_LEN, "BUG: header length");
+        writer.buffer.extend_from_slice(&header(footer::MAGIC, footer::VERSION));
         for page in symbols.chunks(SYMBOLS_PER_PAGE) {
             let mut bytes = Vec::new();
             pages::put_symbols(page, &mut bytes);
