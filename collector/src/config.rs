@@ -4,6 +4,7 @@
 //! says so. An unknown key is an error.
 
 mod anomaly;
+mod derive;
 mod notify;
 mod traces;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sonde_runtime::config::{ByteSize, Duration};
 
 pub use anomaly::{AnomalyConfig, WatchConfig};
+pub use derive::{DeriveConfig, ServiceGraphConfig, SpanMetricsConfig};
 pub use notify::{NotifyConfig, WebhookConfig};
 pub use traces::TracesConfig;
 
@@ -26,6 +28,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// The span store.
     pub traces: TracesConfig,
+    /// What is derived from spans.
+    pub derive: DeriveConfig,
     /// What is taken from outside, and how much of it.
     pub ingest: IngestConfig,
     /// How OTLP metrics become series.
@@ -275,6 +279,9 @@ impl Config {
         if !interval.0.is_zero() && interval < Duration::from_secs(1) {
             return invalid("telemetry.interval", "must be 0 (never) or at least 1s".into());
         }
+        if let Some((key, reason)) = self.derive.fault() {
+            return invalid(key, reason.into());
+        }
         if self.ingest.max_decoded_body < self.ingest.max_body {
             return invalid("ingest.max_decoded_body", "must not be smaller than ingest.max_body".into());
         }
@@ -300,6 +307,7 @@ impl Config {
         };
         compare("storage", self.storage == new.storage);
         compare("traces", self.traces == new.traces);
+        compare("derive", self.derive == new.derive);
         compare("ingest.memo_series", self.ingest.memo_series == new.ingest.memo_series);
         compare("ingest.max_inflight", self.ingest.max_inflight == new.ingest.max_inflight);
         let limits = |c: &Config| (c.ingest.max_body, c.ingest.max_decoded_body, c.ingest.max_samples);

@@ -8,6 +8,7 @@ mod api;
 mod app;
 pub mod config;
 mod consumer;
+mod derive;
 pub mod flags;
 mod ingest;
 pub mod notify;

@@ -12,6 +12,7 @@ use sonde_tsdb::Db;
 use crate::anomaly::Anomalies;
 use crate::api::ApiStats;
 use crate::config::{Config, ConfigError};
+use crate::derive::DeriveStats;
 use crate::flags::Flags;
 use crate::ingest::{Ingest, SpanIngest};
 use crate::notify::Notifier;
@@ -34,6 +35,7 @@ pub(crate) struct Server {
     pub(crate) queries: QueryPool,
     pub(crate) api_stats: ApiStats,
     pub(crate) otlp_stats: Arc<sonde_otlp::receiver::Stats>,
+    pub(crate) derive_stats: Arc<DeriveStats>,
     pub(crate) notifier: Notifier,
     pub(crate) watch: Watch,
     pub(crate) started: TimestampMs,
@@ -94,6 +96,7 @@ impl Server {
             registry: Registry::new(),
             api_stats: ApiStats::default(),
             otlp_stats: Arc::default(),
+            derive_stats: Arc::default(),
             watch: Watch::new(&clock),
             notifier,
             started,

@@ -33,6 +33,7 @@ pub(crate) fn span_options(config: &Config) -> sonde_tracedb::Options {
         retention_bytes: Some(traces.retention_size.0).filter(|bytes| *bytes > 0),
         max_ahead_ms: ms(traces.max_ahead),
         max_trace_spans: traces.max_trace_spans,
+        hold_for_derivations: config.derive.enabled(),
         ..sonde_tracedb::Options::default()
     }
 }

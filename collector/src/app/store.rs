@@ -10,6 +10,7 @@ use sonde_runtime::Stage;
 use sonde_tsdb::{Db, OpenReport};
 use tokio_util::sync::CancellationToken;
 
+use crate::derive;
 use crate::server::{Core, Server};
 use crate::settings::{rule_settings, store_options};
 use crate::state::{self, Location, State, StateError};
@@ -43,6 +44,8 @@ pub(super) fn spawn(start: Start) {
         telemetry::register_core(&start.server);
         telemetry::register_opening(&start.server.registry, &report);
         spawn_pipelines(&start.server, core, start.rule_files, &start.pipelines);
+        let deriving = derive::run(Arc::clone(&start.server), Arc::clone(&start.fs), start.pipelines.token());
+        start.pipelines.spawn("derive", deriving);
         maintain(&start.server, &core.db, &token).await;
         let (db, state) = (Arc::clone(&core.db), core.state.clone());
         let closing = tokio::task::spawn_blocking(move || {

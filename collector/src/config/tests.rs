@@ -25,6 +25,9 @@ fn values_have_units_and_limits() {
         ("query: {timeout: 10}", "10"),
         ("quary: {}", "quary"),
         ("telemetry: {interval: 5ms}", "telemetry.interval must be 0"),
+        ("derive: {interval: 0}", "derive.interval must be at least 100ms"),
+        ("derive: {span_metrics: {max_label_sets: 0}}", "derive.span_metrics.max_label_sets must be from 1"),
+        ("derive: {service_graph: {max_pairs: 1000000}}", "derive.service_graph.max_pairs must be from 1"),
         ("ingest: {max_body: 1GiB}", "ingest.max_decoded_body"),
         ("notify: {webhooks: [{url: 'ftp://x'}]}", "notify.webhooks[0].url"),
         ("notify: {webhooks: [{url: 'http://x'}, {url: 'http://y'}]}", "notify.webhooks[1].name"),
@@ -39,13 +42,22 @@ fn every_key_is_in_the_reference_with_its_default() {
     let defaults = serde_json::to_value(Config::default()).expect("plain data");
     for (section, keys) in defaults.as_object().expect("sections") {
         assert!(reference.contains(&format!("## {section}")), "no section {section}");
-        for (key, default) in keys.as_object().expect("keys") {
+        for (key, default) in leaves("", keys) {
             let text =
                 default.as_str().filter(|t| !t.is_empty()).map(str::to_owned).unwrap_or_else(|| default.to_string());
             let row = format!("| `{key}` | `{text}` |");
             assert!(reference.contains(&row), "no row {row} in section {section}");
         }
     }
+}
+
+/// The keys of a section with their values; those of a section within it with its name in front.
+fn leaves(prefix: &str, keys: &serde_json::Value) -> Vec<(String, serde_json::Value)> {
+    let of = |(key, value): (&String, &serde_json::Value)| match value {
+        serde_json::Value::Object(inner) if !inner.is_empty() => leaves(&format!("{prefix}{key}."), value),
+        _ => vec![(format!("{prefix}{key}"), value.clone())],
+    };
+    keys.as_object().into_iter().flatten().flat_map(of).collect()
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sonde_runtime::Metric;
 
 use super::source::{Source, load};
-use super::{anomaly, ingest, spans, store};
+use super::{anomaly, derive, ingest, spans, store};
 use crate::api::ApiStats;
 use crate::server::Server;
 
@@ -127,6 +127,7 @@ pub(crate) fn register_spans(server: &Arc<Server>) {
     spans::register_ingest(&server.registry, &open.ingest);
     spans::register_store(&server.registry, &open.db);
     spans::register_wal(&server.registry, open.db.wal_stats());
+    derive::register(&Source { registry: &server.registry, owner: &server.derive_stats });
 }
 
 /// Registers the counters of the receivers that there are now; again after each reload.

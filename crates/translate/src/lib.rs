@@ -23,7 +23,7 @@ mod value;
 pub use options::{Options, Promotion, Strategy};
 pub use report::{MetricKind, MetricMetadata, RejectReason, Report};
 pub use row::{Row, RowValue};
-pub use spans::{MAX_VALUE_DEPTH, SpanReject, Spans, resource_spans, spans};
+pub use spans::{MAX_VALUE_DEPTH, SpanReject, Spans, otlp_span, resource_spans, spans};
 pub use translator::Translator;
 
 use sonde_proto::otlp::ExportMetricsServiceRequest;

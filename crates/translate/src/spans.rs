@@ -12,7 +12,7 @@ use sonde_proto::otlp::common::{AnyValue, InstrumentationScope, KeyValue, any_va
 use sonde_proto::otlp::trace::{self, status};
 use sonde_proto::otlp::{ExportTraceServiceRequest, resource};
 
-pub use otlp::resource_spans;
+pub use otlp::{otlp_span, resource_spans};
 
 /// How deep values of attributes may lie in each other. Nothing that a program means is deeper.
 pub const MAX_VALUE_DEPTH: usize = 32;

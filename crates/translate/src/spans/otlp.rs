@@ -20,7 +20,7 @@ pub fn resource_spans<'a>(spans: impl IntoIterator<Item = &'a ScopedSpan>) -> Ve
     for scoped in spans {
         let pointers = (Arc::as_ptr(&scoped.resource), Arc::as_ptr(&scoped.scope));
         let (r, s) = *known.entry(pointers).or_insert_with(|| place(&mut groups, scoped));
-        groups[r].1[s].1.spans.push(span(&scoped.span));
+        groups[r].1[s].1.spans.push(otlp_span(&scoped.span));
     }
     let message = |(resource, scopes): (&Resource, Vec<(&Scope, ScopeSpans)>)| ResourceSpans {
         resource: Some(resource::Resource {
@@ -61,7 +61,8 @@ fn scope_spans(scope: &Scope) -> ScopeSpans {
     }
 }
 
-fn span(span: &Span) -> trace::Span {
+/// A span as OTLP carries it.
+pub fn otlp_span(span: &Span) -> trace::Span {
     let code = match span.status {
         StatusCode::Unset => status::StatusCode::Unset,
         StatusCode::Ok => status::StatusCode::Ok,
