@@ -297,3 +297,6 @@ fn metadata(rows: &[Row]) -> Vec<(String, Metadata)> {
     };
     KNOWN.into_iter().map(told).collect()
 }
+
+#[cfg(test)]
+mod tests;

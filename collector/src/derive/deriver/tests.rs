@@ -1,0 +1,83 @@
+//! Crashes on both sides of every batch: files in memory, nothing that was not synced survives.
+
+use sonde_disk::MemFs;
+use sonde_model::Matcher;
+use sonde_model::span::{ScopedSpan, Span, SpanId, TraceId};
+use sonde_tracedb::SpanBatch;
+use sonde_tsdb::SelectLimits;
+
+use super::*;
+
+const NOW: TimestampMs = 1_800_000_000_000;
+const OPTIONS: DeriveOptions = DeriveOptions { span_metrics: Some(10), service_graph: None };
+
+struct Stores {
+    fs: MemFs,
+    spans: Arc<TraceDb>,
+    metrics: Arc<Db>,
+    deriver: Deriver,
+}
+
+fn open(fs: MemFs) -> Stores {
+    let on: Arc<dyn Fs> = Arc::new(fs.clone());
+    let options = sonde_tracedb::Options { hold_for_derivations: true, ..sonde_tracedb::Options::default() };
+    let (spans, _) = TraceDb::open(Arc::clone(&on), Path::new("/traces"), options, NOW).expect("spans");
+    let options = sonde_tsdb::Options::default();
+    let (metrics, _) = Db::open(Arc::clone(&on), Path::new("/tsdb"), options, NOW).expect("metrics");
+    let dir = Path::new("/traces/derive");
+    let deriver = Deriver::open(on, dir, Arc::clone(&spans), Arc::clone(&metrics), OPTIONS, Arc::default());
+    Stores { fs, spans, metrics, deriver: deriver.expect("a derivation") }
+}
+
+impl Stores {
+    fn push(&self, number: u64) {
+        let trace_id = TraceId(u128::from(number).to_be_bytes());
+        let start_ns = NOW.unsigned_abs() * 1_000_000;
+        let span = Span { trace_id, span_id: SpanId([1; 8]), start_ns, end_ns: start_ns, ..Span::default() };
+        let batch = SpanBatch { cursor: None, spans: vec![ScopedSpan { span, ..ScopedSpan::default() }] };
+        let (sender, durable) = mpsc::sync_channel(1);
+        self.spans.append(batch, NOW, move |result| drop(sender.send(result))).expect("room");
+        durable.recv().expect("an answer").expect("durable");
+    }
+
+    fn calls(&self) -> f64 {
+        let matchers = [Matcher::equal("__name__", "traces_spanmetrics_calls_total")];
+        let series = self.metrics.select(&matchers, 0, i64::MAX, &SelectLimits::default()).expect("an answer");
+        series.iter().filter_map(|s| s.floats.values.last()).sum()
+    }
+}
+
+#[test]
+fn a_crash_neither_loses_nor_doubles() {
+    for seed in 0..24u64 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut stores = open(MemFs::new());
+        let mut pushed = 0;
+        for life in 0..8 {
+            let now = NOW + life * 1_000;
+            for _ in 0..random.u64(0..4) {
+                pushed += 1;
+                stores.push(pushed);
+            }
+            match random.u8(0..3) {
+                // Nothing is derived in this life.
+                0 => {}
+                // The batch is durable, and the process dies at once.
+                1 => stores.deriver.step(now).expect("derived"),
+                // The state is noted, the batch is not durable; it is kept and tried again.
+                _ => {
+                    stores.metrics.close();
+                    for _ in 0..2 {
+                        let result = stores.deriver.step(now);
+                        let kept = stores.deriver.pending.is_some();
+                        assert_eq!(result.is_err(), kept, "seed {seed}: {result:?}");
+                    }
+                }
+            }
+            stores = open(stores.fs.crash(seed));
+            assert!(stores.calls() <= pushed as f64, "seed {seed}, life {life}");
+        }
+        stores.deriver.step(NOW + 60_000).expect("derived");
+        assert_eq!(stores.calls(), pushed as f64, "seed {seed}");
+    }
+}
