@@ -18,6 +18,7 @@ pub use derive::{DeriveConfig, ServiceGraphConfig, SpanMetricsConfig};
 pub use notify::{NotifyConfig, WebhookConfig};
 pub use traces::TracesConfig;
 
+use crate::consumer::DECODED_FACTOR;
 use crate::rules::BUILTIN;
 
 /// The whole file.
@@ -285,8 +286,10 @@ impl Config {
         if self.ingest.max_decoded_body < self.ingest.max_body {
             return invalid("ingest.max_decoded_body", "must not be smaller than ingest.max_body".into());
         }
-        if self.ingest.max_inflight.0 < self.ingest.max_body.0 + self.ingest.max_decoded_body.0 {
-            let reason = "must not be smaller than ingest.max_body and ingest.max_decoded_body together";
+        let largest =
+            self.ingest.max_decoded_body.0.saturating_mul(DECODED_FACTOR as u64).saturating_add(self.ingest.max_body.0);
+        if self.ingest.max_inflight.0 < largest {
+            let reason = "must not be smaller than ingest.max_body and four times ingest.max_decoded_body together";
             return invalid("ingest.max_inflight", reason.into());
         }
         self.anomaly.check().and_then(|()| self.notify.check()).or_else(|(key, reason)| invalid(&key, reason))

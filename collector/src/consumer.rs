@@ -15,7 +15,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Bodies up to this are decoded where they arrived: less than a millisecond of work is cheaper than another thread.
 const INLINE_BYTES: usize = 256 << 10;
 /// A decoded request takes several times the memory of its body.
-const DECODED_FACTOR: usize = 4;
+pub(crate) const DECODED_FACTOR: usize = 4;
 
 /// The consumer of the collector's OTLP receivers.
 #[derive(Clone, Debug)]
@@ -39,6 +39,10 @@ impl Consumer for OtlpConsumer {
         };
         let bytes = export.body.len().saturating_mul(DECODED_FACTOR);
         let result = match (core.ingest.budget().reserve(bytes), spans) {
+            (None, _) if !core.ingest.budget().could_hold(bytes) => {
+                let text = "the request would not fit into ingest.max_inflight alone: send smaller requests";
+                Err(ConsumeError::Invalid(text.into()))
+            }
             (None, _) => {
                 let reason = "too many bytes of requests are being worked on (ingest.max_inflight)";
                 Err(IngestError::Busy(reason.into()).into())

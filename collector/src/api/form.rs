@@ -1,6 +1,7 @@
 //! Parameters of a request: the query string, and for POST the form in the body.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use http::{Method, header};
@@ -8,7 +9,9 @@ use http::{Method, header};
 use super::answer::ApiError;
 
 /// The largest form: longer than any query that a person or a dashboard writes.
-const MAX_FORM_BYTES: usize = 10 << 20;
+const MAX_FORM_BYTES: usize = 2 << 20;
+/// How long a form may take to come: whoever sends nothing must not hold a connection.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many parameters a request may have; an API call has a handful, and some dozens of `match[]` at most.
 const MAX_PARAMETERS: usize = 1_000;
 
@@ -68,7 +71,9 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         let body = if parts.method == Method::POST && is_form {
             let too_large =
                 |_| ApiError::bad_data(format!("the form cannot be read, or has more than {MAX_FORM_BYTES} bytes"));
-            axum::body::to_bytes(body, MAX_FORM_BYTES).await.map_err(too_large)?
+            let too_slow = |_| ApiError::bad_data(format!("the form did not come within {READ_TIMEOUT:?}"));
+            let read = tokio::time::timeout(READ_TIMEOUT, axum::body::to_bytes(body, MAX_FORM_BYTES));
+            read.await.map_err(too_slow)?.map_err(too_large)?
         } else {
             bytes::Bytes::new()
         };

@@ -37,6 +37,11 @@ impl Budget {
         permit.map(Reservation)
     }
 
+    /// Whether so many bytes would fit if nothing else were there: who needs more need not come again.
+    pub(crate) fn could_hold(&self, bytes: usize) -> bool {
+        bytes.div_ceil(UNIT) <= self.capacity
+    }
+
     /// The bytes that are taken.
     pub(crate) fn used(&self) -> usize {
         (self.capacity - self.units.available_permits()) * UNIT

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sonde_model::METRIC_NAME;
+use sonde_model::{Labels, METRIC_NAME};
 
 use crate::config::IngestConfig;
 
@@ -82,6 +82,15 @@ pub(crate) fn normalise(labels: &mut Vec<(&str, &str)>, limits: &IngestConfig) -
     check(labels, limits)
 }
 
+/// What a message shows of a series: as much of its labels as a person reads, whatever their length.
+pub(crate) fn excerpt(labels: &[(&str, &str)]) -> String {
+    const MAX_CHARS: usize = 80;
+    const MAX_LABELS: usize = 8;
+    let cut = |text: &str| text.chars().take(MAX_CHARS).collect::<String>();
+    let shown = labels.iter().take(MAX_LABELS).map(|(name, value)| (cut(name), cut(value)));
+    Labels::from_pairs(shown).to_string()
+}
+
 /// Checks labels that are sorted and unique already.
 pub(crate) fn check(labels: &[(&str, &str)], limits: &IngestConfig) -> Result<(), LabelProblem> {
     if labels.len() > limits.max_labels {
@@ -108,6 +117,16 @@ mod tests {
     use sonde_runtime::config::ByteSize;
 
     use super::*;
+
+    #[test]
+    fn an_excerpt_is_short_whatever_the_labels() {
+        let long = "x".repeat(1 << 20);
+        let many: Vec<(String, &str)> = (0..1_000).map(|n| (format!("label_{n:04}"), long.as_str())).collect();
+        let labels: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let text = excerpt(&labels);
+        assert!(text.len() < 1_000 && text.starts_with("{label_0000=\"xxx"), "{text}");
+        assert_eq!(excerpt(&[("__name__", "up"), ("a", "1")]), "up{a=\"1\"}");
+    }
 
     #[test]
     fn labels_are_sorted_and_checked() {

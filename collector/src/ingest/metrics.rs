@@ -1,13 +1,14 @@
 //! OTLP metrics: from the encoded request to the store, exactly once where the sender numbers its batches.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sonde_disk::checksum::crc32;
-use sonde_model::{CursorVerdict, Labels};
+use sonde_model::CursorVerdict;
 use sonde_otlp::{Accepted, Export};
 use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
 use sonde_translate::{Options, Promotion, Report, Row, RowValue, Strategy, Translator};
-use sonde_tsdb::{Batch, BatchSample, BatchValue, MetricKind, SeriesRef, Source};
+use sonde_tsdb::{Batch, BatchSample, BatchValue, MetricKind, Source};
 
 use super::labels::{self, LabelProblem};
 use super::metadata::News;
@@ -41,8 +42,18 @@ pub(crate) struct Consumed {
 #[derive(Debug, Default)]
 struct Prepared {
     samples: Vec<BatchSample>,
-    refused: Vec<(LabelProblem, String)>,
+    refused: BTreeMap<LabelProblem, u64>,
+    /// The first series that was refused, cut where it is long.
+    example: Option<String>,
     report: Report,
+}
+
+impl Prepared {
+    /// Counts a row whose series is refused; the first is kept as an example.
+    fn refuse(&mut self, problem: LabelProblem, labels: &[(&str, &str)]) {
+        *self.refused.entry(problem).or_default() += 1;
+        self.example.get_or_insert_with(|| labels::excerpt(labels));
+    }
 }
 
 impl Ingest {
@@ -74,9 +85,10 @@ impl Ingest {
             self.stats.otlp_untranslated.fetch_add(*points, Relaxed);
             refusals.add(format!("not translated ({})", reason.as_str()), *points, String::new);
         }
-        for (problem, series) in prepared.refused {
-            self.stats.refuse(problem, 1);
-            refusals.add(problem.to_string(), 1, || series);
+        let example = prepared.example.unwrap_or_default();
+        for (problem, rows) in prepared.refused {
+            self.stats.refuse(problem, rows);
+            refusals.add(problem.to_string(), rows, || example.clone());
         }
         for rejected in &outcome.rejected {
             refusals.add(describe(rejected.reason), 1, String::new);
@@ -93,6 +105,10 @@ impl Ingest {
         let mut translator = Translator::new(options(&config.otlp, config.query.lookback.0.as_millis() as i64));
         let mut lookup = Some(self.series.lookup());
         let report = translator.translate(request, &mut |row: Row<'_>| {
+            // Before anything is copied: the labels of a resource come again with each of its points.
+            if let Err(problem) = labels::check(row.labels, &config.ingest) {
+                return prepared.refuse(problem, row.labels);
+            }
             key.clear();
             for (name, value) in row.labels {
                 for part in [name, value] {
@@ -110,7 +126,7 @@ impl Ingest {
                 Found::No => {
                     // The store takes its own locks: the memo's is not held meanwhile.
                     lookup = None;
-                    self.resolve_pairs(row.labels, config)
+                    self.db.series_ref(row.labels).map_err(|_| LabelProblem::SeriesLimit)
                 }
             };
             match resolved {
@@ -121,9 +137,7 @@ impl Ingest {
                     let value = batch_value(row.value);
                     prepared.samples.push(BatchSample { series, timestamp: row.timestamp, value });
                 }
-                Err(problem) => {
-                    prepared.refused.push((problem, Labels::from_pairs(row.labels.iter().copied()).to_string()))
-                }
+                Err(problem) => prepared.refuse(problem, row.labels),
             }
         });
         drop(lookup);
@@ -132,11 +146,6 @@ impl Ingest {
         }
         prepared.report = report;
         prepared
-    }
-
-    fn resolve_pairs(&self, labels: &[(&str, &str)], config: &Config) -> Result<SeriesRef, LabelProblem> {
-        labels::check(labels, &config.ingest)?;
-        self.db.series_ref(labels).map_err(|_| LabelProblem::SeriesLimit)
     }
 
     /// The metadata that the store may not know yet.

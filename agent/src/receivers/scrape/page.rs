@@ -45,7 +45,9 @@ impl Page {
         let mut parser = Parser::new(body, format, limits)?;
         while let Some(entry) = parser.next_entry()? {
             match entry {
-                Entry::Help { family, help } => reading.described(family).help = help.into_owned(),
+                Entry::Help { family, help } => {
+                    reading.described(family).help = help.chars().take(MAX_HELP_CHARS).collect()
+                }
                 Entry::Type { family, kind } => reading.described(family).kind = kind,
                 Entry::Unit { .. } => {}
                 Entry::Sample(sample) => reading.sample(&sample),
@@ -54,6 +56,9 @@ impl Page {
         Ok(reading.finish())
     }
 }
+
+/// A help text goes along with each sample of its family, so that a long one would cost a multiple of the page.
+const MAX_HELP_CHARS: usize = 512;
 
 /// What the page says of a family.
 #[derive(Clone, Debug)]

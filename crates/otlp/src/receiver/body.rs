@@ -40,6 +40,9 @@ impl Encoding {
 /// What a message of a request takes in memory once it is decoded, apart from the text that the body has too.
 const DECODED_MESSAGE_BYTES: u64 = 64;
 
+/// What a value of a list takes once it is decoded and encoded again, though it may be one digit in JSON.
+const DECODED_VALUE_BYTES: u64 = 16;
+
 /// What one request holds of the memory that requests may take together.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -58,6 +61,11 @@ impl Held {
     /// Takes the memory that decoding so many messages will need.
     pub(super) fn take_messages(&mut self, messages: u64) -> Result<(), Failure> {
         self.take(usize::try_from(messages.saturating_mul(DECODED_MESSAGE_BYTES)).unwrap_or(usize::MAX))
+    }
+
+    /// Takes the memory of so many values of JSON, decoded and encoded again.
+    pub(super) fn take_values(&mut self, values: u64) -> Result<(), Failure> {
+        self.take(usize::try_from(values.saturating_mul(DECODED_VALUE_BYTES)).unwrap_or(usize::MAX))
     }
 
     fn take(&mut self, bytes: usize) -> Result<(), Failure> {

@@ -17,7 +17,9 @@ const JSON_PER_MESSAGE: u32 = 2;
 ///
 /// Depth and number of objects are proven first in one pass without memory, because parsing recurses and allocates.
 pub(super) fn to_protobuf(signal: Signal, body: &[u8], limits: &ScanLimits, held: &mut Held) -> Result<Bytes, Failure> {
-    held.take_messages(prove(body, limits)?)?;
+    let (objects, values) = prove(body, limits)?;
+    held.take_messages(objects)?;
+    held.take_values(values)?;
     let broken = |e: serde_json::Error| Failure::malformed(format!("the body is not OTLP JSON: {e}"));
     Ok(match signal {
         Signal::Metrics => serde_json::from_slice::<ExportMetricsServiceRequest>(body).map_err(broken)?.encode_to_vec(),
@@ -26,10 +28,10 @@ pub(super) fn to_protobuf(signal: Signal, body: &[u8], limits: &ScanLimits, held
     .into())
 }
 
-/// Counts the objects and lists of a body.
-fn prove(body: &[u8], limits: &ScanLimits) -> Result<u64, ScanError> {
+/// Counts the objects and lists of a body, and the values in them.
+fn prove(body: &[u8], limits: &ScanLimits) -> Result<(u64, u64), ScanError> {
     let max_depth = (limits.max_depth.saturating_mul(JSON_PER_MESSAGE)).min(MAX_JSON_DEPTH);
-    let (mut depth, mut objects) = (0u32, 0u64);
+    let (mut depth, mut objects, mut values) = (0u32, 0u64, 0u64);
     let (mut in_string, mut escaped) = (false, false);
     for byte in body {
         match byte {
@@ -47,9 +49,10 @@ fn prove(body: &[u8], limits: &ScanLimits) -> Result<u64, ScanError> {
                     return Err(ScanError::TooMany { what: "messages", limit: limits.max_messages });
                 }
             }
+            b',' => values += 1,
             b'}' | b']' => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
-    Ok(objects)
+    Ok((objects, values + objects))
 }
