@@ -174,7 +174,6 @@ impl From<AppendError> for IngestError {
         let text = sonde_runtime::stage::with_causes(&error);
         match error {
             AppendError::CursorConflict { .. } => IngestError::Conflict(text),
-            AppendError::CursorTooFarAhead { .. } => IngestError::Busy(text),
             AppendError::Busy { reason } => IngestError::Busy(reason.to_owned()),
             AppendError::TooLarge { .. } => IngestError::TooLarge(text),
             AppendError::Wal { .. } | AppendError::Closed | AppendError::StaleRef => IngestError::Unavailable(text),

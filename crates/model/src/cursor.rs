@@ -19,8 +19,6 @@ pub enum CursorVerdict {
     Duplicate,
     /// Its number was taken by a batch of other content: two senders share an id, or one is broken. Refuse it.
     Conflict,
-    /// It is too far ahead of what came before. Push back.
-    TooFarAhead,
 }
 
 /// The batches of one stream that have been taken.
@@ -54,7 +52,6 @@ impl Cursor {
             Some(known) if *known == checksum => CursorVerdict::Duplicate,
             Some(_) => CursorVerdict::Conflict,
             None if seq <= self.mark => CursorVerdict::Duplicate,
-            None if seq > self.mark + MAX_AHEAD => CursorVerdict::TooFarAhead,
             None => CursorVerdict::New,
         }
     }
@@ -62,6 +59,9 @@ impl Cursor {
     /// Records batch `seq` as taken.
     pub fn record(&mut self, seq: u64, checksum: u32) {
         self.checksums.insert(seq, checksum);
+        // What is so far behind will not come any more: it was lost here, or was taken by a store that is no more. The
+        // mark must not wait for it for ever.
+        self.mark = self.mark.max(seq.saturating_sub(MAX_AHEAD));
         while self.checksums.contains_key(&(self.mark + 1)) {
             self.mark += 1;
         }
@@ -90,7 +90,6 @@ mod tests {
             (3, 30, CursorVerdict::New),
             (3, 30, CursorVerdict::Duplicate),
             (2, 20, CursorVerdict::New),
-            (5000, 1, CursorVerdict::TooFarAhead),
         ] {
             assert_eq!(cursor.judge(seq, sum), verdict, "{seq}");
             if verdict == CursorVerdict::New {
@@ -103,6 +102,22 @@ mod tests {
             (cursor.mark(), cursor.judge(2, 20), cursor.judge(3, 30)),
             (1, CursorVerdict::New, CursorVerdict::Duplicate)
         );
+    }
+
+    #[test]
+    fn a_number_that_never_comes_does_not_hold_up_the_stream() {
+        let mut cursor = Cursor::default();
+        cursor.record(1, 0);
+        for seq in 3..=3 * MAX_AHEAD {
+            assert_eq!(cursor.judge(seq, 0), CursorVerdict::New, "{seq}");
+            cursor.record(seq, 0);
+        }
+        assert_eq!((cursor.mark(), cursor.judge(2, 0)), (3 * MAX_AHEAD, CursorVerdict::Duplicate));
+        assert!(cursor.checksums().count() as u64 <= MAX_AHEAD + REMEMBERED);
+        // An agent may know a collector that has lost its data.
+        let mut wiped = Cursor::default();
+        wiped.record(1_000_000, 0);
+        assert_eq!((wiped.mark(), wiped.judge(1_000_001, 0)), (1_000_000 - MAX_AHEAD, CursorVerdict::New));
     }
 
     #[test]

@@ -56,7 +56,6 @@ impl TraceDb {
                     stats.conflicting_batches.fetch_add(1, Relaxed);
                     return Err(AppendError::CursorConflict { id });
                 }
-                CursorVerdict::TooFarAhead => return Err(AppendError::CursorTooFarAhead { id }),
             }
         }
         if outcome.accepted == 0 && batch.cursor.is_none() {

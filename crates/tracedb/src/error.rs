@@ -74,12 +74,6 @@ pub enum AppendError {
         /// The number.
         id: BatchId,
     },
-    /// The batch is too far ahead of those before it.
-    #[error("{id:?} is too far ahead of the batches before it; send those first")]
-    CursorTooFarAhead {
-        /// The number.
-        id: BatchId,
-    },
     /// There is no room: the disk is slower than the senders, flushes fail, or who derives from spans is behind.
     #[error("the store is busy: {reason}; send again later")]
     Busy {

@@ -31,6 +31,8 @@ pub struct OpenReport {
     pub blocks: usize,
     /// Blocks that were set aside because they are damaged: their spans are not in the answers.
     pub quarantined: Vec<Quarantined>,
+    /// Blocks that could not be opened this time, for a reason that is not theirs: their spans are not in the answers.
+    pub unavailable: Vec<Quarantined>,
     /// Why the manifest could not be read. All blocks that can be read were taken instead.
     pub manifest_damage: Option<String>,
     /// Spans that came back from the WAL.
@@ -46,6 +48,7 @@ impl OpenReport {
     pub fn is_damaged(&self) -> bool {
         !self.wal.damage.is_empty()
             || !self.quarantined.is_empty()
+            || !self.unavailable.is_empty()
             || self.manifest_damage.is_some()
             || self.unreadable_records > 0
     }
@@ -144,6 +147,12 @@ fn open_blocks(
             Ok(block) => {
                 kept.push(seq);
                 blocks.push(Arc::new(block));
+            }
+            Err(Error::Io { source, .. }) if !directory::says_damaged(&source) => {
+                // The file may be sound and the system short of something: it stays, and the next start tries again.
+                tracing::error!(block = %path.display(), error = %source, "a block cannot be opened");
+                kept.push(seq);
+                report.unavailable.push(Quarantined { path, reason: source.to_string() });
             }
             Err(error) => report.quarantined.push(set_aside(fs, &path, &error)),
         }

@@ -49,7 +49,6 @@ impl Db {
                     stats.conflicting_batches.fetch_add(1, Relaxed);
                     return Err(AppendError::CursorConflict { id });
                 }
-                CursorVerdict::TooFarAhead => return Err(AppendError::CursorTooFarAhead { id }),
             }
         }
         let metadata = self.news(batch.metadata);

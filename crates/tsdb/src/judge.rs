@@ -248,7 +248,10 @@ impl Judge {
         self.failures += 1;
         let Some(accepted) = self.forget_oldest() else { return };
         for sample in accepted.iter() {
-            self.slot_mut(sample.slot).last = data.last(sample.slot);
+            let slot = self.slot_mut(sample.slot);
+            slot.last = data.last(sample.slot);
+            // What the blocks said is forgotten with it: the next delta asks them again.
+            slot.asked = false;
             match data.last_histogram(sample.slot) {
                 Some(h) => drop(self.last_histograms.insert(sample.slot, h.clone())),
                 None => drop(self.last_histograms.remove(&sample.slot)),

@@ -157,7 +157,7 @@ fn open_blocks(
                 kept.push(seq);
                 blocks.push(Arc::new(block));
             }
-            Err(Error::Io { source, .. }) if !says_damaged(&source) => {
+            Err(Error::Io { source, .. }) if !directory::says_damaged(&source) => {
                 // The file may be sound and the system short of something: it stays, and the next start tries again.
                 tracing::error!(block = %path.display(), error = %source, "a block cannot be opened");
                 kept.push(seq);
@@ -169,11 +169,6 @@ fn open_blocks(
     manifest.blocks = kept;
     blocks.sort_by_key(|block| block.meta().rank);
     Ok(blocks)
-}
-
-/// Whether an error is about the file itself.
-fn says_damaged(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::UnexpectedEof)
 }
 
 /// Renames a damaged block, so that it is kept for a look and never opened again.

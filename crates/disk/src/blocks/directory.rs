@@ -1,6 +1,7 @@
 //! The directory of a store: the blocks that lie in it, the file of its manifest, blocks that were set aside.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -108,6 +109,11 @@ pub fn remove_block(fs: &dyn Fs, block: &Path) {
     if let Err(error) = fs.remove_file(block) {
         tracing::warn!(block = %block.display(), %error, "a dropped block could not be removed yet");
     }
+}
+
+/// Whether an error of opening a block is about the file itself, and not about what the system is short of.
+pub fn says_damaged(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
 }
 
 /// Renames a damaged block, so that it is kept for a look and never opened again.

@@ -131,7 +131,6 @@ fn a_numbered_batch_is_taken_once() {
             assert_eq!(numbered(&db, old, 7), Ok(CursorVerdict::Duplicate));
             assert_eq!(numbered(&db, old, 8), Err(AppendError::CursorConflict { id: id(old) }));
         }
-        assert_eq!(numbered(&db, 9_999, 7), Err(AppendError::CursorTooFarAhead { id: id(9_999) }));
         if restart == 1 {
             db.flush(NOW).unwrap();
         }
@@ -140,6 +139,10 @@ fn a_numbered_batch_is_taken_once() {
     }
     assert_eq!(floats(&db, UP).len(), 3);
     assert_eq!(db.cursors()[0].1.mark(), 3);
+    // Numbers that never come, because an earlier life of this store took them, hold nobody up.
+    for seq in [9_999, 10_000] {
+        assert_eq!(numbered(&db, seq, 7), Ok(CursorVerdict::New));
+    }
 }
 
 #[test]
