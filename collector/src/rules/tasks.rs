@@ -355,8 +355,9 @@ impl Inner {
             Err(_) => self.stats.commit_failed(),
         }
         drop(journal);
-        self.stats.iterated();
         task.snapshot.store(Arc::new(GroupSnapshot::new(state, task.interval, &times)));
+        // Last: who sees the count sees the picture, too.
+        self.stats.iterated();
     }
 
     fn append(&self, samples: Vec<OutputSample>) -> Result<(), String> {
