@@ -479,13 +479,12 @@ mod otlp {
         let refused = consumer.consume(export(&other, Some(1))).await;
         assert!(matches!(&refused, Err(Refused::Conflict(text)) if text.contains("other content")), "{refused:?}");
         consumer.consume(export(&other, Some(3))).await.expect("batches may overtake each other");
-        let far = consumer.consume(export(&other, Some(1_000_000))).await;
-        assert!(matches!(&far, Err(Refused::Busy { .. })), "{far:?}");
+        consumer.consume(export(&other, Some(1_000_000))).await.expect("numbers that never come hold nobody up");
 
         let db = &fixture.server.core().expect("open").db;
         let stats = db.stats();
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-        assert_eq!([&stats.batches, &stats.duplicate_batches, &stats.conflicting_batches].map(read), [2, 2, 1]);
+        assert_eq!([&stats.batches, &stats.duplicate_batches, &stats.conflicting_batches].map(read), [3, 2, 1]);
         let (_, answer) = fixture.get("/api/v1/query?query=some_gauge").await;
         assert!(answer.contains(r#"[60,"1"]"#), "{answer}");
         let (_, page) = fixture.get("/").await;
