@@ -207,7 +207,7 @@ impl QueueExporter {
             Err(ExportError::Permanent { reason }) => {
                 let refused = in_flight.batch.clone();
                 if refused.source.is_some() {
-                    // A number that never comes would hold up the collector's cursor for ever.
+                    // A number that never comes is a hole that the collector's cursor carries along for thousands of batches.
                     in_flight.batch = self.queue.emptied(&refused);
                     in_flight.state = State::ToRetry;
                 } else {

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-/// How far ahead of the contiguous mark a batch may come. An agent sends a handful of batches at once.
-pub const MAX_AHEAD: u64 = 4096;
+/// How many numbers behind the newest one the contiguous mark may stay: what is further behind counts as settled. An
+/// agent sends a handful of batches at once.
+pub const SETTLED_BEHIND: u64 = 4096;
 /// How many checksums below the mark are kept, to tell a retry from another batch under the same number.
 pub const REMEMBERED: u64 = 1024;
 
@@ -61,7 +62,7 @@ impl Cursor {
         self.checksums.insert(seq, checksum);
         // What is so far behind will not come any more: it was lost here, or was taken by a store that is no more. The
         // mark must not wait for it for ever.
-        self.mark = self.mark.max(seq.saturating_sub(MAX_AHEAD));
+        self.mark = self.mark.max(seq.saturating_sub(SETTLED_BEHIND));
         while self.checksums.contains_key(&(self.mark + 1)) {
             self.mark += 1;
         }
@@ -108,16 +109,16 @@ mod tests {
     fn a_number_that_never_comes_does_not_hold_up_the_stream() {
         let mut cursor = Cursor::default();
         cursor.record(1, 0);
-        for seq in 3..=3 * MAX_AHEAD {
+        for seq in 3..=3 * SETTLED_BEHIND {
             assert_eq!(cursor.judge(seq, 0), CursorVerdict::New, "{seq}");
             cursor.record(seq, 0);
         }
-        assert_eq!((cursor.mark(), cursor.judge(2, 0)), (3 * MAX_AHEAD, CursorVerdict::Duplicate));
-        assert!(cursor.checksums().count() as u64 <= MAX_AHEAD + REMEMBERED);
+        assert_eq!((cursor.mark(), cursor.judge(2, 0)), (3 * SETTLED_BEHIND, CursorVerdict::Duplicate));
+        assert!(cursor.checksums().count() as u64 <= SETTLED_BEHIND + REMEMBERED);
         // An agent may know a collector that has lost its data.
         let mut wiped = Cursor::default();
         wiped.record(1_000_000, 0);
-        assert_eq!((wiped.mark(), wiped.judge(1_000_001, 0)), (1_000_000 - MAX_AHEAD, CursorVerdict::New));
+        assert_eq!((wiped.mark(), wiped.judge(1_000_001, 0)), (1_000_000 - SETTLED_BEHIND, CursorVerdict::New));
     }
 
     #[test]
