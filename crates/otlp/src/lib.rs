@@ -5,6 +5,7 @@
 
 pub mod consumer;
 pub mod exporter;
+pub mod peer;
 pub mod receiver;
 pub mod serve;
 pub mod status;
@@ -12,4 +13,5 @@ pub mod status;
 mod testing;
 
 pub use consumer::{Accepted, Consumer, Export, Refused};
+pub use peer::{Peer, PeerCertificate};
 pub use serve::{ServeOptions, serve};

@@ -85,3 +85,17 @@ async fn connections_at_one_time_are_bounded_and_silent_ones_leave() {
     second.write_all(REQUEST).await.unwrap();
     assert!(read_until(&mut second, "{}").await.starts_with("HTTP/1.1 200 OK\r\n"));
 }
+
+#[tokio::test]
+async fn each_request_says_where_it_comes_from() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+    let told = |axum::Extension(peer): axum::Extension<Peer>| async move { format!("{peer:?}\n") };
+    let router = Router::new().route("/", axum::routing::get(told));
+    let mut server = JoinSet::new();
+    server.spawn(serve(listener, router, ServeOptions::default(), stop.clone()));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let expected = format!("{:?}\n", Peer::plain(stream.local_addr().unwrap()));
+    assert!(read_until(&mut stream, &expected).await.ends_with(&expected));
+}
