@@ -7,6 +7,7 @@ pub mod alert;
 pub mod dispatch;
 pub mod fingerprint;
 pub mod group;
+pub mod matcher;
 mod recording;
 pub mod rules;
 pub mod template;
@@ -18,6 +19,7 @@ pub use dispatch::{DispatchOptions, Dispatcher, GroupBy, GroupMemory, Notificati
 pub use group::{
     EvaluationError, GroupState, Health, OutputSample, QueryFn, RuleMemory, RuleOutput, RuleState, SeenFn,
 };
+pub use matcher::{Matcher, MatcherError, Matchers};
 pub use rules::{AlertingRule, Group, RecordingRule, Rule, RuleError, RuleExpr, RuleFile};
 pub use template::{External, Template};
 pub use webhook::Payload;

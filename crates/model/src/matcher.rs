@@ -95,6 +95,11 @@ impl Matcher {
         }
     }
 
+    /// Roughly the memory that it takes; most of it is the compiled regular expression.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.name.len() + self.value.len() + self.regex.as_ref().map_or(0, Regex::memory_usage)
+    }
+
     /// Whether the condition holds for a series that lacks the label.
     pub fn matches_absent(&self) -> bool {
         self.matches("")
