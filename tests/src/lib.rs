@@ -2,22 +2,26 @@
 //!
 //! This crate must not reach into the agent or the collector: it sees what users see.
 
+mod agent;
 mod clock;
 mod http;
 mod otlp;
 mod peers;
 mod process;
+mod shop;
 mod sonde;
 mod wait;
 mod webhook;
 
 use std::path::{Path, PathBuf};
 
+pub use agent::Agent;
 pub use clock::{Stopwatch, now_ms};
 pub use http::{Reply, encode, get, post, post_form, request};
 pub use otlp::{Point, metrics_request, span_request};
-pub use peers::{Tool, kubernetes_validate, not_run, python, tool};
+pub use peers::{Tool, kubernetes_validate, node, not_run, python, tool};
 pub use process::{Server, Spawn, free_port, sonde_binary};
+pub use shop::{Order, Shop};
 pub use sonde::{Sonde, vector};
 pub use wait::{eventually, wait_for};
 pub use webhook::Webhook;

@@ -29,6 +29,13 @@ pub fn python(test: &str) -> Option<PathBuf> {
     found(python.join("complete"), test, "Python's opentelemetry-sdk").map(|_| python.join("bin/python"))
 }
 
+/// Node and the folder of packages with its stock OTLP SDK: the program and what `NODE_PATH` has to be.
+pub fn node(test: &str) -> Option<(PathBuf, PathBuf)> {
+    let folder = tools_dir().join("node");
+    let node = found(folder.join("complete"), test, "Node with @opentelemetry/sdk-trace-node");
+    node.map(|_| ("node".into(), folder.join("node_modules")))
+}
+
 /// The validator of Kubernetes manifests with the published schemas in it.
 pub fn kubernetes_validate(test: &str) -> Option<PathBuf> {
     let venv = tools_dir().join("kubernetes");

@@ -17,6 +17,17 @@ const DEBIAN_PACKAGES: [&str; 1] = ["prometheus"];
 const PYTHON_PACKAGES: [&str; 3] =
     ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-grpc", "opentelemetry-exporter-otlp-proto-http"];
 
+/// Packages of Node's stock OTLP SDK with both exporters and the instrumentation of HTTP.
+const NODE_PACKAGES: [&str; 7] = [
+    "@opentelemetry/api@1",
+    "@opentelemetry/sdk-trace-node@2",
+    "@opentelemetry/resources@2",
+    "@opentelemetry/exporter-trace-otlp-grpc@0.223",
+    "@opentelemetry/exporter-trace-otlp-proto@0.223",
+    "@opentelemetry/instrumentation@0.223",
+    "@opentelemetry/instrumentation-http@0.223",
+];
+
 /// The published JSON schemas of Kubernetes and what validates against them.
 const KUBERNETES_PACKAGES: [&str; 1] = ["kubernetes-validate"];
 
@@ -40,6 +51,9 @@ pub(crate) fn install() -> Vec<String> {
         if let Err(error) = python_packages(folder, what, packages) {
             missing.push(format!("{what}: {error:#}"));
         }
+    }
+    if let Err(error) = node_packages() {
+        missing.push(format!("Node's OTLP SDK: {error:#}"));
     }
     missing
 }
@@ -98,5 +112,23 @@ fn python_packages(folder: &str, what: &str, packages: &[&str]) -> Result<()> {
     // Written last: a half-finished environment is made again.
     std::fs::write(venv.join("complete"), "")?;
     println!("installed {what}");
+    Ok(())
+}
+
+fn node_packages() -> Result<()> {
+    let folder = dir().join("node");
+    if folder.join("complete").is_file() {
+        return Ok(());
+    }
+    if !command::on_path("node") || !command::on_path("npm") {
+        bail!("no node and npm on the PATH");
+    }
+    std::fs::create_dir_all(&folder)?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "--prefix"]).arg(&folder);
+    command::run_quietly(npm.args(NODE_PACKAGES))?;
+    // Written last: a half-finished folder is made again.
+    std::fs::write(folder.join("complete"), "")?;
+    println!("installed Node's OTLP SDK");
     Ok(())
 }
