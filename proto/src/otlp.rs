@@ -2,6 +2,7 @@
 
 mod scan;
 mod schema;
+mod view;
 
 pub use opentelemetry_proto::tonic::collector::metrics::v1 as metrics_service;
 pub use opentelemetry_proto::tonic::collector::trace::v1 as trace_service;
@@ -13,3 +14,9 @@ pub use metrics_service::{ExportMetricsPartialSuccess, ExportMetricsServiceReque
 pub use prost::{DecodeError, Message};
 pub use scan::{ScanError, ScanLimits, Scanned, scan};
 pub use trace_service::{ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse};
+pub use view::{
+    AnyValueView, ArrayView, AttributeView, AttributesView, BucketsView, DataView, ExemplarView, ExponentialPointView,
+    Fixed64s, HistogramPointView, MapView, Messages, MetricView, MetricsRequestView, NumberPointView, NumberView,
+    QuantileView, ResourceMetricsView, ResourceView, ScopeMetricsView, ScopeView, SummaryPointView, Varints, View,
+    ViewError,
+};
