@@ -85,11 +85,18 @@ impl Wal {
     /// Takes a record; `on_durable` is called once it is durable or has failed. Never waits for the disk.
     /// After an error nothing was taken and the callback is dropped uncalled.
     pub fn append(&self, record: Vec<u8>, on_durable: OnDurable) -> Result<(), WalError> {
-        let limit = self.shared.options.max_record_bytes;
-        if record.len() > limit {
-            return Err(WalError::RecordTooLarge { bytes: record.len(), limit });
-        }
-        self.shared.queue.push_record(record, on_durable)
+        self.push(record, None, on_durable)
+    }
+
+    /// As [`Wal::append`], for a record whose content builds on every record before it: if one of those fails while
+    /// this one waits, this one fails with it and is not written.
+    ///
+    /// `failures` is how many failures the content allows for: 0 after the opening, and one more with the first
+    /// callback that reports a failure of a record appended with the current number. A record of a number that is
+    /// behind is refused as [`WalError::BasisFailed`]. So the owner goes back to what is durable once for each
+    /// failure, and nothing that it decided on what failed is ever written.
+    pub fn append_after(&self, failures: u64, record: Vec<u8>, on_durable: OnDurable) -> Result<(), WalError> {
+        self.push(record, Some(failures), on_durable)
     }
 
     /// Starts a new segment behind everything appended so far and returns its start: waits for the disk.
@@ -170,6 +177,14 @@ impl Wal {
         if let Some(Err(_)) = thread.map(JoinHandle::join) {
             tracing::error!("the WAL thread panicked");
         }
+    }
+
+    fn push(&self, record: Vec<u8>, after: Option<u64>, on_durable: OnDurable) -> Result<(), WalError> {
+        let limit = self.shared.options.max_record_bytes;
+        if record.len() > limit {
+            return Err(WalError::RecordTooLarge { bytes: record.len(), limit });
+        }
+        self.shared.queue.push_record(record, after, on_durable)
     }
 
     fn is_wal_thread(&self) -> bool {

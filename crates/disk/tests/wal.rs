@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 
-use sonde_disk::{Fs, MemFs, OpenReport, OsFs, Position, SyncPolicy, Wal, WalError, WalOptions};
+use sonde_disk::fs::Operation;
+use sonde_disk::{FaultFs, Fs, MemFs, OpenReport, OsFs, Position, SyncPolicy, Wal, WalError, WalOptions};
 
 const DIR: &str = "/data/wal";
 
@@ -153,4 +154,38 @@ fn large_records_cross_no_segment() {
     let (wal, report, records) = open(&fs, Path::new(DIR), options);
     assert_eq!((records.len(), report.bytes), (12, 4 * (3 << 20) + 800));
     assert_eq!(wal.size_bytes(), fs.list(Path::new(DIR)).unwrap().iter().map(|entry| entry.len).sum::<u64>());
+}
+
+/// A group fails for good while a record that builds on it and one that does not wait behind it.
+#[test]
+fn what_builds_on_a_failed_record_fails_with_it() {
+    let mem = MemFs::new();
+    let faults = FaultFs::new(mem, 1);
+    let fs: Arc<dyn Fs> = Arc::new(faults.clone());
+    let (wal, ..) = open(&fs, Path::new(DIR), WalOptions::default());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let tell = |name: &'static str| -> sonde_disk::wal::OnDurable {
+        let seen = Arc::clone(&seen);
+        Box::new(move |result| seen.lock().unwrap().push((name, result.is_ok())))
+    };
+    // The first callback holds the WAL thread until the others wait; those are too large to share a write.
+    let (release, released) = sync_channel::<()>(1);
+    let hold = move |_| released.recv().unwrap();
+    wal.append_after(0, b"first".to_vec(), Box::new(hold)).unwrap();
+    let large = || vec![7; 3 << 20];
+    wal.append_after(0, large(), tell("failed")).unwrap();
+    wal.append_after(0, large(), tell("chained")).unwrap();
+    wal.append(large(), tell("alone")).unwrap();
+    // The write where it belongs fails, and the new segment.
+    faults.fail(Some(Operation::Write), 0, 2, std::io::ErrorKind::StorageFull);
+    release.send(()).unwrap();
+    wal.rotate().unwrap();
+    assert_eq!(*seen.lock().unwrap(), [("failed", false), ("chained", false), ("alone", true)]);
+    assert_eq!(wal.stats().failed_records.load(Ordering::Relaxed), 2);
+    assert_eq!(wal.stats().pending_bytes.load(Ordering::Relaxed), 0);
+    assert!(matches!(wal.append_after(0, large(), tell("behind")), Err(WalError::BasisFailed)));
+    wal.append_after(1, b"went back".to_vec(), tell("back")).unwrap();
+    wal.rotate().unwrap();
+    assert_eq!(seen.lock().unwrap().last(), Some(&("back", true)));
+    assert_eq!(read_all(&wal, Position::START).len(), 3);
 }

@@ -72,12 +72,12 @@ impl Db {
             defined,
             epoch: judge.epoch,
             cursor: batch.cursor.map(|(id, _)| id),
-            depends_on_failures: repeats_pending.then_some(judge.failures),
+            failures: judge.failures,
             on_durable,
         };
         let for_callback = Arc::clone(shared);
         let on_wal = Box::new(move |result: Result<_, WalError>| for_callback.complete(completion, result.map(drop)));
-        if let Err(error) = self.wal.append(writer.finish(), on_wal) {
+        if let Err(error) = self.wal.append_after(judge.failures, writer.finish(), on_wal) {
             judge.take_back();
             return Err(refused(stats, error));
         }

@@ -87,33 +87,25 @@ impl Db {
             }))?;
             let last = pieces.len() - 1;
             for (i, piece) in pieces.into_iter().enumerate() {
-                if i < last {
-                    // A piece that fails makes the end of the checkpoint fail as well: they share the queue.
-                    let failed = Arc::clone(&self.shared);
-                    let on_piece = move |result: Result<Position, WalError>| {
-                        if result.is_err() {
-                            failed.judge.lock().failures += 1;
-                        }
-                    };
-                    self.wal.append(piece, Box::new(on_piece))?;
-                    continue;
-                }
                 let shared = Arc::clone(&self.shared);
-                let done_sender = done_sender.clone();
-                let on_end = move |result: Result<Position, WalError>| {
-                    // What was on its way and failed is recorded as taken in this checkpoint: it must not count.
-                    let unchanged = shared.judge.lock().failures == failures;
-                    let frozen = result.map(|_| unchanged && shared.freeze(flush));
-                    let _ = done_sender.send(frozen);
+                let done_sender = (i == last).then(|| done_sender.clone());
+                let on_piece = move |result: Result<Position, WalError>| {
+                    if result.is_err() {
+                        shared.judge.lock().go_back(failures, &shared.data.read());
+                    }
+                    // Pieces fail with those before them, so that the last one speaks for all.
+                    if let Some(done_sender) = done_sender {
+                        let _ = done_sender.send(result.map(|_| shared.freeze(flush)));
+                    }
                 };
-                self.wal.append(piece, Box::new(on_end))?;
+                self.wal.append_after(failures, piece, Box::new(on_piece))?;
             }
         }
         drop(done_sender);
         let frozen = done.recv().unwrap_or(Err(WalError::Closed))?;
         let start = start.recv().unwrap_or(Err(WalError::Closed))?;
         if !frozen {
-            let reason = "a batch failed while the checkpoint was written; the flush will be tried again".to_owned();
+            let reason = "an earlier flush is not in blocks yet; the flush will be tried again".to_owned();
             return Err(Error::NotWritten { reason });
         }
         Ok(start)

@@ -32,7 +32,7 @@ pub(crate) struct Judge {
     pub(crate) epoch: u32,
     /// The number of the next flush.
     pub(crate) next_flush: u64,
-    /// Batches that failed so far. Who depends on an earlier batch compares.
+    /// How often the judge went back because the WAL failed. Each record says which failures its content allows for.
     pub(crate) failures: u64,
     pub(crate) closed: bool,
     /// Accepted samples that are on their way to the disk, batch by batch.
@@ -233,7 +233,13 @@ impl Judge {
 
     /// The oldest batch on its way is durable and applied.
     pub(crate) fn written(&mut self, defined: &[SeriesRef], epoch: u32) {
-        self.forget_oldest();
+        if let Some(accepted) = self.pending.pop_front()
+            && !self.pending_late.is_empty()
+        {
+            for sample in accepted.iter() {
+                self.pending_late.remove(&(sample.slot, sample.timestamp));
+            }
+        }
         for series in defined {
             let slot = self.slot_mut(series.slot);
             if slot.generation == series.generation && epoch == self.epoch {
@@ -243,11 +249,15 @@ impl Judge {
         }
     }
 
-    /// The oldest batch on its way has failed: the judge goes back to what is durable.
-    pub(crate) fn failed(&mut self, data: &Data) {
-        self.failures += 1;
-        let Some(accepted) = self.forget_oldest() else { return };
-        for sample in accepted.iter() {
+    /// A record that allowed for `failures` was not written, and nothing is that was sent after it. The judge goes back
+    /// to what is durable, in one step for all that was on its way, with the first of them that fails.
+    pub(crate) fn go_back(&mut self, failures: u64, data: &Data) {
+        if failures < self.failures {
+            return;
+        }
+        self.failures = failures + 1;
+        self.pending_late.clear();
+        for sample in std::mem::take(&mut self.pending).iter().flat_map(|batch| batch.iter()) {
             let slot = self.slot_mut(sample.slot);
             slot.last = data.last(sample.slot);
             // What the blocks said is forgotten with it: the next delta asks them again.
@@ -275,16 +285,6 @@ impl Judge {
     pub(crate) fn forget(&mut self, slot: u32) {
         *self.slot_mut(slot) = NEW_SLOT;
         self.last_histograms.remove(&slot);
-    }
-
-    fn forget_oldest(&mut self) -> Option<Arc<Vec<Accepted>>> {
-        let accepted = self.pending.pop_front()?;
-        if !self.pending_late.is_empty() {
-            for sample in accepted.iter() {
-                self.pending_late.remove(&(sample.slot, sample.timestamp));
-            }
-        }
-        Some(accepted)
     }
 
     /// The value to store: deltas are added to the last value.

@@ -39,9 +39,8 @@ pub(crate) struct Completion {
     pub(crate) defined: Vec<SeriesRef>,
     pub(crate) epoch: u32,
     pub(crate) cursor: Option<BatchId>,
-    /// Set where the batch repeats samples that were on their way: if any batch fails meanwhile, this one has to be
-    /// sent again as well.
-    pub(crate) depends_on_failures: Option<u64>,
+    /// The failures of the WAL that it allows for.
+    pub(crate) failures: u64,
     pub(crate) on_durable: Waiter,
 }
 
@@ -56,29 +55,23 @@ impl Shared {
 
     /// Runs on the WAL's thread, in WAL order.
     pub(crate) fn complete(&self, completion: Completion, result: Result<(), WalError>) {
-        let Completion { accepted, metadata, defined, epoch, cursor, depends_on_failures, on_durable } = completion;
+        let Completion { accepted, metadata, defined, epoch, cursor, failures, on_durable } = completion;
         let written = result.is_ok();
         if written {
             self.apply(&accepted, metadata);
         }
         drop(accepted);
-        let (waiters, failures) = {
+        let waiters = {
             let mut judge = self.judge.lock();
             if written {
                 judge.written(&defined, epoch);
             } else {
                 self.stats.failed_batches.fetch_add(1, Relaxed);
-                judge.failed(&self.data.read());
+                judge.go_back(failures, &self.data.read());
             }
-            (cursor.map(|id| judge.streams.end(id, written)).unwrap_or_default(), judge.failures)
+            cursor.map(|id| judge.streams.end(id, written)).unwrap_or_default()
         };
-        let outcome = match result {
-            Err(error) => Err(error.to_string()),
-            Ok(()) if depends_on_failures.is_some_and(|before| before != failures) => {
-                Err("a batch that it repeats was not written".to_owned())
-            }
-            Ok(()) => Ok(()),
-        };
+        let outcome = result.map_err(|error| error.to_string());
         for waiter in std::iter::once(on_durable).chain(waiters) {
             waiter(outcome.clone().map_err(|reason| Error::NotWritten { reason }));
         }

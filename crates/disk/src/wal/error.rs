@@ -33,6 +33,10 @@ pub enum WalError {
         /// The limit.
         limit: usize,
     },
+    /// A record that this one builds on was not written, and the owner has not gone back yet. Nothing was taken; try
+    /// again.
+    #[error("a record that this one builds on was not written")]
+    BasisFailed,
     /// The WAL has been closed.
     #[error("the WAL is closed")]
     Closed,

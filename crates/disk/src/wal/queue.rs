@@ -40,6 +40,8 @@ pub(super) enum Work {
 pub(super) struct Pending {
     pub(super) record: Vec<u8>,
     pub(super) on_durable: OnDurable,
+    /// Whether it builds on every record before it.
+    is_chained: bool,
 }
 
 #[derive(Default)]
@@ -50,6 +52,8 @@ struct State {
     waiting_bytes: usize,
     urgent: bool,
     closed: bool,
+    /// Batches that failed for good.
+    failures: u64,
 }
 
 enum Entry {
@@ -62,11 +66,20 @@ impl Queue {
         Self { state: Mutex::default(), wake: Condvar::new(), max_pending_bytes, sync, stats }
     }
 
-    pub(super) fn push_record(&self, record: Vec<u8>, on_durable: OnDurable) -> Result<(), WalError> {
+    /// `after` is set for a record that builds on all before it: how many failures its writer knows of.
+    pub(super) fn push_record(
+        &self,
+        record: Vec<u8>,
+        after: Option<u64>,
+        on_durable: OnDurable,
+    ) -> Result<(), WalError> {
         let bytes = framed(&record);
         let mut state = self.state.lock();
         if state.closed {
             return Err(WalError::Closed);
+        }
+        if after.is_some_and(|failures| failures != state.failures) {
+            return Err(WalError::BasisFailed);
         }
         if state.pending_bytes + bytes > self.max_pending_bytes {
             WalStats::add(&self.stats.busy, 1);
@@ -74,7 +87,7 @@ impl Queue {
         }
         state.pending_bytes += bytes;
         state.waiting_bytes += bytes;
-        state.entries.push_back(Entry::Record(Pending { record, on_durable }));
+        state.entries.push_back(Entry::Record(Pending { record, on_durable, is_chained: after.is_some() }));
         self.show_pending(&state);
         drop(state);
         self.wake.notify_one();
@@ -126,6 +139,24 @@ impl Queue {
         let mut state = self.state.lock();
         state.pending_bytes = state.pending_bytes.saturating_sub(bytes);
         self.show_pending(&state);
+    }
+
+    /// A batch has failed for good: takes out what builds on it, with the bytes that it counts for.
+    pub(super) fn fail(&self) -> (Vec<Pending>, usize) {
+        let mut state = self.state.lock();
+        state.failures += 1;
+        let (mut failed, mut bytes) = (Vec::new(), 0);
+        for entry in std::mem::take(&mut state.entries) {
+            match entry {
+                Entry::Record(pending) if pending.is_chained => {
+                    bytes += framed(&pending.record);
+                    failed.push(pending);
+                }
+                other => state.entries.push_back(other),
+            }
+        }
+        state.waiting_bytes = state.waiting_bytes.saturating_sub(bytes);
+        (failed, bytes)
     }
 
     /// Closes the queue and answers what waits: the WAL thread has ended and will not.

@@ -57,25 +57,30 @@ impl Writer {
     }
 
     fn commit(&mut self, batch: Vec<Pending>, framed_bytes: usize) {
-        let result = self.make_durable(&batch);
+        let position = match self.make_durable(&batch) {
+            Ok(position) => position,
+            Err(error) => return self.fail(batch, framed_bytes, &error),
+        };
         self.shared.queue.release(framed_bytes);
-        let stats = Arc::clone(&self.shared.stats);
-        match &result {
-            Ok(_) => {
-                WalStats::add(&stats.records, batch.len() as u64);
-                WalStats::add(&stats.bytes, (framed_bytes - batch.len() * FRAME_HEADER_LEN) as u64);
-            }
-            Err(error) => {
-                WalStats::add(&stats.failed_records, batch.len() as u64);
-                tracing::warn!(error = error as &dyn std::error::Error, records = batch.len(), "a WAL batch failed");
-            }
+        let stats = &self.shared.stats;
+        WalStats::add(&stats.records, batch.len() as u64);
+        WalStats::add(&stats.bytes, (framed_bytes - batch.len() * FRAME_HEADER_LEN) as u64);
+        let mut position = position;
+        for Pending { record, on_durable, .. } in batch {
+            self.call(on_durable, Ok(position));
+            position.offset += (FRAME_HEADER_LEN + record.len()) as u64;
         }
-        let mut result = result;
-        for Pending { record, on_durable } in batch {
-            self.call(on_durable, result.clone());
-            if let Ok(position) = &mut result {
-                position.offset += (FRAME_HEADER_LEN + record.len()) as u64;
-            }
+    }
+
+    /// Answers a batch that cannot be written, and what waits and builds on it.
+    fn fail(&self, batch: Vec<Pending>, framed_bytes: usize, error: &WalError) {
+        let (behind, bytes_behind) = self.shared.queue.fail();
+        self.shared.queue.release(framed_bytes + bytes_behind);
+        let (records, behind_it) = (batch.len(), behind.len());
+        WalStats::add(&self.shared.stats.failed_records, (records + behind_it) as u64);
+        tracing::warn!(error = error as &dyn std::error::Error, records, behind_it, "a WAL batch failed");
+        for Pending { on_durable, .. } in batch.into_iter().chain(behind) {
+            self.call(on_durable, Err(error.clone()));
         }
     }
 

@@ -122,6 +122,87 @@ fn a_failed_batch_is_not_judged_a_repetition() {
     assert_eq!(db.stats().failed_batches.load(Relaxed), 3);
 }
 
+/// A group of the WAL fails for good while a delta of the same series waits behind it: what waits must not be written
+/// with a sum that includes the one that failed.
+#[test]
+fn deltas_behind_a_failed_one_fail_with_it() {
+    let fs = FaultFs::new(MemFs::new(), 1);
+    let (db, _) = open(Arc::new(fs.clone()), Options::default());
+    let counter = series(&db, COUNTER);
+    let one = |i: i64| BatchSample { series: counter, timestamp: NOW + i, value: BatchValue::FloatDelta(1.0) };
+    // Series of such labels are defined in records that are too large to share a write.
+    let label = "x".repeat(3 << 20);
+    let large = |i: i64| {
+        let name = format!("{i}{label}");
+        let large = series(&db, &[("__name__", "large"), ("name", &name)]);
+        batch(Source::Push, vec![one(i), float(large, NOW, 1.0)])
+    };
+    // The first callback holds the WAL thread until the others wait.
+    let (release, released) = std::sync::mpsc::sync_channel::<()>(1);
+    db.append(batch(Source::Push, vec![one(1)]), NOW, move |_| released.recv().expect("released")).expect("taken");
+    let waiting = [2, 3].map(|i| send(&db, large(i), NOW).expect("taken").1);
+    fs.fail(Some(Operation::Write), 0, 2, std::io::ErrorKind::StorageFull);
+    release.send(()).expect("the callback waits");
+    for durable in waiting {
+        assert!(matches!(wait(&durable), Err(Error::NotWritten { .. })));
+    }
+    assert_eq!(floats(&db, COUNTER), [(NOW + 1, 1.0)]);
+    for i in [2, 3] {
+        append(&db, large(i), NOW);
+    }
+    assert_eq!(floats(&db, COUNTER), [(NOW + 1, 1.0), (NOW + 2, 2.0), (NOW + 3, 3.0)]);
+    assert_eq!(db.stats().failed_batches.load(Relaxed), 2);
+    db.flush(NOW).expect("a healthy disk");
+    drop(db);
+    let (db, _) = open(Arc::new(fs), Options::default());
+    assert_eq!(floats(&db, COUNTER), [(NOW + 1, 1.0), (NOW + 2, 2.0), (NOW + 3, 3.0)]);
+}
+
+/// Several deltas are on their way at once over a disk that fails now and then: what is told to be durable is added
+/// once, and nothing else.
+#[test]
+fn sums_of_deltas_hold_what_was_acknowledged() {
+    for seed in 0..40u64 {
+        println!("seed {seed}");
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let fs = FaultFs::new(MemFs::new(), seed);
+        let (db, _) = open(Arc::new(fs.clone()), Options { wal_segment_bytes: 5 << 10, ..Options::default() });
+        let counter = series(&db, COUNTER);
+        let (mut sum, mut expected) = (0.0, Vec::new());
+        for round in 0..60 {
+            let rate = |rng: &mut fastrand::Rng| if rng.bool() { rng.f64() * 0.6 } else { 0.0 };
+            fs.set_rates(FaultRates { write: rate(&mut rng), sync: rate(&mut rng), name: rate(&mut rng) });
+            let sent: Vec<_> = (0..rng.i64(1..12))
+                .filter_map(|i| {
+                    let timestamp = NOW + round * 100 + i;
+                    let one = BatchSample { series: counter, timestamp, value: BatchValue::FloatDelta(1.0) };
+                    let sent = send(&db, batch(Source::Push, vec![one]), timestamp).ok()?;
+                    Some((timestamp, sent.1))
+                })
+                .collect();
+            if rng.u32(0..8) == 0 {
+                drop(db.flush(NOW));
+            }
+            for (timestamp, durable) in sent {
+                if wait(&durable).is_ok() {
+                    sum += 1.0;
+                    expected.push((timestamp, sum));
+                }
+            }
+            assert!(floats(&db, COUNTER) == expected, "round {round}");
+        }
+        // A batch that failed may still be there after a restart, as long as nothing took its place.
+        fs.heal();
+        let last = BatchSample { series: counter, timestamp: NOW + 6000, value: BatchValue::FloatDelta(1.0) };
+        append(&db, batch(Source::Push, vec![last]), NOW);
+        expected.push((NOW + 6000, sum + 1.0));
+        drop(db);
+        let (db, report) = open(Arc::new(fs), Options::default());
+        assert!(!report.is_damaged(), "{report:?}");
+        assert!(floats(&db, COUNTER) == expected, "after a restart");
+    }
+}
+
 #[test]
 fn a_full_disk_refuses_and_recovers() {
     let mem = MemFs::new();
