@@ -1,4 +1,4 @@
-//! Rule files, the rule state machine, templates and webhook payloads: decisions as pure functions of state and time.
+//! Rule files, the rule state machine, templates, silences and webhook payloads: decisions as pure functions of state and time.
 //!
 //! The caller has the clock, the store and the network: it asks a group to evaluate at a time, appends what comes out,
 //! and delivers the notifications that are due. Nothing here sleeps, reads a file or knows JSON.
@@ -10,6 +10,7 @@ pub mod group;
 pub mod matcher;
 mod recording;
 pub mod rules;
+pub mod silence;
 pub mod template;
 pub mod webhook;
 mod yaml;
@@ -21,6 +22,7 @@ pub use group::{
 };
 pub use matcher::{Matcher, MatcherError, Matchers};
 pub use rules::{AlertingRule, Group, RecordingRule, Rule, RuleError, RuleExpr, RuleFile};
+pub use silence::{Silence, SilenceId, SilenceSet, SilenceState};
 pub use template::{External, Template};
 pub use webhook::Payload;
 

@@ -134,7 +134,10 @@ impl Matchers {
         if matchers.len() > MAX_MATCHERS {
             return Err(MatcherError::TooMany { limit: MAX_MATCHERS });
         }
-        Ok(Matchers(matchers))
+        let matchers = Matchers(matchers);
+        // What is printed must be short enough to be read again.
+        check_length("the text of the matchers", &matchers.to_string(), MAX_TEXT_BYTES)?;
+        Ok(matchers)
     }
 
     /// Whether every condition holds for these labels; without conditions it does.

@@ -101,6 +101,8 @@ fn sizes_are_bounded() {
     check_error(&format!("{}=a", long(MAX_NAME_BYTES + 1)), "the name of the label has 1025 bytes; the limit is 1024");
     check_error(&"a=b,".repeat(MAX_MATCHERS + 1), "there are more than 128 matchers");
     check_error(&"a-b=b,".repeat(MAX_MATCHERS + 1), "there are more than 128 matchers");
+    let long_ones = (0..5).map(|_| Matcher::new("a", MatchOp::Equal, &long(MAX_VALUE_BYTES)).expect("a matcher"));
+    assert!(Matchers::new(long_ones.collect()).is_err(), "what is printed must be readable");
     assert!("a=~(.{1000}){1000}".parse::<Matcher>().is_err(), "the compiled form has a limit");
 }
 
