@@ -169,9 +169,14 @@ fn what_builds_on_a_failed_record_fails_with_it() {
         Box::new(move |result| seen.lock().unwrap().push((name, result.is_ok())))
     };
     // The first callback holds the WAL thread until the others wait; those are too large to share a write.
+    let (entered, others_follow) = sync_channel(1);
     let (release, released) = sync_channel::<()>(1);
-    let hold = move |_| released.recv().unwrap();
+    let hold = move |_| {
+        entered.send(()).unwrap();
+        released.recv().unwrap();
+    };
     wal.append_after(0, b"first".to_vec(), Box::new(hold)).unwrap();
+    others_follow.recv().unwrap();
     let large = || vec![7; 3 << 20];
     wal.append_after(0, large(), tell("failed")).unwrap();
     wal.append_after(0, large(), tell("chained")).unwrap();

@@ -138,8 +138,14 @@ fn deltas_behind_a_failed_one_fail_with_it() {
         batch(Source::Push, vec![one(i), float(large, NOW, 1.0)])
     };
     // The first callback holds the WAL thread until the others wait.
+    let (entered, others_follow) = std::sync::mpsc::sync_channel(1);
     let (release, released) = std::sync::mpsc::sync_channel::<()>(1);
-    db.append(batch(Source::Push, vec![one(1)]), NOW, move |_| released.recv().expect("released")).expect("taken");
+    let hold = move |_| {
+        entered.send(()).expect("the test waits");
+        released.recv().expect("the test releases");
+    };
+    db.append(batch(Source::Push, vec![one(1)]), NOW, hold).expect("taken");
+    others_follow.recv().expect("the callback is called");
     let waiting = [2, 3].map(|i| send(&db, large(i), NOW).expect("taken").1);
     fs.fail(Some(Operation::Write), 0, 2, std::io::ErrorKind::StorageFull);
     release.send(()).expect("the callback waits");
