@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sonde_runtime::LogFormat;
 
-/// Where a collector listens by default.
-pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:9090";
+use crate::client::ServerArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -168,13 +167,8 @@ pub(crate) struct QueryArgs {
     #[arg(short, long, value_name = "FORMAT")]
     pub(crate) output: Option<Output>,
 
-    /// Where the collector is.
-    #[arg(long, value_name = "URL", env = "SONDE_URL", default_value = DEFAULT_URL)]
-    pub(crate) url: String,
-
-    /// How long the answer may take.
-    #[arg(long, value_name = "DURATION", default_value = "30s")]
-    pub(crate) timeout: String,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
 }
 
 /// How an answer is shown.
@@ -211,13 +205,8 @@ pub(crate) struct TraceArgs {
     #[arg(short, long)]
     pub(crate) attributes: bool,
 
-    /// Where the collector is.
-    #[arg(long, value_name = "URL", env = "SONDE_URL", default_value = DEFAULT_URL)]
-    pub(crate) url: String,
-
-    /// How long the answer may take.
-    #[arg(long, value_name = "DURATION", default_value = "30s")]
-    pub(crate) timeout: String,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
 }
 
 const CHECK_EXAMPLES: &str = "\

@@ -3,6 +3,7 @@
 mod agent;
 mod args;
 mod check;
+mod client;
 mod collector;
 mod problem;
 mod process;

@@ -8,7 +8,8 @@ use sonde_collector::{Addresses, Flags};
 use sonde_runtime::{Clock, Health};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{DEFAULT_URL, UpArgs};
+use crate::args::UpArgs;
+use crate::client::DEFAULT_URL;
 use crate::collector;
 use crate::print;
 use crate::problem::Problem;

@@ -10,10 +10,10 @@ mod time;
 use sonde_runtime::Clock;
 
 pub(crate) use chart::terminal_width;
-pub(crate) use client::unreachable_server;
 pub(crate) use time::duration;
 
 use crate::args::{Output, QueryArgs};
+use crate::client::Client;
 use crate::print;
 use crate::problem::Problem;
 use answer::Answer;
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &QueryArgs) -> Result<(), Problem> {
     if output == Output::Chart && args.range.is_none() {
         return Err(Problem::new("a chart needs a range").hint("Add one, as --range 1h, or ask for a table: -o table"));
     }
-    let reply = client::ask(&args.url, &request, time::duration("--timeout", &args.timeout)?)?;
+    let reply = client::ask(&Client::new(&args.server)?, &request)?;
     for warning in &reply.warnings {
         client::warn(warning);
     }
