@@ -32,6 +32,8 @@ pub(super) struct DeriveOptions {
     pub(super) span_metrics: Option<usize>,
     /// The service graph, where it is wanted.
     pub(super) service_graph: Option<GraphOptions>,
+    /// After how many spans of a backlog a step ends: what grew becomes durable, and the log may be cut.
+    pub(super) spans_per_step: usize,
 }
 
 /// Derives metrics from one span store into one metrics store.
@@ -49,6 +51,9 @@ pub(super) struct Deriver {
     span_metrics: Option<SpanMetrics>,
     service_graph: Option<ServiceGraph>,
     pending: Option<Pending>,
+    /// Whether everything that was committed has been read.
+    caught_up: bool,
+    spans_per_step: usize,
 }
 
 /// A batch that is not known to be durable yet. It stays as it is until it is.
@@ -127,12 +132,19 @@ impl Deriver {
             span_metrics: options.span_metrics.map(SpanMetrics::new),
             service_graph: options.service_graph.map(|o| ServiceGraph::new(o, state.open.clone())),
             pending: None,
+            caught_up: false,
+            spans_per_step: options.spans_per_step,
             state,
             fs,
         })
     }
 
-    /// Derives from everything that was committed since the last time, and waits until that is durable.
+    /// Whether the last step read everything that was committed. If not, there is work for another one at once.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.caught_up
+    }
+
+    /// Derives from what was committed since the last time, a bounded part of it, and waits until that is durable.
     pub(super) fn step(&mut self, now: TimestampMs) -> Result<(), DeriveError> {
         let pending = match self.pending.take() {
             Some(pending) => pending,
@@ -175,7 +187,10 @@ impl Deriver {
         // Without a graph what waits is kept for the day on which there is one again.
         let mut open = self.state.open.clone();
         if let Some(graph) = &mut self.service_graph {
-            graph.expire(now);
+            // What is missing may lie in what has not been read.
+            if self.caught_up {
+                graph.expire(now);
+            }
             graph.collect(now, &mut rows);
             open = graph.open();
             let decided = graph.decided();
@@ -192,14 +207,17 @@ impl Deriver {
         Ok(Some(Pending { state, rows, noted: false }))
     }
 
-    /// Counts the spans of all batches that are there; the position behind the last of them.
+    /// Counts the spans of the batches that are there, up to a bound; the position behind the last.
     fn consume(&mut self, now: TimestampMs) -> u64 {
+        let mut left = self.spans_per_step;
+        self.caught_up = false;
         let mut position = self.state.position;
         let mut reader = self.reader.take().unwrap_or_else(|| self.spans.committed(Position(position)));
-        loop {
+        while left > 0 {
             match reader.next() {
                 Ok(Some((behind, spans))) => {
                     position = behind.0;
+                    left = left.saturating_sub(spans.len());
                     add(&self.stats.spans, spans.len() as u64);
                     for span in &spans {
                         if let Some(Err(_)) = self.span_metrics.as_mut().map(|metrics| metrics.count(span, now)) {
@@ -211,8 +229,8 @@ impl Deriver {
                     }
                 }
                 Ok(None) => {
-                    self.reader = Some(reader);
-                    return position;
+                    self.caught_up = true;
+                    break;
                 }
                 Err(sonde_tracedb::Error::Unreadable { reason }) => {
                     add(&self.stats.unreadable, 1);
@@ -227,6 +245,8 @@ impl Deriver {
                 }
             }
         }
+        self.reader = Some(reader);
+        position
     }
 }
 

@@ -3,15 +3,16 @@
 //! It knows nothing of stores: spans go in, the growth of counters comes out. What is not decided yet can be taken out
 //! and put in again.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sonde_model::TimestampMs;
-use sonde_model::span::{AttributeValue, ScopedSpan, Span, SpanKind, StatusCode, get};
+use sonde_model::span::{AttributeValue, ScopedSpan, Span, SpanId, SpanKind, StatusCode, TraceId, get};
 
 use super::latency::{Latency, Shape};
 use super::row::{Row, Rows, label_value};
 use super::span_metrics::IDLE_MS;
+use waiting::{Key, Waiting, hex, hex_or_empty};
 
 /// The attributes that say that a call goes to a database; the first one is its name where nothing better is known.
 const DATABASE: [&str; 4] = ["db.namespace", "db.name", "db.system", "db.system.name"];
@@ -63,23 +64,19 @@ pub(super) struct Decided {
 #[derive(Debug)]
 pub(super) struct ServiceGraph {
     options: GraphOptions,
-    open: HashMap<Key, Open>,
-    /// The open requests in the order in which they began to wait. A key whose request is gone, or waits since later,
-    /// says nothing.
-    order: VecDeque<(TimestampMs, Key)>,
+    waiting: Waiting,
     pairs: BTreeMap<Pair, Requests>,
     label_bytes: usize,
     decided: Decided,
 }
 
-/// What both sides know of a request: the trace, and the span of the calling side (empty for a root that is called).
-type Key = (String, String);
-
 /// A request of which one side is known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Open {
-    trace: String,
-    caller: String,
+    #[serde(with = "hex")]
+    trace: TraceId,
+    #[serde(with = "hex_or_empty")]
+    caller: Option<SpanId>,
     since: TimestampMs,
     client: Box<str>,
     server: Box<str>,
@@ -121,23 +118,14 @@ struct Requests {
 impl ServiceGraph {
     /// A graph in which these requests wait, in their order.
     pub(super) fn new(options: GraphOptions, open: Vec<Open>) -> Self {
-        let key = |open: &Open| (open.trace.clone(), open.caller.clone());
-        ServiceGraph {
-            options,
-            order: open.iter().map(|open| (open.since, key(open))).collect(),
-            open: open.into_iter().map(|open| (key(&open), open)).collect(),
-            pairs: BTreeMap::new(),
-            label_bytes: 0,
-            decided: Decided::default(),
-        }
+        let mut waiting = Waiting::default();
+        open.into_iter().for_each(|open| waiting.push(open));
+        ServiceGraph { options, waiting, pairs: BTreeMap::new(), label_bytes: 0, decided: Decided::default() }
     }
 
     /// The requests that wait, in their order.
     pub(super) fn open(&self) -> Vec<Open> {
-        let waits = |(since, key): &(TimestampMs, Key)| self.open.get(key).filter(|open| open.since == *since);
-        let mut open: Vec<Open> = self.order.iter().filter_map(waits).cloned().collect();
-        open.dedup_by(|a, b| a.trace == b.trace && a.caller == b.caller);
-        open
+        self.waiting.in_order().cloned().collect()
     }
 
     /// What was decided since the graph was made.
@@ -159,23 +147,22 @@ impl ServiceGraph {
             return;
         }
         let caller = if calls { Some(span.span_id) } else { span.parent_span_id };
-        let key = (span.trace_id.to_string(), caller.map(|id| id.to_string()).unwrap_or_default());
-        let known = self.open.remove(&key);
-        let new = known.is_none();
-        let mut open = known.unwrap_or_else(|| Open {
-            trace: key.0.clone(),
-            caller: key.1.clone(),
-            since: now,
-            ..Open::default()
-        });
+        let key = (span.trace_id, caller);
+        if let Some(open) = self.waiting.get_mut(&key) {
+            open.add(span, service, calls, connection);
+            if open.is_complete()
+                && let Some(open) = self.waiting.remove(&key)
+            {
+                self.count(&open, now);
+            }
+            return;
+        }
+        let mut open = Open { trace: key.0, caller: key.1, since: now, ..Open::default() };
         open.add(span, service, calls, connection);
-        if !open.client.is_empty() && !open.server.is_empty() {
+        if open.is_complete() {
             self.count(&open, now);
-        } else if !new {
-            self.open.insert(key, open);
-        } else if self.open.len() < self.options.max_open {
-            self.order.push_back((now, key.clone()));
-            self.open.insert(key, open);
+        } else if self.waiting.len() < self.options.max_open {
+            self.waiting.push(open);
         } else {
             self.decided.too_many_open += 1;
         }
@@ -183,18 +170,15 @@ impl ServiceGraph {
 
     /// Decides about requests that have waited long enough: what is missing may be something that sends no spans.
     pub(super) fn expire(&mut self, now: TimestampMs) {
-        while let Some((since, _)) = self.order.front() {
+        while let Some(open) = self.waiting.oldest() {
             // A clock that was set back must not make requests wait for ever.
-            if (*since..since.saturating_add(self.options.wait_ms)).contains(&now) {
+            if (open.since..open.since.saturating_add(self.options.wait_ms)).contains(&now) {
                 return;
             }
-            let Some((since, key)) = self.order.pop_front() else { return };
-            if self.open.get(&key).is_none_or(|open| open.since != since) {
-                continue;
-            }
-            let Some(mut open) = self.open.remove(&key) else { continue };
+            let key = open.key();
+            let Some(mut open) = self.waiting.remove(&key) else { return };
             open.connection = Connection::Virtual;
-            if open.client.is_empty() && open.caller.is_empty() {
+            if open.client.is_empty() && open.caller.is_none() {
                 open.client = if open.peer.is_empty() { "user".into() } else { open.peer.clone() };
             } else if open.server.is_empty() && !open.peer.is_empty() {
                 open.server = open.peer.clone();
@@ -262,6 +246,15 @@ impl ServiceGraph {
 }
 
 impl Open {
+    fn key(&self) -> Key {
+        (self.trace, self.caller)
+    }
+
+    /// Whether both sides are known.
+    fn is_complete(&self) -> bool {
+        !self.client.is_empty() && !self.server.is_empty()
+    }
+
     /// Adds what a span knows of the request.
     fn add(&mut self, span: &Span, service: &str, calls: bool, connection: Connection) {
         let seconds = span.duration_ns() as f64 / 1e9;
@@ -327,6 +320,8 @@ impl Connection {
         }
     }
 }
+
+mod waiting;
 
 #[cfg(test)]
 mod tests;

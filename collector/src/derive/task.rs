@@ -1,6 +1,7 @@
 //! The task that derives every few seconds, and a last time before the stores are closed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sonde_disk::Fs;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +12,11 @@ use super::stats::add;
 use crate::config::DeriveConfig;
 use crate::server::Server;
 
+/// Spans of one step: some tenths of a second of work, and a small part of the log that may be held.
+const SPANS_PER_STEP: usize = 100_000;
+/// The pause between two steps while there is a backlog.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
+
 /// Derives until the token is cancelled. Both stores must outlive it.
 pub(crate) async fn run(server: Arc<Server>, fs: Arc<dyn Fs>, token: CancellationToken) {
     let config = server.config.load().derive.clone();
@@ -19,10 +25,11 @@ pub(crate) async fn run(server: Arc<Server>, fs: Arc<dyn Fs>, token: Cancellatio
     }
     let mut deriver = None;
     let mut failing = false;
+    let mut wait = config.interval.0;
     loop {
         let last = tokio::select! {
             () = token.cancelled() => true,
-            () = server.clock.sleep(config.interval.0) => false,
+            () = server.clock.sleep(wait) => false,
         };
         let (owner, fs, options) = (Arc::clone(&server), Arc::clone(&fs), options(&config));
         let step = tokio::task::spawn_blocking(move || {
@@ -39,6 +46,8 @@ pub(crate) async fn run(server: Arc<Server>, fs: Arc<dyn Fs>, token: Cancellatio
                 return;
             }
         };
+        let behind = result.is_ok() && deriver.as_ref().is_some_and(|deriver| !deriver.is_caught_up());
+        wait = if behind { BACKLOG_PAUSE } else { config.interval.0 };
         match result {
             Ok(()) if failing => {
                 failing = false;
@@ -85,6 +94,7 @@ fn options(config: &DeriveConfig) -> DeriveOptions {
     let graph = &config.service_graph;
     DeriveOptions {
         span_metrics: config.span_metrics.enabled.then_some(config.span_metrics.max_label_sets),
+        spans_per_step: SPANS_PER_STEP,
         service_graph: graph.enabled.then(|| GraphOptions {
             wait_ms: i64::try_from(graph.wait.0.as_millis()).unwrap_or(i64::MAX),
             max_open: graph.max_open,

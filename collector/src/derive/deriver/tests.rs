@@ -9,7 +9,7 @@ use sonde_tsdb::SelectLimits;
 use super::*;
 
 const NOW: TimestampMs = 1_800_000_000_000;
-const OPTIONS: DeriveOptions = DeriveOptions { span_metrics: Some(10), service_graph: None };
+const OPTIONS: DeriveOptions = DeriveOptions { span_metrics: Some(10), service_graph: None, spans_per_step: 100 };
 
 struct Stores {
     fs: MemFs,
@@ -31,10 +31,14 @@ fn open(fs: MemFs) -> Stores {
 
 impl Stores {
     fn push(&self, number: u64) {
+        self.push_spans(number, 1);
+    }
+
+    fn push_spans(&self, number: u64, count: usize) {
         let trace_id = TraceId(u128::from(number).to_be_bytes());
         let start_ns = NOW.unsigned_abs() * 1_000_000;
         let span = Span { trace_id, span_id: SpanId([1; 8]), start_ns, end_ns: start_ns, ..Span::default() };
-        let batch = SpanBatch { cursor: None, spans: vec![ScopedSpan { span, ..ScopedSpan::default() }] };
+        let batch = SpanBatch { cursor: None, spans: vec![ScopedSpan { span, ..ScopedSpan::default() }; count] };
         let (sender, durable) = mpsc::sync_channel(1);
         self.spans.append(batch, NOW, move |result| drop(sender.send(result))).expect("room");
         durable.recv().expect("an answer").expect("durable");
@@ -80,4 +84,19 @@ fn a_crash_neither_loses_nor_doubles() {
         stores.deriver.step(NOW + 60_000).expect("derived");
         assert_eq!(stores.calls(), pushed as f64, "seed {seed}");
     }
+}
+
+#[test]
+fn a_backlog_is_read_in_steps() {
+    let mut stores = open(MemFs::new());
+    let at_once = 30;
+    for batch in 1..=7 {
+        stores.push_spans(batch, at_once);
+    }
+    let mut steps = Vec::new();
+    for n in 0..3 {
+        stores.deriver.step(NOW + n).expect("derived");
+        steps.push((stores.calls() as usize / at_once, stores.deriver.is_caught_up()));
+    }
+    assert_eq!(steps, [(4, false), (7, true), (7, true)]);
 }
