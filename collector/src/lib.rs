@@ -17,6 +17,7 @@ mod rule_store;
 pub mod rules;
 mod server;
 mod settings;
+pub mod silences;
 pub mod state;
 mod telemetry;
 mod tempo;

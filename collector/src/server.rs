@@ -117,6 +117,8 @@ impl Server {
         let settings = rule_settings(&self.config.load(), &self.flags);
         let rules = Rules::new(store, self.notifier.clone(), self.clock.clone(), settings);
         rules.recall(memory.groups);
+        // Silences first: nothing is told that was silenced before the start.
+        self.notifier.silences().recall(state.clone(), memory.silences);
         self.notifier.recall(state.clone(), memory.outbox);
         let core = self.core.get_or_init(|| Core { db, ingest: Arc::new(ingest), rules, anomalies, state });
         self.health.ready("store");

@@ -83,7 +83,8 @@ fn open_state(location: &Location) -> Result<(State, state::Memory), Error> {
     let (state, memory) = State::open(location, state::Options::default())?;
     let alerts: usize = memory.groups.iter().flat_map(|group| &group.rules).map(|rule| rule.alerts.len()).sum();
     let (groups, outbox) = (memory.groups.len(), memory.outbox.values().map(Vec::len).sum::<usize>());
-    tracing::info!(groups, alerts, outbox, "the state database is open");
+    let silences = memory.silences.len();
+    tracing::info!(groups, alerts, outbox, silences, "the state database is open");
     Ok((state, memory))
 }
 
@@ -149,8 +150,13 @@ async fn maintain(server: &Arc<Server>, db: &Arc<Db>, token: &CancellationToken)
             () = server.clock.sleep(MAINTENANCE_INTERVAL) => {}
         }
         look(server, db);
-        let (db, now) = (Arc::clone(db), server.clock.now_ms());
-        match tokio::task::spawn_blocking(move || db.maintain(now)).await {
+        let (db, now, silences) = (Arc::clone(db), server.clock.now_ms(), server.notifier.silences().clone());
+        let work = move || {
+            // That the state database does not take it has been logged; it is tried again.
+            drop(silences.forget_old());
+            db.maintain(now)
+        };
+        match tokio::task::spawn_blocking(work).await {
             Ok(Ok(())) if failing => {
                 failing = false;
                 tracing::info!("the maintenance of the store works again");

@@ -19,6 +19,7 @@ use super::delivery::{self, Attempt, ClientError};
 use super::json;
 use super::stats::{ReceiverStats, Stats, add};
 use crate::config::WebhookConfig;
+use crate::silences::Silences;
 use crate::state::{Change, CommitError, Done, State};
 
 /// The longest sleep of the task: so long may a jump of the clock go unnoticed.
@@ -80,6 +81,7 @@ struct Inner {
     stats: Mutex<BTreeMap<String, Arc<ReceiverStats>>>,
     changed: Notify,
     state: OnceLock<State>,
+    silences: Silences,
     /// Held while something is decided and handed to the state database, so that it stands there in the order of the decisions.
     deciding: Mutex<()>,
     /// A commit failed: the next one brings everything.
@@ -106,6 +108,7 @@ impl Notifier {
     /// No receivers yet: [`Notifier::configure`] brings them.
     pub fn new(clock: Clock) -> Result<Self, ClientError> {
         let inner = Inner {
+            silences: Silences::new(clock.clone()),
             clock,
             client: delivery::client()?,
             receivers: ArcSwap::default(),
@@ -191,6 +194,11 @@ impl Notifier {
         let result = committed.recv().unwrap_or(Err(CommitError::Closed));
         self.inner.changed.notify_one();
         result
+    }
+
+    /// What nobody is to be told.
+    pub fn silences(&self) -> &Silences {
+        &self.inner.silences
     }
 
     /// The counters of all receivers, by name.

@@ -1,7 +1,9 @@
 //! What is written to the state database, and what is read from it at the start. Plain data.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use sonde_alerting::silence::{Silence, SilenceId};
 use sonde_alerting::webhook::GroupKey;
 use sonde_alerting::{AlertInstance, AlertState, GroupMemory, RuleMemory};
 use sonde_model::{Labels, TimestampMs};
@@ -31,6 +33,10 @@ pub enum Change {
     },
     /// Everything that a receiver was to be told and has been told is void.
     ReceiverGone(String),
+    /// A silence was made or has changed.
+    Silence(Arc<Silence>),
+    /// A silence is so old that nobody needs it any more.
+    SilenceGone(SilenceId),
 }
 
 /// What an evaluation of a rule group changed.
@@ -89,6 +95,8 @@ pub struct Memory {
     pub groups: Vec<StoredGroup>,
     /// The outbox by receiver.
     pub outbox: BTreeMap<String, Vec<GroupMemory>>,
+    /// Silences.
+    pub silences: Vec<Silence>,
 }
 
 /// A rule group as it was after its last evaluation.

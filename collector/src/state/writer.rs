@@ -11,7 +11,7 @@ use super::change::{Change, Memory, Transition};
 use super::database::{self, Location, Options};
 use super::error::{CommitError, StateError};
 use super::stats::Stats;
-use super::{alerts, outbox};
+use super::{alerts, outbox, silences};
 
 /// Bundles that may wait. Rule groups and notifications wait for their own bundle, so that there are few.
 const MAX_WAITING: usize = 1_024;
@@ -48,7 +48,13 @@ impl State {
     /// Opens or makes the database and says what it remembers.
     pub fn open(location: &Location, options: Options) -> Result<(Self, Memory), StateError> {
         let connection = database::open(location, &options)?;
-        let read = || Ok(Memory { groups: alerts::read_groups(&connection)?, outbox: outbox::read(&connection)? });
+        let read = || {
+            Ok(Memory {
+                groups: alerts::read_groups(&connection)?,
+                outbox: outbox::read(&connection)?,
+                silences: silences::read(&connection)?,
+            })
+        };
         let memory = read().map_err(|e| database::classify(location.path(), e))?;
         let (commands, receiver) = sync_channel(MAX_WAITING);
         let stats = Arc::new(Stats::default());
@@ -162,6 +168,8 @@ impl Writer {
                     outbox::write(&transaction, receiver, key, memory.as_ref())?;
                 }
                 Change::ReceiverGone(receiver) => outbox::forget_receiver(&transaction, receiver)?,
+                Change::Silence(silence) => silences::write(&transaction, silence)?,
+                Change::SilenceGone(id) => silences::forget(&transaction, *id)?,
             }
         }
         transaction.commit()

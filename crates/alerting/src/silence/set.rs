@@ -94,8 +94,7 @@ impl SilenceSet {
 
     /// Forgets silences that ended longer than [`RETENTION_MS`] ago and says which.
     pub fn forget_old(&mut self, now: TimestampMs) -> Vec<SilenceId> {
-        let is_old = |silence: &Silence| silence.draft.ends_at.saturating_add(RETENTION_MS) <= now;
-        let old: Vec<SilenceId> = self.silences.values().filter(|s| is_old(s)).map(|s| s.id).collect();
+        let old: Vec<SilenceId> = self.silences.values().filter(|s| is_old(s, now)).map(|s| s.id).collect();
         for id in &old {
             if let Some(silence) = self.silences.remove(id) {
                 self.matcher_memory -= memory(&silence);
@@ -105,6 +104,11 @@ impl SilenceSet {
             self.reindex(now);
         }
         old
+    }
+
+    /// Whether [`SilenceSet::forget_old`] would forget something.
+    pub fn has_old(&self, now: TimestampMs) -> bool {
+        self.silences.values().any(|silence| is_old(silence, now))
     }
 
     /// The silence of this id.
@@ -148,6 +152,10 @@ impl SilenceSet {
         let live = self.silences.values().filter(|silence| silence.state(now) != SilenceState::Expired);
         self.index = Arc::new(Index::of(live.map(Arc::clone)));
     }
+}
+
+fn is_old(silence: &Silence, now: TimestampMs) -> bool {
+    silence.draft.ends_at.saturating_add(RETENTION_MS) <= now
 }
 
 fn memory(silence: &Silence) -> usize {
