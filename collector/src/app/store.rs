@@ -178,6 +178,8 @@ fn look(server: &Server, db: &Db) {
     let samples = stats.float_samples.load(Relaxed) + stats.histogram_samples.load(Relaxed);
     if let Some(jump) = server.watch.look(&server.clock, samples) {
         let seconds = jump as f64 / 1e3;
-        tracing::warn!("the clock jumped by {seconds} s; retention by age pauses where no data are that new");
+        tracing::warn!(
+            "the clock jumped by {seconds} s; after a day or more forward retention by age pauses until the clock is back or has run on for a day"
+        );
     }
 }

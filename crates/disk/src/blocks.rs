@@ -3,6 +3,7 @@
 //! What is in a block is the business of the store.
 
 pub mod cache;
+pub mod clock;
 pub mod directory;
 pub mod file;
 pub mod layout;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::{Mutex, RwLock};
+use sonde_disk::blocks::clock::Clock;
 use sonde_disk::blocks::directory::{self, Quarantined};
 use sonde_disk::blocks::layout;
 use sonde_disk::{Fs, Wal, WalOptions, write_atomic};
@@ -116,19 +117,30 @@ impl Db {
         judge.next_flush = newest_flush.max(manifest.flushed) + 1;
         judge.adopt(&registry, &data);
         let head_bytes = AtomicUsize::new(data.bytes());
-        let newest = AtomicI64::new(data.newest().unwrap_or(TimestampMs::MIN));
+        let clock = Clock::load(fs.as_ref(), dir, data.newest(), now, options.retention_pause_ms);
+        if clock.is_doubted() {
+            stats.retention_pauses.fetch_add(1, Relaxed);
+            let believed = clock.believed();
+            tracing::warn!(now, believed, "the clock is far ahead of what the store knows: retention by age is paused");
+        }
         let shared = Arc::new(Shared {
             judge: Mutex::new(judge),
             registry: RwLock::new(registry),
             data: RwLock::new(data),
             head_bytes,
-            newest,
-            retention_paused: AtomicBool::new(false),
+            believed: AtomicI64::new(clock.believed()),
+            retention_paused: AtomicBool::new(clock.is_doubted()),
             options,
             stats,
         });
-        let maintenance =
-            Mutex::new(Maintenance { manifest, next_seq, orphans: Vec::new(), last_flush: now, frozen_from: None });
+        let maintenance = Mutex::new(Maintenance {
+            manifest,
+            next_seq,
+            orphans: Vec::new(),
+            last_flush: now,
+            clock,
+            frozen_from: None,
+        });
         let db = Db { shared, wal, fs, dir: dir.to_owned(), cache, maintenance, _lock: lock };
         Ok((Arc::new(db), report))
     }

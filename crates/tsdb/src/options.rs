@@ -13,8 +13,8 @@ pub struct Options {
     pub retention_ms: i64,
     /// When blocks and WAL hold more bytes than this, the oldest blocks are dropped. No bound by default.
     pub retention_bytes: Option<u64>,
-    /// How far `now` may be ahead of the newest sample before retention by age pauses, because it is more likely that
-    /// the clock jumped than that no sample came. 1 day.
+    /// A clock that steps forward by more than this is not believed, and retention by age pauses, until it is back or
+    /// has run on for as long. 1 day.
     pub retention_pause_ms: i64,
     /// How much older than the last sample of its series a pushed sample may be. 1 hour.
     pub lateness_ms: i64,
@@ -76,33 +76,5 @@ impl Options {
     /// The time before which samples are refused and data may be dropped.
     pub(crate) fn retained_from(&self, now: TimestampMs) -> TimestampMs {
         now.saturating_sub(self.retention_ms)
-    }
-
-    /// The time before which blocks are dropped; none while the clock is so far ahead of the newest sample that it
-    /// is not believed.
-    pub(crate) fn drops_before(&self, newest: Option<TimestampMs>, now: TimestampMs) -> Option<TimestampMs> {
-        let paused = newest.is_some_and(|newest| now.saturating_sub(newest) > self.retention_pause_ms);
-        (!paused).then(|| self.retained_from(now))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_far_ahead_drops_nothing() {
-        let hour = 3_600_000;
-        let options = Options { retention_ms: 24 * hour, retention_pause_ms: 10 * hour, ..Options::default() };
-        let check = |now: i64, newest: Option<i64>, expected: Option<i64>| {
-            let found = options.drops_before(newest.map(|h| h * hour), now * hour);
-            assert_eq!(found, expected.map(|h| h * hour), "{now} {newest:?}");
-        };
-        check(50, Some(50), Some(26));
-        check(25, Some(50), Some(1));
-        check(60, Some(50), Some(36));
-        check(61, Some(50), None);
-        check(61, Some(61), Some(37));
-        check(61, None, Some(37));
     }
 }

@@ -24,8 +24,8 @@ pub(crate) struct Shared {
     pub(crate) data: RwLock<Data>,
     /// A copy of what `data` says about its bytes, to be read without its lock.
     pub(crate) head_bytes: AtomicUsize,
-    /// The time of the newest sample, of head and blocks.
-    pub(crate) newest: AtomicI64,
+    /// The latest reading of the clock that is believed.
+    pub(crate) believed: AtomicI64,
     pub(crate) retention_paused: AtomicBool,
     pub(crate) options: Options,
     pub(crate) stats: Stats,
@@ -45,12 +45,12 @@ pub(crate) struct Completion {
 }
 
 impl Shared {
-    /// The time before which samples are refused. When the clock is so far ahead of the newest sample that retention
-    /// pauses, it is not the clock that counts: otherwise a leap would refuse everything.
+    /// The time before which samples are refused. While the clock is not believed it is not the clock that counts:
+    /// otherwise a leap would refuse everything.
     pub(crate) fn retained_from(&self, now: TimestampMs) -> TimestampMs {
-        let newest = self.newest.load(Relaxed);
-        let leapt = newest != TimestampMs::MIN && now.saturating_sub(newest) > self.options.retention_pause_ms;
-        self.options.retained_from(if leapt { newest } else { now })
+        let believed = self.believed.load(Relaxed);
+        let leapt = now.saturating_sub(believed) > self.options.retention_pause_ms;
+        self.options.retained_from(if leapt { believed } else { now })
     }
 
     /// Runs on the WAL's thread, in WAL order.
@@ -98,8 +98,5 @@ impl Shared {
             data.metadata.insert(name, entry);
         }
         self.head_bytes.store(data.bytes(), Relaxed);
-        if let Some(newest) = accepted.iter().map(|a| a.timestamp).max() {
-            self.newest.fetch_max(newest, Relaxed);
-        }
     }
 }

@@ -54,7 +54,7 @@ pub struct Stats {
     pub corrupt_pages: AtomicU64,
     /// Samples found in the WAL at the start whose series definition was lost.
     pub replay_orphans: AtomicU64,
-    /// Times that retention was paused because the clock is far ahead of the data.
+    /// Times that retention was paused because the clock leapt forward.
     pub retention_pauses: AtomicU64,
 }
 
@@ -94,7 +94,7 @@ pub struct HeadStatus {
     pub block_max_time: Option<TimestampMs>,
     /// Bytes of the WAL.
     pub wal_bytes: u64,
-    /// Whether retention by age is paused because the clock is far ahead of the newest data.
+    /// Whether retention by age is paused because the clock has leapt forward and is not proved.
     pub retention_paused: bool,
     /// Label pairs in the index of the head.
     pub label_pairs: usize,

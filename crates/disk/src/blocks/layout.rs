@@ -12,6 +12,11 @@ pub fn manifest(dir: &Path) -> PathBuf {
     dir.join("manifest")
 }
 
+/// What is known about the clock.
+pub fn clock(dir: &Path) -> PathBuf {
+    dir.join("clock")
+}
+
 /// The write-ahead log.
 pub fn wal(dir: &Path) -> PathBuf {
     dir.join("wal")
