@@ -55,7 +55,9 @@ impl StoreForRules {
     /// Resolves the series and hands the samples over; `None` where a series left the head in between.
     fn try_append(&self, samples: &[OutputSample]) -> Result<Option<Appended>, String> {
         let mut refused = 0;
-        let mut batch = Batch { source: Source::Rules, cursor: None, samples: Vec::new(), metadata: Vec::new() };
+        let source = Source::Rules;
+        let mut batch =
+            Batch { source, cursor: None, samples: Vec::new(), metadata: Vec::new(), exemplars: Vec::new() };
         for sample in samples {
             let labels: Vec<(&str, &str)> = sample.labels.iter().collect();
             let Ok(series) = self.db.series_ref(&labels) else {

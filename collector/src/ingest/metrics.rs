@@ -72,7 +72,13 @@ impl Ingest {
         let (outcome, pending) = self.append(|resolution| {
             prepared = self.translate(&request, &config, resolution);
             news = self.new_metadata_of(&prepared.report);
-            Batch { source, cursor, samples: std::mem::take(&mut prepared.samples), metadata: news.entries.clone() }
+            Batch {
+                source,
+                cursor,
+                samples: std::mem::take(&mut prepared.samples),
+                metadata: news.entries.clone(),
+                exemplars: Vec::new(),
+            }
         })?;
         let pending = pending.with_news(news);
 

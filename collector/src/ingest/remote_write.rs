@@ -67,7 +67,7 @@ impl Ingest {
                 prepared = self.prepare(&view, &config.ingest, resolution).unwrap_or_default();
             }
             let samples = std::mem::take(&mut prepared.samples);
-            Batch { source: Source::Push, cursor: None, samples, metadata: news.entries.clone() }
+            Batch { source: Source::Push, cursor: None, samples, metadata: news.entries.clone(), exemplars: Vec::new() }
         })?;
         describe_samples(&view, &prepared.origins, &outcome, &mut refusals);
         let refused = (refusals.count() > 0).then(|| format!("{refusals}; {} were stored", outcome.accepted));

@@ -5,6 +5,7 @@
 pub mod batch;
 pub mod cursor;
 pub mod duration;
+pub mod exemplar;
 pub mod go_float;
 pub mod histogram;
 pub mod kahan;
@@ -16,6 +17,7 @@ pub mod streams;
 
 pub use batch::{AgentId, BatchId, Signal};
 pub use cursor::{Cursor, CursorVerdict};
+pub use exemplar::Exemplar;
 pub use go_float::GoFloat;
 pub use histogram::{CounterResetHint, Histogram, Span};
 pub use kahan::KahanSum;

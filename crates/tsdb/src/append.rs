@@ -9,11 +9,12 @@ use sonde_model::{BatchId, CursorVerdict, TimestampMs};
 use crate::batch::{Batch, BatchSample, Outcome, Rejected, SeriesRef};
 use crate::data::Accepted;
 use crate::db::Db;
+use crate::exemplar;
 use crate::judge::{Judge, Rules, Verdict};
 use crate::record::{BatchWriter, Value};
 use crate::shared::Completion;
 use crate::shared::Waiter;
-use crate::{AppendError, Error, Metadata, Stats};
+use crate::{AppendError, BatchExemplar, Error, Metadata, Stats};
 
 impl Db {
     /// Judges a batch, writes what was accepted as one WAL record, and calls `on_durable` once it is on disk and
@@ -36,7 +37,7 @@ impl Db {
             stats.busy_batches.fetch_add(1, Relaxed);
             return Err(AppendError::Busy { reason: "the head is full because flushes fail or are too slow" });
         }
-        let mut judge = self.judge_with_answers(&batch.samples)?;
+        let mut judge = self.judge_with_answers(&batch.samples, &batch.exemplars)?;
         let judge = &mut *judge;
         if judge.closed {
             return Err(AppendError::Closed);
@@ -56,12 +57,19 @@ impl Db {
         let retained_from = shared.retained_from(now);
         let rules = Rules { source: batch.source, now, retained_from, options: &shared.options };
         let judged = self.judge_samples(judge, batch.samples, &rules, writer);
-        let Judged { writer, accepted, defined, outcome, late } = judged;
+        let Judged { mut writer, accepted, mut defined, mut outcome, late } = judged;
+        let mut exemplars = exemplar::Judged::default();
+        if !batch.exemplars.is_empty() {
+            exemplars = self.judge_exemplars(judge, batch.exemplars, &rules, &mut writer, &mut defined);
+            outcome.exemplars = exemplars.accepted.len() as u64;
+        }
 
         // A repetition is durable when the original is. Where that may be on its way, an empty record waits for it.
         let repeats_pending = outcome.duplicates > 0 && judge.is_pending();
-        if accepted.is_empty() && batch.cursor.is_none() && metadata.is_empty() && !repeats_pending {
+        let is_empty = accepted.is_empty() && exemplars.accepted.is_empty() && metadata.is_empty();
+        if is_empty && batch.cursor.is_none() && !repeats_pending {
             count(stats, &accepted, late, &outcome);
+            exemplars.count(stats, outcome.exemplars);
             on_durable(Ok(()));
             return Ok(outcome);
         }
@@ -69,6 +77,7 @@ impl Db {
         let completion = Completion {
             accepted: Arc::clone(&accepted),
             metadata,
+            exemplars: std::mem::take(&mut exemplars.accepted),
             defined,
             epoch: judge.epoch,
             cursor: batch.cursor.map(|(id, _)| id),
@@ -85,12 +94,17 @@ impl Db {
             judge.streams.begin(id, checksum);
         }
         count(stats, &accepted, late, &outcome);
+        exemplars.count(stats, outcome.exemplars);
         judge.sent(accepted);
         Ok(outcome)
     }
 
     /// The judge, who knows all series of the samples and has heard what the blocks say about deltas.
-    fn judge_with_answers(&self, samples: &[BatchSample]) -> Result<parking_lot::MutexGuard<'_, Judge>, AppendError> {
+    fn judge_with_answers(
+        &self,
+        samples: &[BatchSample],
+        exemplars: &[BatchExemplar],
+    ) -> Result<parking_lot::MutexGuard<'_, Judge>, AppendError> {
         let generation = |slot| self.shared.registry.read().generation(slot);
         loop {
             let mut judge = self.shared.judge.lock();
@@ -102,6 +116,9 @@ impl Db {
                 if judge.should_ask(sample) {
                     ask.push(sample.series);
                 }
+            }
+            if !exemplars.iter().all(|e| judge.knows(e.series, &generation)) {
+                return Err(AppendError::StaleRef);
             }
             if ask.is_empty() {
                 return Ok(judge);
@@ -124,7 +141,8 @@ impl Db {
     ) -> Judged {
         let mut accepted: Vec<Accepted> = Vec::with_capacity(samples.len());
         let mut defined = Vec::new();
-        let mut outcome = Outcome { verdict: CursorVerdict::New, accepted: 0, duplicates: 0, rejected: Vec::new() };
+        let mut outcome =
+            Outcome { verdict: CursorVerdict::New, accepted: 0, duplicates: 0, rejected: Vec::new(), exemplars: 0 };
         let mut late_samples = 0;
         judge.begin();
         for (index, sample) in samples.into_iter().enumerate() {
@@ -189,7 +207,7 @@ fn duplicate_batch(stats: &Stats, judge: &mut Judge, id: BatchId, on_durable: Wa
     if let Err(nothing_to_wait_for) = judge.streams.wait(id, on_durable) {
         nothing_to_wait_for(Ok(()));
     }
-    Outcome { verdict: CursorVerdict::Duplicate, accepted: 0, duplicates: 0, rejected: Vec::new() }
+    Outcome { verdict: CursorVerdict::Duplicate, accepted: 0, duplicates: 0, rejected: Vec::new(), exemplars: 0 }
 }
 
 fn refused(stats: &Stats, error: WalError) -> AppendError {

@@ -2,7 +2,7 @@
 
 use sonde_model::{BatchId, CursorVerdict, Histogram, TimestampMs};
 
-use crate::Metadata;
+use crate::{BatchExemplar, Metadata};
 
 /// A series of the head, found once by its labels and used for many appends.
 ///
@@ -25,6 +25,9 @@ pub struct Batch {
     pub samples: Vec<BatchSample>,
     /// What is known of metrics, by metric name. Only changes are written.
     pub metadata: Vec<(String, Metadata)>,
+    /// Exemplars of series, of those of the samples or of others. What is refused of them is counted and tells the sender
+    /// nothing.
+    pub exemplars: Vec<BatchExemplar>,
 }
 
 /// One sample of a batch.
@@ -74,6 +77,8 @@ pub struct Outcome {
     pub duplicates: u64,
     /// Samples that were refused, each with its reason.
     pub rejected: Vec<Rejected>,
+    /// Exemplars that will be stored.
+    pub exemplars: u64,
 }
 
 /// A sample that was refused.

@@ -184,7 +184,6 @@ impl Judge {
 
     /// Remembers an accepted sample, and whether its series has to be defined in the record.
     pub(crate) fn accept(&mut self, sample: &Accepted, late: bool) -> bool {
-        let record = self.record;
         let slot = &mut self.slots[sample.slot as usize];
         let mut undo = Undo { slot: sample.slot, last: slot.last, histogram: None, late: None };
         if late {
@@ -197,6 +196,13 @@ impl Judge {
             }
         }
         self.undo.push(undo);
+        self.define(sample.slot)
+    }
+
+    /// Whether a series that the record names has to be defined in it.
+    pub(crate) fn define(&mut self, slot: u32) -> bool {
+        let record = self.record;
+        let slot = &mut self.slots[slot as usize];
         if slot.defined == self.epoch || slot.defining == record {
             return false;
         }

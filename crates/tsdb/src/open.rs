@@ -16,6 +16,8 @@ use crate::block::{Block, PageCache};
 use crate::codec::DecodeError;
 use crate::data::Data;
 use crate::db::{Db, Maintenance};
+use crate::exemplar;
+use crate::exemplar::store::{Bounds, Exemplars};
 use crate::head::Registry;
 use crate::judge::Judge;
 use crate::manifest::Manifest;
@@ -36,12 +38,16 @@ pub struct OpenReport {
     pub unavailable: Vec<Quarantined>,
     /// Why the manifest could not be read. All blocks that can be read were taken instead.
     pub manifest_damage: Option<String>,
+    /// Why the file of exemplars could not be read. What the WAL holds of them is there.
+    pub exemplar_damage: Option<String>,
     /// Samples that came back from the WAL.
     pub samples: u64,
     /// Series that came back from the WAL.
     pub series: usize,
     /// Samples whose series definition was lost with damaged WAL records.
     pub orphans: u64,
+    /// Exemplars whose series definition was lost with damaged WAL records.
+    pub orphan_exemplars: u64,
     /// Records that pass their checksum and still cannot be read.
     pub unreadable_records: u64,
     /// Why the first of those cannot be read.
@@ -55,7 +61,9 @@ impl OpenReport {
             || !self.quarantined.is_empty()
             || !self.unavailable.is_empty()
             || self.manifest_damage.is_some()
+            || self.exemplar_damage.is_some()
             || self.orphans > 0
+            || self.orphan_exemplars > 0
             || self.unreadable_records > 0
     }
 }
@@ -97,7 +105,13 @@ impl Db {
         report.blocks = blocks.len();
 
         let manifest_is_lost = report.manifest_damage.is_some();
-        let mut replay = Replay::new(manifest.flushed, manifest_is_lost, &mut report);
+        let mut exemplars = Exemplars::new(Bounds {
+            exemplars: options.max_exemplars,
+            per_series: options.max_exemplars_per_series,
+            bytes: options.exemplar_bytes,
+        });
+        report.exemplar_damage = exemplar::file::load(fs.as_ref(), dir, &mut exemplars).err();
+        let mut replay = Replay::new(manifest.flushed, manifest_is_lost, exemplars, &mut report);
         let wal_options = WalOptions {
             segment_bytes: options.wal_segment_bytes,
             max_pending_bytes: options.wal_pending_bytes,
@@ -105,7 +119,7 @@ impl Db {
             ..WalOptions::default()
         };
         let opened = Wal::open(Arc::clone(&fs), &layout::wal(dir), wal_options, &mut |_, bytes| replay.record(bytes));
-        let Replay { registry, mut data, mut judge, epoch, newest_flush, .. } = replay;
+        let Replay { registry, mut data, exemplars, mut judge, epoch, newest_flush, .. } = replay;
         let (wal, wal_report) = opened?;
         report.wal = wal_report;
         report.samples = data.count();
@@ -127,6 +141,7 @@ impl Db {
             judge: Mutex::new(judge),
             registry: RwLock::new(registry),
             data: RwLock::new(data),
+            exemplars: RwLock::new(exemplars),
             head_bytes,
             believed: AtomicI64::new(clock.believed()),
             retention_paused: AtomicBool::new(clock.is_doubted()),
@@ -196,6 +211,7 @@ pub(crate) fn set_aside(fs: &dyn Fs, path: &Path, error: &Error) -> Quarantined 
 struct Replay<'r> {
     registry: Registry,
     data: Data,
+    exemplars: Exemplars,
     judge: Judge,
     flushed: u64,
     newest_flush: u64,
@@ -211,10 +227,11 @@ struct Replay<'r> {
 }
 
 impl<'r> Replay<'r> {
-    fn new(flushed: u64, trusts_first_checkpoint: bool, report: &'r mut OpenReport) -> Self {
+    fn new(flushed: u64, trusts_first_checkpoint: bool, exemplars: Exemplars, report: &'r mut OpenReport) -> Self {
         Replay {
             registry: Registry::default(),
             data: Data::default(),
+            exemplars,
             judge: Judge::default(),
             flushed,
             newest_flush: 0,
@@ -248,6 +265,7 @@ impl<'r> Replay<'r> {
                     // All that came before is in blocks, and what is remembered of it came with the checkpoint. What
                     // lacks its definition belongs to a part of the WAL that was being cut.
                     self.report.orphans = 0;
+                    self.report.orphan_exemplars = 0;
                     self.registry = Registry::default();
                     self.data = Data::default();
                     self.judge.streams = Streams::default();
@@ -273,7 +291,7 @@ impl<'r> Replay<'r> {
         for (name, entry) in &batch.metadata {
             self.data.metadata.insert((*name).to_owned(), entry.clone());
         }
-        let Replay { registry, data, slots, report, .. } = self;
+        let Replay { registry, data, exemplars, slots, report, .. } = self;
         batch.walk(&mut |item| match item {
             Item::Definition { slot, labels } => {
                 let series = registry.find(labels).unwrap_or_else(|| registry.insert(labels));
@@ -282,6 +300,10 @@ impl<'r> Replay<'r> {
             Item::Sample { slot, timestamp, value } => match slots.get(&slot) {
                 Some(slot) => data.apply(*slot, timestamp, &value),
                 None => report.orphans += 1,
+            },
+            Item::Exemplar { slot, exemplar } => match slots.get(&slot) {
+                Some(slot) => drop(exemplars.insert(&registry.labels(*slot), exemplar)),
+                None => report.orphan_exemplars += 1,
             },
         })
     }

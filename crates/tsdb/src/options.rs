@@ -33,6 +33,12 @@ pub struct Options {
     pub idle_ms: i64,
     /// Metrics whose metadata is kept; further ones are counted and not kept. 100,000.
     pub max_metadata: usize,
+    /// Exemplars that are kept; the oldest go first. 0 keeps none. 100,000.
+    pub max_exemplars: usize,
+    /// Exemplars of one series that are kept: an hour of one every 15 seconds. 256.
+    pub max_exemplars_per_series: usize,
+    /// Estimated bytes of memory that exemplars may take. 64 MiB.
+    pub exemplar_bytes: usize,
     /// Bytes of block pages kept in memory. 64 MiB.
     pub cache_bytes: usize,
     /// The size of a WAL segment. 64 MiB.
@@ -57,6 +63,9 @@ impl Default for Options {
             head_span_ms: 2 * HOUR_MS,
             idle_ms: HOUR_MS,
             max_metadata: 100_000,
+            max_exemplars: 100_000,
+            max_exemplars_per_series: 256,
+            exemplar_bytes: 64 << 20,
             cache_bytes: 64 << 20,
             wal_segment_bytes: 64 << 20,
             wal_pending_bytes: 64 << 20,

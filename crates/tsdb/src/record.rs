@@ -1,11 +1,12 @@
 //! What the store writes into the WAL: outcomes, self-contained. See docs/format/wal-records.md.
 
 use sonde_disk::varint::{Reader, put, put_signed, put_str};
-use sonde_model::{AgentId, BatchId, Cursor, Histogram, Signal, StreamId, TimestampMs};
+use sonde_model::{AgentId, BatchId, Cursor, Exemplar, Histogram, Signal, StreamId, TimestampMs};
 
 use crate::Metadata;
 use crate::codec::number::{self, NumberWriter};
 use crate::codec::{DecodeError, histogram};
+use crate::exemplar::codec as exemplars;
 use crate::head::Registry;
 use crate::head::registry::SymbolPair;
 use crate::metadata::MetricKind;
@@ -17,6 +18,8 @@ const CHECKPOINT: u8 = 4;
 
 /// The version of all record kinds.
 const VERSION: u8 = 1;
+/// The version of a batch that has exemplars behind its samples.
+const WITH_EXEMPLARS: u8 = 2;
 
 const HAS_CURSOR: u8 = 1;
 
@@ -43,6 +46,7 @@ pub(crate) struct BatchRecord<'a> {
     pub(crate) epoch: u64,
     pub(crate) cursor: Option<(BatchId, u32)>,
     pub(crate) metadata: Vec<(&'a str, Metadata)>,
+    has_exemplars: bool,
     reader: Reader<'a>,
 }
 
@@ -58,6 +62,10 @@ pub(crate) enum Item<'l, 'a> {
         slot: u32,
         timestamp: TimestampMs,
         value: Value,
+    },
+    Exemplar {
+        slot: u32,
+        exemplar: Exemplar,
     },
 }
 
@@ -80,6 +88,16 @@ pub(crate) struct BatchWriter {
     slot: u32,
     timestamp: TimestampMs,
     numbers: NumberWriter,
+    exemplars: ExemplarSection,
+}
+
+/// The exemplars of a batch.
+#[derive(Debug, Default)]
+struct ExemplarSection {
+    bytes: Vec<u8>,
+    count: u64,
+    slot: u32,
+    writer: exemplars::Writer,
 }
 
 impl BatchWriter {
@@ -108,6 +126,7 @@ impl BatchWriter {
             slot: 0,
             timestamp: 0,
             numbers: NumberWriter::default(),
+            exemplars: ExemplarSection::default(),
         }
     }
 
@@ -149,6 +168,20 @@ impl BatchWriter {
         histogram::encode(h, None, &mut self.samples);
     }
 
+    /// Adds an exemplar.
+    pub(crate) fn exemplar(&mut self, slot: u32, exemplar: &Exemplar) {
+        let section = &mut self.exemplars;
+        put_signed(&mut section.bytes, i64::from(slot) - i64::from(section.slot));
+        section.writer.put(&mut section.bytes, exemplar);
+        section.slot = slot;
+        section.count += 1;
+    }
+
+    /// Bytes of all parts so far.
+    pub(crate) fn bytes(&self) -> usize {
+        self.head.len() + self.definitions.len() + self.samples.len() + self.exemplars.bytes.len()
+    }
+
     /// The whole record.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         let mut record = std::mem::take(&mut self.head);
@@ -157,6 +190,11 @@ impl BatchWriter {
         record.extend_from_slice(&self.definitions);
         put(&mut record, self.count);
         record.extend_from_slice(&self.samples);
+        if self.exemplars.count > 0 {
+            record[1] = WITH_EXEMPLARS;
+            put(&mut record, self.exemplars.count);
+            record.extend_from_slice(&self.exemplars.bytes);
+        }
         record
     }
 
@@ -215,7 +253,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
     let mut reader = Reader::new(bytes);
     let kind = reader.u8()?;
     let version = reader.u8()?;
-    if version != VERSION {
+    if version != VERSION && (kind, version) != (BATCH, WITH_EXEMPLARS) {
         return Err(DecodeError::Unknown { what: "record version", value: version });
     }
     match kind {
@@ -232,7 +270,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
                 value => return Err(DecodeError::Unknown { what: "batch flags", value }),
             };
             let metadata = read_metadata(&mut reader)?;
-            Ok(Record::Batch(BatchRecord { epoch, cursor, metadata, reader }))
+            Ok(Record::Batch(BatchRecord { epoch, cursor, metadata, has_exemplars: version == WITH_EXEMPLARS, reader }))
         }
         CURSORS => {
             let n = reader.count(20, "cursors")?;
@@ -245,7 +283,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
 }
 
 impl<'a> BatchRecord<'a> {
-    /// Walks over the definitions and then the samples.
+    /// Walks over the definitions, then the samples, then the exemplars.
     pub(crate) fn walk(mut self, visit: &mut dyn FnMut(Item<'_, 'a>)) -> Result<(), DecodeError> {
         let reader = &mut self.reader;
         let n = reader.count(2, "definitions")?;
@@ -285,6 +323,17 @@ impl<'a> BatchRecord<'a> {
             };
             let slot = u32::try_from(slot).map_err(|_| DecodeError::OutOfRange)?;
             visit(Item::Sample { slot, timestamp, value });
+        }
+        if !self.has_exemplars {
+            return Ok(());
+        }
+        let mut slot = 0i64;
+        let mut previous = exemplars::Previous::default();
+        for _ in 0..reader.count(11, "exemplars")? {
+            slot = slot.wrapping_add(reader.signed()?);
+            let exemplar = previous.read(reader)?;
+            let slot = u32::try_from(slot).map_err(|_| DecodeError::OutOfRange)?;
+            visit(Item::Exemplar { slot, exemplar });
         }
         Ok(())
     }

@@ -9,6 +9,8 @@ use sonde_model::{BatchId, TimestampMs};
 
 use crate::batch::SeriesRef;
 use crate::data::{Accepted, Data, Frozen};
+use crate::exemplar;
+use crate::exemplar::store::Exemplars;
 use crate::head::Registry;
 use crate::judge::Judge;
 use crate::{Error, Metadata, Options, Stats};
@@ -16,12 +18,13 @@ use crate::{Error, Metadata, Options, Stats};
 /// What is called when the batch before is durable, or has failed.
 pub(crate) type Waiter = Box<dyn FnOnce(Result<(), Error>) + Send>;
 
-/// The state of a store. Locks are taken in the order of the fields: judge, registry, data.
+/// The state of a store. Locks are taken in the order of the fields: judge, registry, data, exemplars.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) judge: Mutex<Judge>,
     pub(crate) registry: RwLock<Registry>,
     pub(crate) data: RwLock<Data>,
+    pub(crate) exemplars: RwLock<Exemplars>,
     /// A copy of what `data` says about its bytes, to be read without its lock.
     pub(crate) head_bytes: AtomicUsize,
     /// The latest reading of the clock that is believed.
@@ -35,6 +38,7 @@ pub(crate) struct Shared {
 pub(crate) struct Completion {
     pub(crate) accepted: Arc<Vec<Accepted>>,
     pub(crate) metadata: Vec<(String, Metadata)>,
+    pub(crate) exemplars: Vec<exemplar::Accepted>,
     /// The series that the record defines.
     pub(crate) defined: Vec<SeriesRef>,
     pub(crate) epoch: u32,
@@ -55,10 +59,11 @@ impl Shared {
 
     /// Runs on the WAL's thread, in WAL order.
     pub(crate) fn complete(&self, completion: Completion, result: Result<(), WalError>) {
-        let Completion { accepted, metadata, defined, epoch, cursor, failures, on_durable } = completion;
+        let Completion { accepted, metadata, exemplars, defined, epoch, cursor, failures, on_durable } = completion;
         let written = result.is_ok();
         if written {
             self.apply(&accepted, metadata);
+            self.keep_exemplars(exemplars);
         }
         drop(accepted);
         let waiters = {
@@ -87,6 +92,17 @@ impl Shared {
         let samples = Arc::new(std::mem::take(&mut data.active));
         data.frozen = Some(Frozen { flush, samples });
         true
+    }
+
+    fn keep_exemplars(&self, accepted: Vec<exemplar::Accepted>) {
+        if accepted.is_empty() {
+            return;
+        }
+        let mut exemplars = self.exemplars.write();
+        for exemplar::Accepted { series, exemplar } in accepted {
+            exemplars.insert(&series, exemplar);
+        }
+        self.stats.exemplars_evicted.store(exemplars.evicted, Relaxed);
     }
 
     fn apply(&self, accepted: &[Accepted], metadata: Vec<(String, Metadata)>) {

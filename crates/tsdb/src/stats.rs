@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use sonde_model::TimestampMs;
 
-use crate::RejectReason;
+use crate::{ExemplarRejectReason, RejectReason};
 
 /// Counters since the store was opened.
 #[derive(Debug, Default)]
@@ -28,6 +28,15 @@ pub struct Stats {
     /// Samples that were there already with the same value.
     pub duplicate_samples: AtomicU64,
     rejected: [AtomicU64; RejectReason::ALL.len()],
+    /// Exemplars accepted.
+    pub exemplars: AtomicU64,
+    /// Exemplars that were there already.
+    pub duplicate_exemplars: AtomicU64,
+    exemplars_rejected: [AtomicU64; ExemplarRejectReason::ALL.len()],
+    /// Exemplars pushed out by newer ones.
+    pub exemplars_evicted: AtomicU64,
+    /// Bytes of the file of exemplars; a state, no counter.
+    pub exemplar_file_bytes: AtomicU64,
     /// Series that came into being in the head.
     pub series_created: AtomicU64,
     /// Series that left the head.
@@ -62,6 +71,15 @@ impl Stats {
     /// Samples that were refused for this reason.
     pub fn rejected(&self, reason: RejectReason) -> u64 {
         self.rejected[reason as usize].load(Relaxed)
+    }
+
+    /// Exemplars that were refused for this reason.
+    pub fn exemplars_rejected(&self, reason: ExemplarRejectReason) -> u64 {
+        self.exemplars_rejected[reason as usize].load(Relaxed)
+    }
+
+    pub(crate) fn reject_exemplar(&self, reason: ExemplarRejectReason) {
+        self.exemplars_rejected[reason as usize].fetch_add(1, Relaxed);
     }
 
     pub(crate) fn reject(&self, reason: RejectReason) {

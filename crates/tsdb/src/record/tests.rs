@@ -1,6 +1,7 @@
 //! Records give back what was written and take any bytes without panic.
 
 use proptest::prelude::*;
+use sonde_model::Labels;
 
 use super::*;
 
@@ -20,13 +21,18 @@ fn a_batch_comes_back() {
     writer.float(b, 1000, 1.5);
     writer.float(a, 999, sonde_model::stale_nan());
     writer.histogram(c, 2000, &Histogram::stale());
+    let labels = Labels::from_pairs([("trace_id", "1")]);
+    let given =
+        [(c, 7), (a, 5)].map(|(slot, timestamp)| (slot, Exemplar { labels: labels.clone(), value: 0.5, timestamp }));
+    given.iter().for_each(|(slot, exemplar)| writer.exemplar(*slot, exemplar));
     let bytes = writer.finish();
     let Ok(Record::Batch(batch)) = read(&bytes) else { panic!("not a batch") };
     assert_eq!((batch.epoch, batch.cursor, &batch.metadata), (9, Some((id(4), 77)), &vec![("up", help)]));
-    let (mut definitions, mut samples) = (Vec::new(), Vec::new());
+    let (mut definitions, mut samples, mut exemplars) = (Vec::new(), Vec::new(), Vec::new());
     let walked = batch.walk(&mut |item| match item {
         Item::Definition { slot, labels } => definitions.push((slot, format!("{labels:?}"))),
         Item::Sample { slot, timestamp, value } => samples.push((slot, timestamp, value)),
+        Item::Exemplar { slot, exemplar } => exemplars.push((slot, exemplar)),
     });
     assert_eq!(walked, Ok(()));
     assert_eq!(definitions[1].1, r#"[("__name__", "up"), ("instance", "b"), ("job", "x")]"#);
@@ -34,6 +40,7 @@ fn a_batch_comes_back() {
     assert_eq!(samples[0], (b, 1000, Value::Float(1.5f64.to_bits())));
     assert_eq!(samples[1], (a, 999, Value::Float(sonde_model::STALE_NAN_BITS)));
     assert!(matches!(&samples[2].2, Value::Histogram(h) if h.is_stale()));
+    assert_eq!(exemplars, given);
 }
 
 #[test]
@@ -65,8 +72,12 @@ fn a_checkpoint_comes_back_in_pieces() {
 
 proptest! {
     #[test]
-    fn any_bytes_are_taken_without_panic(kind in 0u8..6, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let record = [&[kind, VERSION], &bytes[..]].concat();
+    fn any_bytes_are_taken_without_panic(
+        kind in 0u8..6,
+        version in 1u8..4,
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let record = [&[kind, version], &bytes[..]].concat();
         if let Ok(Record::Batch(batch)) = read(&record) {
             let _ = batch.walk(&mut |_| {});
         }

@@ -1,0 +1,185 @@
+//! The file that keeps the exemplars when the WAL that held them is cut. See docs/format/exemplars.md.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+
+use sonde_disk::checksum::crc32;
+use sonde_disk::varint::{Reader, put};
+use sonde_disk::{Fs, read_all, write_atomic};
+use sonde_model::{Exemplar, Labels, TimestampMs};
+
+use super::codec::{self, Previous, Writer};
+use super::store::Exemplars;
+use crate::Error;
+use crate::codec::DecodeError;
+use crate::db::Db;
+
+const MAGIC: [u8; 8] = *b"SONDEEXM";
+const VERSION: u32 = 1;
+/// A file over this is refused: memory bounds what is written far below it.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// Where the file lies in the directory of a store.
+pub(crate) fn path(dir: &Path) -> PathBuf {
+    dir.join("exemplars")
+}
+
+impl Db {
+    /// Makes the exemplars durable outside of the WAL. Called before the WAL is cut; what is written may be newer than
+    /// the cut, because reading it again from the WAL changes nothing.
+    pub(crate) fn save_exemplars(&self, now: TimestampMs) -> Result<(), Error> {
+        let newest = self.shared.data.read().newest();
+        let bytes = {
+            let mut exemplars = self.shared.exemplars.write();
+            if let Some(cutoff) = self.shared.options.drops_before(newest, now) {
+                exemplars.drop_before(cutoff);
+            }
+            encode(&exemplars)
+        };
+        let path = path(&self.dir);
+        write_atomic(self.fs.as_ref(), &path, &bytes).map_err(Db::io("write", &path))?;
+        self.shared.stats.exemplar_file_bytes.store(bytes.len() as u64, Relaxed);
+        Ok(())
+    }
+}
+
+/// Reads the file into `exemplars`; says what is wrong with one that cannot be read, which is then set aside.
+pub(crate) fn load(fs: &dyn Fs, dir: &Path, exemplars: &mut Exemplars) -> Result<(), String> {
+    let path = path(dir);
+    match fs.exists(&path) {
+        Ok(false) => return Ok(()),
+        Ok(true) => {}
+        Err(error) => return Err(error.to_string()),
+    }
+    let bytes = read_all(fs, &path, MAX_BYTES).map_err(|error| error.to_string());
+    let read = bytes.and_then(|bytes| {
+        decode(&bytes, &mut |series, exemplar| {
+            exemplars.insert(series, exemplar);
+        })
+        .map_err(|error| error.to_string())
+    });
+    if let Err(reason) = &read {
+        let aside = path.with_extension("damaged");
+        tracing::error!(path = %path.display(), reason, "the file of exemplars is damaged and was set aside");
+        // Where it cannot be renamed the next flush replaces it.
+        let _ = fs.rename(&path, &aside);
+    }
+    read
+}
+
+fn encode(exemplars: &Exemplars) -> Vec<u8> {
+    let mut out = Vec::with_capacity(exemplars.status().bytes / 2 + 32);
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    let mut sorted: Vec<_> = exemplars.iter().collect();
+    sorted.sort_unstable_by_key(|(series, _)| *series);
+    put(&mut out, sorted.len() as u64);
+    let (mut before, mut writer) = (&Labels::empty(), Writer::default());
+    for (series, queue) in sorted {
+        codec::put_labels(&mut out, before, series);
+        put(&mut out, queue.len() as u64);
+        queue.iter().for_each(|exemplar| writer.put(&mut out, exemplar));
+        before = series;
+    }
+    let crc = crc32(&out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    out
+}
+
+fn decode(bytes: &[u8], visit: &mut dyn FnMut(&Labels, Exemplar)) -> Result<(), DecodeError> {
+    let (body, crc) = bytes.split_last_chunk::<4>().ok_or(DecodeError::Truncated)?;
+    if crc32(body) != u32::from_le_bytes(*crc) {
+        return Err(DecodeError::Inconsistent { what: "the checksum of the exemplars does not hold" });
+    }
+    let mut reader = Reader::new(body);
+    if reader.array()? != MAGIC {
+        return Err(DecodeError::Inconsistent { what: "the file does not begin as one of exemplars does" });
+    }
+    let version = reader.u32_le()?;
+    if version != VERSION {
+        return Err(DecodeError::Unknown { what: "version of exemplars", value: version.min(255) as u8 });
+    }
+    let (mut before, mut previous) = (Vec::new(), Previous::default());
+    for _ in 0..reader.count(2, "series")? {
+        let series = codec::read_labels(&mut reader, &mut before)?;
+        for _ in 0..reader.count(10, "exemplars")? {
+            visit(&series, previous.read(&mut reader)?);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::exemplar::store::Bounds;
+
+    const BOUNDS: Bounds = Bounds { exemplars: 1000, per_series: 1000, bytes: usize::MAX };
+
+    fn read(bytes: &[u8]) -> Result<Exemplars, DecodeError> {
+        let mut exemplars = Exemplars::new(BOUNDS);
+        decode(bytes, &mut |series, exemplar| {
+            exemplars.insert(series, exemplar);
+        })?;
+        Ok(exemplars)
+    }
+
+    fn some() -> Exemplars {
+        let mut exemplars = Exemplars::new(BOUNDS);
+        for (series, timestamp, value, id) in [("a", 5, 0.5, "x1"), ("a", 7, f64::NAN, "x2"), ("b", -1, 2.0, "")] {
+            let labels = Labels::from_pairs([("trace_id", id)]);
+            let series = Labels::from_pairs([("__name__", "m"), ("i", series)]);
+            exemplars.insert(&series, Exemplar { labels, value, timestamp });
+        }
+        exemplars
+    }
+
+    #[test]
+    fn exemplars_come_back_and_damage_is_noticed() {
+        let bytes = encode(&some());
+        assert_eq!(encode(&read(&bytes).unwrap()), bytes);
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            assert!(read(&damaged).is_err() && read(&bytes[..at]).is_err(), "byte {at}");
+        }
+    }
+
+    /// Files of earlier programs must stay readable: the bytes are written out here.
+    #[test]
+    fn the_bytes_are_those_of_the_format() {
+        let mut exemplars = Exemplars::new(BOUNDS);
+        let labels = Labels::from_pairs([("trace_id", "ab")]);
+        for (n, timestamp) in [("a", 300), ("b", 301)] {
+            let series = Labels::from_pairs([("__name__", "m"), ("n", n)]);
+            exemplars.insert(&series, Exemplar { labels: labels.clone(), value: 1.0, timestamp });
+        }
+        let bytes = encode(&exemplars);
+        let one = b"\0\0\0\0\0\0\xf0\x3f";
+        let expected: [&[u8]; 9] = [
+            b"SONDEEXM\x01\0\0\0\x02",
+            b"\x02\x02\x08__name__\x01m\x02\x01n\x01a\x01",
+            b"\xd8\x04",
+            one,
+            b"\x01\x02\x08trace_id\x02ab",
+            b"\x02\x00\x01\x01b\x01",
+            b"\x02",
+            one,
+            b"\x01\x00",
+        ];
+        let expected = expected.concat();
+        assert_eq!(bytes[..bytes.len() - 4], expected[..]);
+        assert_eq!(bytes[bytes.len() - 4..], crc32(&expected).to_le_bytes());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_taken_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let mut all = [&MAGIC[..], &VERSION.to_le_bytes(), &bytes].concat();
+            all.extend_from_slice(&crc32(&all).to_le_bytes());
+            let _ = read(&all);
+        }
+    }
+}
