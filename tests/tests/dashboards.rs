@@ -5,10 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
-use sonde_tests::{Sonde, Webhook, encode, get, not_run, now_ms, wait_for, workspace_root};
+use sonde_tests::{Agent, Shop, Sonde, Webhook, encode, get, not_run, now_ms, wait_for, workspace_root};
 
 /// How many columns Grafana's grid has.
 const COLUMNS: u64 = 24;
+/// The series that Grafana's Tempo source asks its Prometheus source for to draw a service graph.
+const SERVICE_MAP: [&str; 4] = [
+    "traces_service_graph_request_server_seconds_sum",
+    "traces_service_graph_request_total",
+    "traces_service_graph_request_failed_total",
+    "traces_service_graph_request_server_seconds_bucket",
+];
 /// The units of Grafana that the panels use, by its own ids.
 const UNITS: [&str; 13] =
     ["Bps", "bool_yes_no", "bps", "bytes", "cps", "iops", "opm", "ops", "percentunit", "pps", "reqps", "s", "short"];
@@ -32,7 +39,48 @@ struct Dashboard {
 struct Target {
     /// Dashboard, panel and letter, for people.
     place: String,
-    expr: String,
+    query: Query,
+}
+
+/// What a panel asks.
+#[derive(Clone)]
+enum Query {
+    /// The Prometheus source.
+    PromQl(String),
+    /// The Tempo source: a query, how many traces, how many spans of each.
+    TraceQl(String, u64, u64),
+}
+
+impl Query {
+    fn text(&self) -> &str {
+        match self {
+            Query::PromQl(text) | Query::TraceQl(text, ..) => text,
+        }
+    }
+
+    /// The same with the values of variables in it.
+    fn with(&self, variables: &BTreeMap<String, String>) -> Self {
+        match self {
+            Query::PromQl(text) => Query::PromQl(substitute(text, variables)),
+            Query::TraceQl(text, limit, spans) => Query::TraceQl(substitute(text, variables), *limit, *spans),
+        }
+    }
+
+    /// How much an answer to it holds at least, if it has one.
+    fn answer(&self, sonde: &Sonde) -> Result<usize, String> {
+        match self {
+            Query::PromQl(expr) => Ok(answer(sonde, &range(expr))?.min(answer(sonde, &instant(expr))?)),
+            Query::TraceQl(query, limit, spans) => {
+                let end = now_ms() / 1_000 + 1;
+                let start = end - RANGE as i64;
+                let path =
+                    format!("/api/search?q={}&limit={limit}&spss={spans}&start={start}&end={end}", encode(query));
+                let reply = get(&sonde.url(&path))?;
+                let json: Value = serde_json::from_slice(&reply.body).map_err(|e| format!("{e}: {}", reply.text()))?;
+                Ok(list(&json["traces"]).count())
+            }
+        }
+    }
 }
 
 #[test]
@@ -61,10 +109,10 @@ fn dashboards_are_sound() {
             }
         }
         let variables: Vec<&str> = list(&json["templating"]["list"]).filter_map(|v| v["name"].as_str()).collect();
-        assert!(variables.contains(&"datasource") && variables.contains(&"instance"), "{name}: {variables:?}");
+        assert!(variables.contains(&"datasource"), "{name}: {variables:?}");
         for target in targets(&dashboard) {
             let known = |word: &str| word.starts_with("__") || variables.contains(&word);
-            for word in target.expr.split('$').skip(1) {
+            for word in target.query.text().split('$').skip(1) {
                 let end = word.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(word.len());
                 assert!(known(&word[..end]), "{}: there is no variable ${}", target.place, &word[..end]);
             }
@@ -74,13 +122,18 @@ fn dashboards_are_sound() {
 
 #[test]
 fn provisioning_names_this_source_and_a_folder() {
-    let yaml = |path: &str| -> Value {
-        let path = workspace_root().join("dashboards/provisioning").join(path);
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-    };
-    let source = &yaml("datasources/sonde.yml")["datasources"][0];
-    assert_eq!((&source["type"], &source["url"]), (&"prometheus".into(), &"http://127.0.0.1:9090".into()));
+    let sources = yaml("datasources/sonde.yml");
+    let source = |of: &str| list(&sources["datasources"]).find(|s| s["type"] == of).unwrap_or_else(|| panic!("{of}"));
+    let (metrics, traces) = (source("prometheus"), source("tempo"));
+    for source in [metrics, traces] {
+        assert_eq!(source["url"], "http://127.0.0.1:9090");
+    }
+    for exemplar in list(&metrics["jsonData"]["exemplarTraceIdDestinations"]) {
+        assert_eq!(exemplar["datasourceUid"], traces["uid"], "{exemplar}");
+    }
+    for link in ["serviceMap", "tracesToMetrics"] {
+        assert_eq!(traces["jsonData"][link]["datasourceUid"], metrics["uid"], "{link}");
+    }
     let provider = &yaml("dashboards/sonde.yml")["providers"][0];
     assert_eq!(provider["type"], "file");
     assert!(provider["options"]["path"].as_str().is_some_and(|p| p.starts_with('/')), "{provider}");
@@ -89,11 +142,33 @@ fn provisioning_names_this_source_and_a_folder() {
 #[test]
 fn every_panel_has_data() {
     let dir = tempfile::tempdir().expect("a folder");
-    let sonde = start(dir.path());
+    let sonde = collector(dir.path());
+    let agent = format!(
+        "host: {{interval: {WRITE_INTERVAL}s, slow_interval: {WRITE_INTERVAL}s}}\ntelemetry: {{interval: {WRITE_INTERVAL}s}}\n"
+    );
+    let agent = Agent::start(dir.path(), &sonde, &agent);
+    let shop = Shop::start(dir.path(), &agent, "the panels of dashboards/services.json");
+    let mut orders = 0;
+    let mut order = || {
+        orders += 1;
+        shop.as_ref().map(|shop| shop.buy(orders))
+    };
     wait_for("collector and agent have told about themselves", DEADLINE, || {
+        order();
         sonde.value("count(sonde_ready) and count(sonde_agent_queue_bytes) and count(system_filesystem_limit_bytes)")
     });
     for dashboard in dashboards() {
+        let of_spans = dashboard.name == "services.json";
+        if of_spans && shop.is_none() {
+            continue;
+        }
+        if of_spans {
+            wait_for("metrics are derived from spans", DEADLINE, || {
+                order();
+                sonde
+                    .value("count(traces_spanmetrics_calls_total) and count(traces_service_graph_request_failed_total)")
+            });
+        }
         let variables = variables(&sonde, &dashboard.json);
         let annotations = list(&dashboard.json["annotations"]["list"]).filter_map(|a| a["expr"].as_str());
         for expr in annotations {
@@ -101,20 +176,23 @@ fn every_panel_has_data() {
             answer(&sonde, &range(&expr)).unwrap_or_else(|e| panic!("{}: annotation {expr}: {e}", dashboard.name));
         }
         let mut left: Vec<Target> = targets(&dashboard).collect();
+        if of_spans {
+            left.extend(links_of_traces());
+        }
         let all = left.len();
         wait_for(&format!("{}: every query has data", dashboard.name), DEADLINE, || {
             let mut missing = Vec::new();
             left.retain(|target| {
-                let expr = substitute(&target.expr, &variables);
-                let problem = [range(&expr), instant(&expr)].iter().find_map(|path| match answer(&sonde, path) {
-                    Ok(0) if excused(&sonde, &target.expr) => None,
-                    Ok(0) => Some("no data".to_owned()),
-                    Ok(_) => None,
-                    // An error does not go away by waiting.
-                    Err(error) => panic!("{}: {expr}: {error}", target.place),
-                });
-                missing.extend(problem.as_ref().map(|problem| format!("{}: {expr}: {problem}", target.place)));
-                problem.is_some()
+                order();
+                let query = target.query.with(&variables);
+                let answered = query.answer(&sonde);
+                // An error does not go away by waiting.
+                let rows = answered.unwrap_or_else(|error| panic!("{}: {}: {error}", target.place, query.text()));
+                let is_empty = rows == 0 && !excused(&sonde, target.query.text());
+                if is_empty {
+                    missing.push(format!("{}: {}: no data", target.place, query.text()));
+                }
+                is_empty
             });
             if missing.is_empty() { Ok(()) } else { Err(missing.join("\n")) }
         });
@@ -122,19 +200,39 @@ fn every_panel_has_data() {
     }
 }
 
-/// `sonde up` that writes every second and has a receiver of notifications, so that there is something to show soon.
-fn start(dir: &std::path::Path) -> Sonde {
+/// A collector that writes and derives every second and has a receiver of notifications, so that there is something to
+/// show soon.
+fn collector(dir: &std::path::Path) -> Sonde {
     let webhook = Webhook::start(0);
     let config = dir.join("collector.yml");
-    let text =
-        format!("telemetry: {{interval: {WRITE_INTERVAL}s}}\nnotify: {{webhooks: [{{url: '{}'}}]}}\n", webhook.url());
-    std::fs::write(&config, text).expect("a configuration");
-    let agent = dir.join("agent.yml");
     let text = format!(
-        "host: {{interval: {WRITE_INTERVAL}s, slow_interval: {WRITE_INTERVAL}s}}\ntelemetry: {{interval: {WRITE_INTERVAL}s}}\n"
+        "telemetry: {{interval: {WRITE_INTERVAL}s}}\nnotify: {{webhooks: [{{url: '{}'}}]}}\n\
+         derive: {{interval: {WRITE_INTERVAL}s, service_graph: {{wait: 1s}}}}\n",
+        webhook.url()
     );
-    std::fs::write(&agent, text).expect("a configuration");
-    Sonde::up(dir, &["--config", &config.to_string_lossy(), "--agent-config", &agent.to_string_lossy()])
+    std::fs::write(&config, text).expect("a configuration");
+    Sonde::collector(dir, &["--config", &config.to_string_lossy()])
+}
+
+/// The queries by which a span in Grafana leads to metrics, for a span of a service that also fails.
+fn links_of_traces() -> Vec<Target> {
+    let sources = yaml("datasources/sonde.yml");
+    let tempo = list(&sources["datasources"]).find(|source| source["type"] == "tempo").expect("a Tempo source");
+    let links = &tempo["jsonData"]["tracesToMetrics"];
+    let tags: Vec<_> =
+        list(&links["tags"]).map(|tag| format!("{}=\"orders\"", tag["value"].as_str().expect("a label"))).collect();
+    let link = |link: &Value| Target {
+        place: format!("from a span to {}", link["name"]),
+        query: Query::PromQl(link["query"].as_str().expect("a query").replace("$$__tags", &tags.join(", "))),
+    };
+    list(&links["queries"]).map(link).collect()
+}
+
+/// A file of the provisioning.
+fn yaml(path: &str) -> Value {
+    let path = workspace_root().join("dashboards/provisioning").join(path);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 /// What may stay empty on this host, and why; said in the list of what did not run.
@@ -159,7 +257,10 @@ fn check_panel(panel: &Value, place: &str) {
     assert!(panel["description"].as_str().is_some_and(|t| t.len() > 10), "{place}: no description");
     let unit = panel["fieldConfig"]["defaults"]["unit"].as_str().unwrap_or_default();
     assert!(UNITS.contains(&unit), "{place}: unit {unit:?}");
-    assert_eq!(panel["datasource"]["uid"], "${datasource}", "{place}: the source is the variable");
+    let variable = if panel["datasource"]["type"] == "tempo" { "${tempo}" } else { "${datasource}" };
+    for source in std::iter::once(panel).chain(list(&panel["targets"])).map(|of| &of["datasource"]) {
+        assert_eq!(source["uid"], variable, "{place}: the source is the variable");
+    }
     assert!(list(&panel["targets"]).next().is_some(), "{place}: no query");
     let letters: BTreeSet<&str> = list(&panel["targets"]).filter_map(|t| t["refId"].as_str()).collect();
     assert_eq!(letters.len(), list(&panel["targets"]).count(), "{place}: a letter for each query");
@@ -196,6 +297,10 @@ fn variables(sonde: &Sonde, dashboard: &Value) -> BTreeMap<String, String> {
             found[0].to_owned()
         };
         values.insert(name.to_owned(), value);
+    }
+    for variable in list(&dashboard["templating"]["list"]).filter(|v| v["type"] == "custom") {
+        let (name, value) = (&variable["name"], &variable["current"]["value"]);
+        values.insert(name.as_str().expect("a name").to_owned(), value.as_str().expect("a value").to_owned());
     }
     values
 }
@@ -255,11 +360,38 @@ fn panels(dashboard: &Value) -> impl Iterator<Item = &Value> {
 
 fn targets(dashboard: &Dashboard) -> impl Iterator<Item = Target> {
     panels(&dashboard.json).flat_map(|panel| {
-        list(&panel["targets"]).map(|target| Target {
-            place: format!("{}, {:?} {}", dashboard.name, panel["title"].as_str().unwrap_or_default(), target["refId"]),
-            expr: target["expr"].as_str().expect("an expression").to_owned(),
+        list(&panel["targets"]).flat_map(|target| {
+            let title = panel["title"].as_str().unwrap_or_default();
+            let place = format!("{}, {title:?} {}", dashboard.name, target["refId"]);
+            queries(target).into_iter().map(move |query| Target { place: place.clone(), query })
         })
     })
+}
+
+/// What Grafana asks for a target: for a service graph it is the Tempo source that asks the Prometheus source.
+fn queries(target: &Value) -> Vec<Query> {
+    match target["queryType"].as_str() {
+        Some("serviceMap") => {
+            assert_eq!(target["serviceMapQuery"], "", "no filter: {target}");
+            let of = |metric: &&str| {
+                [
+                    format!("sum by (client, server) (rate({metric}[$__range]))"),
+                    format!("group by (client, connection_type, server) ({metric})"),
+                ]
+            };
+            SERVICE_MAP.iter().flat_map(of).map(Query::PromQl).collect()
+        }
+        Some("traceql") => {
+            let number = |key: &str| target[key].as_u64().unwrap_or_else(|| panic!("no {key}: {target}"));
+            vec![Query::TraceQl(text(&target["query"]), number("limit"), number("spss"))]
+        }
+        Some(other) => panic!("no query of type {other} is known: {target}"),
+        None => vec![Query::PromQl(text(&target["expr"]))],
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
