@@ -5,16 +5,19 @@
 mod backoff;
 mod classify;
 mod codec;
+mod connector;
 mod stats;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Uri;
 use http::uri::PathAndQuery;
 use sonde_model::Signal;
 use sonde_proto::agent_link;
 use sonde_proto::otlp::{ExportMetricsServiceResponse, ExportTraceServiceResponse, Message};
+use sonde_tls::{ClientTls, TlsError};
 use tonic::codec::CompressionEncoding;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
 use tonic::transport::{Channel, Endpoint};
@@ -24,13 +27,21 @@ pub use backoff::{Backoff, BackoffOptions};
 pub use stats::{FailureKind, Stats};
 
 use crate::consumer::{Accepted, Export};
+use crate::wire::WireConnector;
 use codec::RawCodec;
+use connector::{Connector, Way};
 
 /// Where and how to send.
 #[derive(Clone, Debug)]
 pub struct ExporterOptions {
-    /// `http://host:port` of an OTLP/gRPC receiver.
+    /// `http://host:port` or `https://host:port` of an OTLP/gRPC receiver.
     pub endpoint: String,
+    /// Whom to trust and what to show; `https` needs it.
+    pub tls: Option<Arc<ClientTls>>,
+    /// The name that the certificate of the receiver must have; by default the host of the endpoint.
+    pub server_name: Option<String>,
+    /// The way to a receiver in this process; then the endpoint is only a name.
+    pub wire: Option<WireConnector>,
     /// Headers of every request, for instance a token.
     pub headers: Vec<(String, String)>,
     /// Whether bodies are compressed with zstd.
@@ -45,6 +56,9 @@ impl Default for ExporterOptions {
     fn default() -> Self {
         ExporterOptions {
             endpoint: "http://127.0.0.1:4317".to_owned(),
+            tls: None,
+            server_name: None,
+            wire: None,
             headers: Vec::new(),
             compress: true,
             timeout: Duration::from_secs(30),
@@ -69,11 +83,20 @@ pub struct Exporter {
 #[derive(Debug, thiserror::Error)]
 pub enum ExporterError {
     /// The endpoint is not a URL that can be connected to.
-    #[error("endpoint {endpoint:?} is invalid: expected http://host:port")]
+    #[error("endpoint {endpoint:?} is invalid: expected http://host:port or https://host:port")]
     Endpoint {
         /// The endpoint.
         endpoint: String,
     },
+    /// Nothing says whom to trust.
+    #[error("endpoint {endpoint:?} needs TLS, and nothing says whom to trust")]
+    NoTls {
+        /// The endpoint.
+        endpoint: String,
+    },
+    /// No certificate can have this name.
+    #[error(transparent)]
+    ServerName(TlsError),
     /// A header cannot be sent.
     #[error("header {name:?} is invalid: names are lower-case letters, digits, - and _, values visible ASCII")]
     Header {
@@ -117,23 +140,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 impl Exporter {
     /// An exporter; connects when the first request is sent. Must be called within a tokio runtime.
     pub fn new(options: ExporterOptions) -> Result<Self, ExporterError> {
-        let invalid = || ExporterError::Endpoint { endpoint: options.endpoint.clone() };
-        // TLS is not built yet; an https endpoint must not be taken for a plain one.
-        if !options.endpoint.starts_with("http://") {
-            return Err(invalid());
-        }
-        let endpoint = Endpoint::from_shared(options.endpoint.clone())
-            .and_then(|endpoint| endpoint.user_agent(concat!("sonde/", env!("CARGO_PKG_VERSION"))))
-            .map_err(|_| invalid())?;
-        if endpoint.uri().host().is_none() {
-            return Err(invalid());
-        }
-        let channel = endpoint
-            .connect_timeout(options.connect_timeout)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .connect_lazy();
+        let channel = channel(&options)?;
         let header = |(name, value): &(String, String)| {
             let invalid = || ExporterError::Header { name: name.clone() };
             let key = AsciiMetadataKey::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
@@ -183,6 +190,39 @@ impl Exporter {
         client.ready().await.map_err(|error| Status::from_error(error.into()))?;
         Ok(client.unary(request, PathAndQuery::from_static(path), RawCodec).await?.into_inner())
     }
+}
+
+/// The connection, which is made when it is needed.
+fn channel(options: &ExporterOptions) -> Result<Channel, ExporterError> {
+    let invalid = || ExporterError::Endpoint { endpoint: options.endpoint.clone() };
+    let uri: Uri = options.endpoint.parse().map_err(|_| invalid())?;
+    let (Some(scheme), Some(host), Some(authority)) = (uri.scheme_str(), uri.host(), uri.authority()) else {
+        return Err(invalid());
+    };
+    let way = match (scheme, &options.wire, &options.tls) {
+        (_, Some(wire), _) => Way::Wire(wire.clone()),
+        ("http", None, _) => Way::Plain,
+        ("https", None, Some(tls)) => {
+            let name = options.server_name.as_deref().unwrap_or(host);
+            Way::Tls(Arc::clone(tls), sonde_tls::server_name(name).map_err(ExporterError::ServerName)?)
+        }
+        ("https", None, None) => return Err(ExporterError::NoTls { endpoint: options.endpoint.clone() }),
+        _ => return Err(invalid()),
+    };
+    // The connector does TLS itself, so that each connection takes the certificates of the moment: the URI that the
+    // transport sees is a plain one, and the origin that the receiver sees says what was asked for.
+    let port = uri.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+    let transport = format!("http://{host}:{port}");
+    let endpoint = Endpoint::from_shared(transport)
+        .and_then(|endpoint| endpoint.user_agent(concat!("sonde/", env!("CARGO_PKG_VERSION"))))
+        .map_err(|_| invalid())?;
+    let origin = format!("{scheme}://{authority}").parse().map_err(|_| invalid())?;
+    Ok(endpoint
+        .origin(origin)
+        .connect_timeout(options.connect_timeout)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .connect_with_connector_lazy(Connector(way)))
 }
 
 /// What the answer says was left out. An answer that cannot be read is still one: the request was taken.

@@ -11,7 +11,9 @@ pub mod serve;
 pub mod status;
 #[cfg(test)]
 mod testing;
+pub mod wire;
 
 pub use consumer::{Accepted, Consumer, Export, Refused};
 pub use peer::{Peer, PeerCertificate};
-pub use serve::{ServeOptions, serve};
+pub use serve::{ServeOptions, serve, serve_wire};
+pub use wire::{WireConnector, WireListener, wire};

@@ -1,7 +1,9 @@
 //! Who is at the other end of a connection, as far as the connection itself proves it.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+
+use sonde_tls::Certificate;
 
 /// The other end of a connection: an extension of every request that [`serve`](crate::serve()) hands on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,18 @@ impl Peer {
     /// A peer of a connection that is not encrypted.
     pub fn plain(address: SocketAddr) -> Self {
         Peer { address, is_encrypted: false, certificate: None, is_own_process: false }
+    }
+
+    /// A peer of an encrypted connection, with the certificate that was proven.
+    pub(crate) fn encrypted(address: SocketAddr, certificate: Option<Certificate>) -> Self {
+        let certificate = certificate.map(|certificate| Arc::new(certificate.into()));
+        Peer { address, is_encrypted: true, certificate, is_own_process: false }
+    }
+
+    /// A task of this process.
+    pub(crate) fn own_process() -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Peer { address, is_encrypted: false, certificate: None, is_own_process: true }
     }
 }
 
@@ -42,5 +56,12 @@ impl PeerCertificate {
             ("", None) => &self.subject,
             (common_name, _) => common_name,
         }
+    }
+}
+
+impl From<Certificate> for PeerCertificate {
+    fn from(certificate: Certificate) -> Self {
+        let Certificate { subject, common_name, sans, .. } = certificate;
+        PeerCertificate { subject, common_name, sans }
     }
 }

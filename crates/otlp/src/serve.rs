@@ -1,22 +1,22 @@
-//! Serves a router over HTTP/1.1 and cleartext HTTP/2 on one port, bounded, and stops in order.
+//! Serves a router over HTTP/1.1 and HTTP/2 on one port, with or without TLS, bounded, and stops in order.
+
+mod connection;
+mod handshake;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use http::Request;
-use hyper::body::Incoming;
-use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use sonde_tls::{HandshakeStats, ServerTls};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::peer::Peer;
+use crate::wire::WireListener;
+use connection::{Connection, Protocol};
 
 /// The bounds of a server.
 #[derive(Clone, Debug)]
@@ -30,6 +30,12 @@ pub struct ServeOptions {
     pub header_timeout: Duration,
     /// How long connections may take to finish what they do once the server is told to stop.
     pub drain_timeout: Duration,
+    /// The certificate to show; without it nothing is encrypted.
+    pub tls: Option<Arc<ServerTls>>,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// What is counted of handshakes.
+    pub handshakes: Arc<HandshakeStats>,
 }
 
 impl Default for ServeOptions {
@@ -39,44 +45,47 @@ impl Default for ServeOptions {
             max_streams: 256,
             header_timeout: Duration::from_secs(75),
             drain_timeout: Duration::from_secs(10),
+            tls: None,
+            handshake_timeout: Duration::from_secs(10),
+            handshakes: Arc::default(),
         }
     }
 }
 
 /// How long to wait after the operating system refused a connection, for instance because files ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often an HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Flow control windows: a batch of usual size comes without waiting for the receiver's word.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
-/// Bytes of the headers of a request.
-const MAX_HEADER_BYTES: u32 = 32 << 10;
 
-/// Serves `router` until `stop` is cancelled, then lets requests in flight finish.
+/// Serves `router` until `stop` is cancelled, then lets requests in flight finish. Each request carries its [`Peer`].
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     options: ServeOptions,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let permits = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
-    let mut connections = JoinSet::new();
-    loop {
-        let permit = tokio::select! {
-            () = stop.cancelled() => break,
-            permit = Arc::clone(&permits).acquire_owned() => permit.map_err(io::Error::other)?,
-        };
+    let mut connections = Connections::new(router, options, stop);
+    while let Some(permit) = connections.permit().await {
         let accepted = tokio::select! {
-            () = stop.cancelled() => break,
+            () = connections.stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, address)) => {
-                let peer = Peer::plain(address);
-                connections.spawn(connection(stream, peer, router.clone(), options.clone(), stop.clone(), permit));
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY could not be set");
+                }
+                let connection = connections.next();
+                connections.spawn(permit, async move {
+                    if let Some(opened) = handshake::open(stream, address, &connection).await {
+                        match opened {
+                            handshake::Opened::Plain(stream, peer) => {
+                                connection.serve(stream, peer, Protocol::Any).await;
+                            }
+                            handshake::Opened::Tls(stream, peer, protocol) => {
+                                connection.serve(stream, peer, protocol).await;
+                            }
+                        }
+                    }
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -85,65 +94,81 @@ pub async fn serve(
         }
     }
     drop(listener);
-    let drained = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(options.drain_timeout, drained).await.is_err() {
-        tracing::warn!(connections = connections.len(), "connections were cut off at shutdown");
-        connections.shutdown().await;
-    }
+    connections.drain().await;
     Ok(())
 }
 
-/// Serves one connection. TLS would wrap `stream` here.
-async fn connection(
-    stream: TcpStream,
-    peer: Peer,
+/// As [`serve`], for connections from within the process.
+pub async fn serve_wire(
+    mut listener: WireListener,
     router: Router,
     options: ServeOptions,
     stop: CancellationToken,
-    _permit: OwnedSemaphorePermit,
-) {
-    // Which of the two protocols is spoken is told by the first bytes; who sends none must not stay for ever.
-    let mut byte = [0];
-    let first = tokio::time::timeout(options.header_timeout, stream.peek(&mut byte));
-    let spoke = tokio::select! {
-        () = stop.cancelled() => false,
-        first = first => matches!(first, Ok(Ok(1..))),
-    };
-    if !spoke {
-        return;
+) -> io::Result<()> {
+    let mut connections = Connections::new(router, options, stop);
+    while let Some(permit) = connections.permit().await {
+        let accepted = tokio::select! {
+            () = connections.stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let Some(stream) = accepted else {
+            connections.stop.cancelled().await;
+            break;
+        };
+        let connection = connections.next();
+        connections.spawn(permit, async move { connection.serve(stream, Peer::own_process(), Protocol::Any).await });
     }
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY could not be set");
+    drop(listener);
+    connections.drain().await;
+    Ok(())
+}
+
+/// The connections of a server.
+struct Connections {
+    router: Router,
+    options: ServeOptions,
+    stop: CancellationToken,
+    permits: Arc<Semaphore>,
+    tasks: JoinSet<()>,
+}
+
+impl Connections {
+    fn new(router: Router, options: ServeOptions, stop: CancellationToken) -> Self {
+        let permits = Arc::new(Semaphore::new(options.max_connections.min(Semaphore::MAX_PERMITS)));
+        Connections { router, options, stop, permits, tasks: JoinSet::new() }
     }
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(options.max_streams)
-        .max_header_list_size(MAX_HEADER_BYTES)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer.clone());
-        router.call(request)
-    });
-    let serving = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(serving);
-    let result = tokio::select! {
-        result = serving.as_mut() => result,
-        () = stop.cancelled() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+
+    /// The right to one more connection; `None` once the server is told to stop.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        tokio::select! {
+            () = self.stop.cancelled() => None,
+            permit = Arc::clone(&self.permits).acquire_owned() => permit.ok(),
         }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection ended early");
+    }
+
+    fn next(&self) -> Connection {
+        Connection { router: self.router.clone(), options: self.options.clone(), stop: self.stop.clone() }
+    }
+
+    fn spawn(&mut self, permit: OwnedSemaphorePermit, serving: impl Future<Output = ()> + Send + 'static) {
+        while self.tasks.try_join_next().is_some() {}
+        self.tasks.spawn(async move {
+            serving.await;
+            drop(permit);
+        });
+    }
+
+    /// Lets requests in flight finish, for a while.
+    async fn drain(mut self) {
+        let drained = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.options.drain_timeout, drained).await.is_err() {
+            tracing::warn!(connections = self.tasks.len(), "connections were cut off at shutdown");
+            self.tasks.shutdown().await;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;

@@ -7,12 +7,13 @@ use serde::Deserialize;
 use sonde_tests::workspace_root;
 
 /// The edges of the architecture: a crate, and the crates of ours that it may use. Dev-dependencies are apart.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("sonde-model", &[]),
     ("sonde-disk", &[]),
     ("sonde-runtime", &[]),
     ("sonde-proto", &["sonde-model"]),
-    ("sonde-otlp", &["sonde-model", "sonde-proto", "sonde-runtime"]),
+    ("sonde-tls", &[]),
+    ("sonde-otlp", &["sonde-model", "sonde-proto", "sonde-runtime", "sonde-tls"]),
     ("sonde-translate", &["sonde-model", "sonde-proto"]),
     ("sonde-tsdb", &["sonde-model", "sonde-disk"]),
     ("sonde-tracedb", &["sonde-model", "sonde-disk"]),
@@ -20,7 +21,10 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("sonde-traceql", &["sonde-model"]),
     ("sonde-detect", &[]),
     ("sonde-alerting", &["sonde-model", "sonde-promql", "sonde-detect"]),
-    ("sonde-agent", &["sonde-model", "sonde-disk", "sonde-runtime", "sonde-proto", "sonde-otlp", "sonde-translate"]),
+    (
+        "sonde-agent",
+        &["sonde-model", "sonde-disk", "sonde-runtime", "sonde-proto", "sonde-tls", "sonde-otlp", "sonde-translate"],
+    ),
     (
         "sonde-collector",
         &[
@@ -28,6 +32,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "sonde-disk",
             "sonde-runtime",
             "sonde-proto",
+            "sonde-tls",
             "sonde-otlp",
             "sonde-translate",
             "sonde-tsdb",
@@ -45,6 +50,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
             "sonde-disk",
             "sonde-runtime",
             "sonde-proto",
+            "sonde-tls",
             "sonde-otlp",
             "sonde-translate",
             "sonde-tsdb",

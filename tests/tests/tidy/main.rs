@@ -16,7 +16,7 @@ fn crates_depend_only_on_what_the_design_allows() {
 #[test]
 fn tokio_stays_at_the_edge() {
     edges::check_only_in(
-        &["tokio", "tokio-util", "tonic", "hyper", "hyper-util"],
+        &["tokio", "tokio-util", "tokio-rustls", "tonic", "hyper", "hyper-util"],
         &["sonde-runtime", "sonde-otlp", "sonde-agent", "sonde-collector", "sonde"],
     );
 }

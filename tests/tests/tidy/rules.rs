@@ -18,6 +18,7 @@ pub(crate) const FILES: [Exception; 7] = [
     ("crates/runtime/src/config", "configuration files, which people write"),
     ("agent/src/receivers/host/", "files of the kernel"),
     ("agent/src/resource", "identity files of the host"),
+    ("crates/tls/src/file", "certificates and keys, which people or their tools put there"),
 ];
 
 /// Where a sync may be asked for.

@@ -6,6 +6,7 @@
 //! the set-up, which an operator can mend, and nothing about the batch.
 
 use std::error::Error;
+use std::io;
 
 use prost::Message;
 use tonic::{Code, Status};
@@ -34,8 +35,8 @@ pub(super) fn status(status: &Status, numbered: bool) -> (FailureKind, ExportErr
 
 fn kind(status: &Status) -> FailureKind {
     // A status that was made here because of another error did not come from the receiver.
-    if status.source().is_some() {
-        return FailureKind::Unreachable;
+    if let Some(source) = status.source() {
+        return if is_tls(source) { FailureKind::Tls } else { FailureKind::Unreachable };
     }
     match status.code() {
         Code::Unavailable => FailureKind::Unreachable,
@@ -46,6 +47,20 @@ fn kind(status: &Status) -> FailureKind {
         Code::Cancelled | Code::Aborted | Code::OutOfRange | Code::DataLoss => FailureKind::Server,
         _ => FailureKind::Refused,
     }
+}
+
+/// Whether TLS is what broke.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    inner.is_some_and(|inner| inner.is::<tokio_rustls::rustls::Error>())
+        || is_alert(error)
+        || error.source().is_some_and(is_tls)
+}
+
+/// Whether the other side said why it leaves. In TLS 1.3 that comes after the handshake, and HTTP/2 hands on the words of an
+/// error only.
+fn is_alert(error: &(dyn Error + 'static)) -> bool {
+    error.source().is_none() && error.to_string().contains("received fatal alert")
 }
 
 /// The message, and what lies below it where our own client made the status.
@@ -64,7 +79,6 @@ fn describe(status: &Status) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::sync::Arc;
     use std::time::Duration;
 

@@ -23,6 +23,8 @@ pub struct Stats {
 pub enum FailureKind {
     /// The receiver cannot be reached, or says that it is not available. Retried.
     Unreachable,
+    /// One end does not accept what the other shows: a certificate is missing, over or of an unknown authority. Retried.
+    Tls,
     /// No answer in time. Retried.
     Timeout,
     /// The receiver has no room. Retried.
@@ -39,8 +41,9 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// All kinds.
-    pub const ALL: [FailureKind; 7] = [
+    pub const ALL: [FailureKind; 8] = [
         FailureKind::Unreachable,
+        FailureKind::Tls,
         FailureKind::Timeout,
         FailureKind::Busy,
         FailureKind::Unauthorized,
@@ -53,6 +56,7 @@ impl FailureKind {
     pub fn as_str(self) -> &'static str {
         match self {
             FailureKind::Unreachable => "unreachable",
+            FailureKind::Tls => "tls",
             FailureKind::Timeout => "timeout",
             FailureKind::Busy => "busy",
             FailureKind::Unauthorized => "unauthorized",

@@ -1,6 +1,7 @@
 //! Connections over real sockets: both versions of HTTP, bounds, and stopping.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::*;
 use crate::testing::{Recorder, Server, eventually, export, within};
@@ -98,4 +99,41 @@ async fn each_request_says_where_it_comes_from() {
     stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let expected = format!("{:?}\n", Peer::plain(stream.local_addr().unwrap()));
     assert!(read_until(&mut stream, &expected).await.ends_with(&expected));
+}
+
+#[tokio::test]
+async fn who_begins_a_protocol_and_asks_for_nothing_leaves() {
+    let options =
+        ServeOptions { max_connections: 1, header_timeout: Duration::from_millis(50), ..ServeOptions::default() };
+    let server = Server::start("127.0.0.1:0", &Recorder::new([]), options).await;
+    for begun in [&b"P"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"POST / HT"] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(begun).await.unwrap();
+        let mut rest = Vec::new();
+        let _ = within(stream.read_to_end(&mut rest)).await.expect("closed");
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_the_same_process_is_reached_without_a_socket() {
+    let (connector, listener) = crate::wire();
+    let consumer = Recorder::new([]);
+    let own = |axum::Extension(peer): axum::Extension<Peer>,
+               request: axum::extract::Request,
+               next: axum::middleware::Next| async move {
+        assert!(peer.is_own_process);
+        next.run(request).await
+    };
+    let router =
+        crate::receiver::grpc_router(Arc::clone(&consumer), crate::receiver::Limits::default(), Arc::default());
+    let (stop, mut server) = (CancellationToken::new(), JoinSet::new());
+    let router = router.layer(axum::middleware::from_fn(own));
+    server.spawn(serve_wire(listener, router, ServeOptions::default(), stop.clone()));
+    let options = crate::exporter::ExporterOptions { wire: Some(connector), ..Default::default() };
+    let exporter = crate::exporter::Exporter::new(options).unwrap();
+    within(exporter.export(&export(1))).await.unwrap().unwrap();
+    stop.cancel();
+    within(server.join_next()).await.unwrap().unwrap().unwrap().unwrap();
+    assert!(within(exporter.export(&export(1))).await.unwrap().is_err());
+    assert_eq!(consumer.taken.lock().len(), 1);
 }
