@@ -245,6 +245,7 @@ fn exporter_options(config: &Config) -> ExporterOptions {
         compress: collector.compress,
         timeout: collector.timeout.0,
         connect_timeout: collector.connect_timeout.0,
+        ..ExporterOptions::default()
     }
 }
 

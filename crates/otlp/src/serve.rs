@@ -170,5 +170,3 @@ impl Connections {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tls_tests;

@@ -1,5 +1,7 @@
 //! Connections over real sockets: both versions of HTTP, bounds, and stopping.
 
+mod tls;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

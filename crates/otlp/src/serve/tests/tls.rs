@@ -8,8 +8,6 @@ use sonde_tls::{
     Authority, ClientAuth, ClientOptions, ClientTls, HandshakeFailure, MinVersion, PemFile, PemPair, Purpose,
     ServerOptions, ServerTls,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::*;
 use crate::exporter::{ExportError, Exporter, ExporterOptions, FailureKind};
