@@ -28,12 +28,9 @@ impl Db {
     /// Makes the exemplars durable outside of the WAL. Called before the WAL is cut; what is written may be newer than
     /// the cut, because reading it again from the WAL changes nothing.
     pub(crate) fn save_exemplars(&self, now: TimestampMs) -> Result<(), Error> {
-        let newest = self.shared.data.read().newest();
         let bytes = {
             let mut exemplars = self.shared.exemplars.write();
-            if let Some(cutoff) = self.shared.options.drops_before(newest, now) {
-                exemplars.drop_before(cutoff);
-            }
+            exemplars.drop_before(self.shared.retained_from(now));
             encode(&exemplars)
         };
         let path = path(&self.dir);
