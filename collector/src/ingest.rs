@@ -10,10 +10,12 @@ mod labels;
 mod memo;
 mod metadata;
 mod metrics;
+mod otlp_sink;
 mod refusals;
 mod remote_write;
 mod stats;
 mod traces;
+mod translators;
 
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ use crate::config::Config;
 use label_hash::{Domain, LabelHasher};
 use memo::{Found, Memo};
 use metadata::{KnownMetadata, News};
+use translators::Translators;
 
 /// How often a batch is put together again because a series left the head in between. Each time all of its series are
 /// looked up anew, so that a second time needs two flushes within the same milliseconds.
@@ -46,6 +49,7 @@ pub(crate) struct Ingest {
     clock: Clock,
     config: Arc<ArcSwap<Config>>,
     hasher: LabelHasher,
+    translators: Translators,
     series: Memo<SeriesRef>,
     metadata: Arc<KnownMetadata>,
     budget: Budget,
@@ -89,10 +93,12 @@ impl Ingest {
     /// The road into `db`.
     pub(crate) fn new(db: Arc<Db>, clock: Clock, config: Arc<ArcSwap<Config>>) -> Self {
         let limits = &config.load().ingest;
+        let hasher = LabelHasher::new();
         Ingest {
             db,
             clock,
-            hasher: LabelHasher::new(),
+            translators: Translators::new(hasher.clone()),
+            hasher,
             series: Memo::new(limits.memo_series),
             metadata: Arc::new(KnownMetadata::new()),
             budget: Budget::new(usize::try_from(limits.max_inflight.0).unwrap_or(usize::MAX)),

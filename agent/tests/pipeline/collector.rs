@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use sonde_model::{AgentId, BatchId, Cursor, CursorVerdict, Signal};
 use sonde_otlp::{Accepted, Consumer, Export, Refused, ServeOptions, receiver, serve};
 use sonde_proto::otlp::{ExportMetricsServiceRequest, ExportTraceServiceRequest, Message};
-use sonde_translate::{Options, RowValue, translate};
+use sonde_translate::{Options, Row, RowValue, translate};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -105,7 +105,7 @@ impl State {
     pub(crate) fn rows(&self) -> Vec<String> {
         let mut rows = Vec::new();
         for (_, request) in &self.0.lock().stored {
-            translate(request, &Options::default(), &mut |row| {
+            translate(request, &Options::default(), &mut |row: Row<'_>| {
                 let RowValue::Float(value) = row.value else { return };
                 let name = row.labels.iter().find(|(name, _)| *name == "__name__").map_or("", |(_, name)| *name);
                 let labels = row.labels.iter().filter(|(name, _)| *name != "__name__");

@@ -10,12 +10,19 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 pub(crate) enum Domain {
     /// The encoded labels of a remote write series.
     RemoteWrite = 1,
-    /// Names and values with their lengths, as the OTLP translation gives them.
-    Pairs = 2,
     /// The name of a metric family.
-    MetricName = 3,
+    MetricName = 2,
     /// What is known of a metric.
-    Metadata = 4,
+    Metadata = 3,
+    /// The options of the OTLP translation.
+    OtlpOptions = 4,
+    /// The pieces of an OTLP request.
+    OtlpTargetInfo = 5,
+    OtlpResource = 6,
+    OtlpScope = 7,
+    OtlpMetric = 8,
+    OtlpAttributes = 9,
+    OtlpBounds = 10,
 }
 
 /// Hashes bytes under the key of this process.
@@ -97,8 +104,8 @@ mod tests {
     #[test]
     fn key_and_domain_matter() {
         let (a, b) = (LabelHasher::new(), LabelHasher::new());
-        assert_ne!(a.hash(Domain::Pairs, b"x"), b.hash(Domain::Pairs, b"x"));
-        assert_ne!(a.hash(Domain::Pairs, b"x"), a.hash(Domain::RemoteWrite, b"x"));
-        assert_eq!(a.hash(Domain::Pairs, b"x"), a.clone().hash(Domain::Pairs, b"x"));
+        assert_ne!(a.hash(Domain::OtlpMetric, b"x"), b.hash(Domain::OtlpMetric, b"x"));
+        assert_ne!(a.hash(Domain::OtlpMetric, b"x"), a.hash(Domain::RemoteWrite, b"x"));
+        assert_eq!(a.hash(Domain::OtlpMetric, b"x"), a.clone().hash(Domain::OtlpMetric, b"x"));
     }
 }

@@ -5,12 +5,13 @@
 
 use sonde_model::histogram::{MAX_EXPONENTIAL_SCHEMA, MIN_EXPONENTIAL_SCHEMA};
 use sonde_model::{Histogram, Span};
-use sonde_proto::otlp::metrics::{ExponentialHistogramDataPoint, exponential_histogram_data_point::Buckets};
+use sonde_proto::otlp::{BucketsView, ExponentialPointView, Messages, ViewError};
 
 use crate::number::NO_RECORDED_VALUE;
+use crate::point::{Context, Point, PointRow};
 use crate::report::RejectReason;
-use crate::row::{Row, RowValue};
-use crate::translator::{Context, Temporality};
+use crate::row::RowValue;
+use crate::translator::Temporality;
 
 /// The width of the zero bucket where the sender gives none, as Prometheus has it.
 const DEFAULT_ZERO_THRESHOLD: f64 = 1e-128;
@@ -19,31 +20,33 @@ const DEFAULT_ZERO_THRESHOLD: f64 = 1e-128;
 const MAX_GAP: i64 = 2;
 
 pub(crate) fn translate(
-    points: &[ExponentialHistogramDataPoint],
+    points: Messages<'_, ExponentialPointView<'_>>,
     name: &str,
     temporality: Temporality,
-    context: &mut Context<'_>,
-) {
+    context: &mut Context<'_, '_>,
+) -> Result<(), ViewError> {
     for point in points {
+        let point = point?;
         let value = if point.flags & NO_RECORDED_VALUE != 0 {
             RowValue::Histogram(Histogram::stale())
         } else {
-            match (native(point), temporality) {
+            match (native(&point), temporality) {
                 (Ok(histogram), Temporality::Cumulative) => RowValue::Histogram(histogram),
                 (Ok(histogram), Temporality::Delta) => RowValue::HistogramDelta(histogram),
                 (Err(reason), _) => {
-                    context.reject::<()>(reason);
+                    context.reject(reason);
                     continue;
                 }
             }
         };
-        let Some(timestamp) = context.begin(&point.attributes, point.time_unix_nano) else { continue };
-        let labels = context.scratch.labels(&point.attributes, context.fixed, name, "");
-        (context.sink)(Row { labels: labels.as_slice(), timestamp, value });
+        let (time_unix_nano, attributes) = (point.time_unix_nano, point.attributes);
+        let point = Point { time_unix_nano, attributes, extra: "", bounds: &[] };
+        context.point(&point, std::iter::once(PointRow::only(name, value)))?;
     }
+    Ok(())
 }
 
-fn native(point: &ExponentialHistogramDataPoint) -> Result<Histogram, RejectReason> {
+fn native(point: &ExponentialPointView<'_>) -> Result<Histogram, RejectReason> {
     if point.scale < MIN_EXPONENTIAL_SCHEMA {
         return Err(RejectReason::UnsupportedScale);
     }
@@ -52,14 +55,14 @@ fn native(point: &ExponentialHistogramDataPoint) -> Result<Histogram, RejectReas
     }
     let schema = point.scale.min(MAX_EXPONENTIAL_SCHEMA);
     let merges = (point.scale - schema).cast_unsigned();
-    let counts = [&point.positive, &point.negative].into_iter().flatten().flat_map(|side| &side.bucket_counts);
-    let total = counts.chain([&point.zero_count]).try_fold(0u64, |total, count| total.checked_add(*count));
+    let counts = [point.positive, point.negative].into_iter().flatten().flat_map(|side| side.counts.iter());
+    let total = counts.chain([point.zero_count]).try_fold(0u64, u64::checked_add);
     // Observations of NaN are in no bucket, so there may be more observations than the buckets hold.
     if total.is_none_or(|total| total > point.count) {
         return Err(RejectReason::InvalidHistogram);
     }
-    let (positive_spans, positive_buckets) = spans(point.positive.as_ref(), merges)?;
-    let (negative_spans, negative_buckets) = spans(point.negative.as_ref(), merges)?;
+    let (positive_spans, positive_buckets) = spans(point.positive, merges)?;
+    let (negative_spans, negative_buckets) = spans(point.negative, merges)?;
     Ok(Histogram {
         schema,
         zero_threshold: if point.zero_threshold > 0.0 { point.zero_threshold } else { DEFAULT_ZERO_THRESHOLD },
@@ -75,14 +78,14 @@ fn native(point: &ExponentialHistogramDataPoint) -> Result<Histogram, RejectReas
 }
 
 /// The sparse form of dense buckets, `merges` scales coarser.
-fn spans(buckets: Option<&Buckets>, merges: u32) -> Result<(Vec<Span>, Vec<f64>), RejectReason> {
+fn spans(buckets: Option<BucketsView<'_>>, merges: u32) -> Result<(Vec<Span>, Vec<f64>), RejectReason> {
     let (mut spans, mut counts) = (Vec::<Span>::new(), Vec::new());
     let Some(buckets) = buckets else { return Ok((spans, counts)) };
     // The index that would follow the last bucket written.
     let mut next = 0i64;
-    let mut rest = buckets.bucket_counts.iter().enumerate().map(|(i, count)| {
+    let mut rest = buckets.counts.iter().enumerate().map(|(i, count)| {
         let index = i64::from(buckets.offset) + i as i64;
-        ((index >> merges.min(63)) + 1, *count)
+        ((index >> merges.min(63)) + 1, count)
     });
     let mut pending = rest.next();
     while let Some((index, mut count)) = pending {

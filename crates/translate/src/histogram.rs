@@ -1,74 +1,89 @@
 //! Histograms with explicit bounds: `_bucket` with `le`, `_count` and `_sum`.
 
+use std::iter::once;
+
 use sonde_model::stale_nan;
-use sonde_proto::otlp::metrics::HistogramDataPoint;
+use sonde_proto::otlp::{HistogramPointView, Messages, ViewError};
 
 use crate::metric_name::Names;
 use crate::number::{NO_RECORDED_VALUE, float};
+use crate::point::{Context, Point, PointRow};
 use crate::report::RejectReason;
-use crate::row::{Row, RowValue};
-use crate::translator::{Context, Temporality};
+use crate::row::RowValue;
+use crate::translator::Temporality;
 
 /// The `le` texts of the bounds seen last: the points of a metric nearly always share their bounds.
 #[derive(Debug, Default)]
 pub(crate) struct BoundTexts {
-    bounds: Vec<f64>,
+    /// The bounds as they are encoded.
+    bounds: Vec<u8>,
     texts: Vec<String>,
 }
 
 impl BoundTexts {
-    fn of(&mut self, bounds: &[f64]) -> &[String] {
-        if self.bounds != bounds {
+    /// The texts of all bounds but an infinite one at the end: that is the bucket which is written at the end anyway.
+    fn of(&mut self, point: &HistogramPointView<'_>) -> &[String] {
+        let bounds = point.explicit_bounds;
+        if self.bounds != bounds.bytes() {
             self.bounds.clear();
-            self.bounds.extend_from_slice(bounds);
+            self.bounds.extend_from_slice(bounds.bytes());
             self.texts.clear();
-            self.texts.extend(bounds.iter().map(|bound| number_text(*bound)));
+            self.texts.extend(bounds.doubles().map(number_text));
+            if bounds.doubles().last() == Some(f64::INFINITY) {
+                self.texts.pop();
+            }
         }
         &self.texts
     }
 }
 
 pub(crate) fn translate(
-    points: &[HistogramDataPoint],
+    points: Messages<'_, HistogramPointView<'_>>,
     names: &Names,
     temporality: Temporality,
     texts: &mut BoundTexts,
-    context: &mut Context<'_>,
-) {
-    for point in points {
-        let stale = point.flags & NO_RECORDED_VALUE != 0;
-        if !valid(point) {
-            context.reject::<()>(RejectReason::InvalidBuckets);
+    context: &mut Context<'_, '_>,
+) -> Result<(), ViewError> {
+    /// The ids of the rows; buckets count on from the last of these.
+    const COUNT: u64 = 0;
+    const SUM: u64 = 1;
+    const ALL: u64 = 2;
+    const BUCKETS: u64 = 3;
+    for view in points {
+        let view = view?;
+        if !valid(&view) {
+            context.reject(RejectReason::InvalidBuckets);
             continue;
         }
-        let Some(timestamp) = context.begin(&point.attributes, point.time_unix_nano) else { continue };
+        let stale = view.flags & NO_RECORDED_VALUE != 0;
         let value = |value: f64| if stale { RowValue::Float(stale_nan()) } else { float(temporality, value) };
-        let count = point.count as f64;
-        let sink = &mut *context.sink;
-        let mut labels = context.scratch.labels(&point.attributes, context.fixed, &names.count, "le");
-        sink(Row { labels: labels.as_slice(), timestamp, value: value(count) });
-        if let Some(sum) = point.sum.or(stale.then_some(0.0)) {
-            sink(Row { labels: labels.named(&names.sum), timestamp, value: value(sum) });
-        }
-        labels.named(&names.bucket);
-        labels.add_extra("le");
-        let mut below = 0u64;
-        // Where the sender names the last bound itself, it is the bucket that is written at the end anyway.
-        let finite = point.explicit_bounds.strip_suffix(&[f64::INFINITY]).unwrap_or(&point.explicit_bounds);
-        for (le, in_bucket) in texts.of(finite).iter().zip(&point.bucket_counts) {
+        let row = |id, name, extra, number| PointRow { id, name, extra, value: value(number) };
+
+        let count = view.count as f64;
+        let sum = view.sum.or(stale.then_some(0.0)).map(|sum| row(SUM, &names.sum, None, sum));
+        let mut below = 0;
+        let buckets = texts.of(&view).iter().zip(view.bucket_counts.integers());
+        let buckets = (BUCKETS..).zip(buckets).map(|(id, (le, in_bucket))| {
             below += in_bucket;
-            sink(Row { labels: labels.valued(le), timestamp, value: value(below as f64) });
-        }
-        sink(Row { labels: labels.valued("+Inf"), timestamp, value: value(count) });
+            row(id, &names.bucket, Some(le.as_str()), below as f64)
+        });
+        let all = row(ALL, &names.bucket, Some("+Inf"), count);
+        let rows = once(row(COUNT, &names.count, None, count)).chain(sum).chain(buckets).chain(once(all));
+
+        let (time_unix_nano, attributes) = (view.time_unix_nano, view.attributes);
+        let point = Point { time_unix_nano, attributes, extra: "le", bounds: view.explicit_bounds.bytes() };
+        context.point(&point, rows)?;
     }
+    Ok(())
 }
 
 /// Whether the bounds grow and the buckets fit them and the count.
-fn valid(point: &HistogramDataPoint) -> bool {
-    let (bounds, counts) = (&point.explicit_bounds, &point.bucket_counts);
+fn valid(point: &HistogramPointView<'_>) -> bool {
+    let (bounds, counts) = (point.explicit_bounds, point.bucket_counts);
     let fits = counts.is_empty() || counts.len() == bounds.len() + 1;
-    let grows = bounds.windows(2).all(|pair| pair[0] < pair[1]) && !bounds.iter().any(|bound| bound.is_nan());
-    let total = counts.iter().try_fold(0u64, |total, count| total.checked_add(*count));
+    let mut before = None;
+    let grows = bounds.doubles().all(|bound| !bound.is_nan() && before.replace(bound).is_none_or(|low| low < bound));
+    let total = counts.integers().try_fold(0u64, u64::checked_add);
     fits && grows && total.is_some_and(|total| total <= point.count)
 }
 

@@ -2,10 +2,11 @@
 
 use smallvec::SmallVec;
 use sonde_model::METRIC_NAME;
-use sonde_proto::otlp::common::KeyValue;
+use sonde_proto::otlp::{AttributeView, ViewError};
 
 use crate::label_name::{LabelNames, NameId};
 use crate::options::Options;
+use crate::point::AttributesError;
 use crate::report::RejectReason;
 use crate::value;
 
@@ -26,7 +27,8 @@ type Pairs<'a> = SmallVec<[(&'a str, &'a str); 24]>;
 pub(crate) struct SeriesLabels<'a> {
     pairs: Pairs<'a>,
     name_at: usize,
-    extra_at: usize,
+    /// Where the extra label stands, once it does.
+    extra_at: Option<usize>,
 }
 
 /// Memory that is used again for each point.
@@ -52,23 +54,23 @@ impl Scratch {
     pub(crate) fn read(
         &mut self,
         options: &Options,
-        attributes: &[KeyValue],
+        attributes: &[AttributeView<'_>],
         keep: impl Fn(&str) -> bool,
-    ) -> Result<bool, RejectReason> {
+    ) -> Result<bool, AttributesError> {
         self.entries.clear();
         self.text.clear();
         if attributes.len() > options.max_labels {
-            return Err(RejectReason::TooManyLabels);
+            return Err(RejectReason::TooManyLabels.into());
         }
         self.names.make_room();
-        for (i, attribute) in attributes.iter().enumerate().filter(|(_, a)| keep(&a.key)) {
-            let name = self.names.id(options, &attribute.key).ok_or(RejectReason::InvalidLabelName)?;
-            let text = match value::as_str(attribute.value.as_ref()) {
+        for (i, attribute) in attributes.iter().enumerate().filter(|(_, a)| keep(a.key)) {
+            let name = self.names.id(options, attribute.key).ok_or(RejectReason::InvalidLabelName)?;
+            let text = match value::as_str(attribute.value) {
                 Some("") => continue,
                 Some(_) => None,
                 None => {
                     let start = self.text.len();
-                    value::write(&mut self.text, attribute.value.as_ref());
+                    value::write(&mut self.text, attribute.value)?;
                     if self.text.len() == start {
                         continue;
                     }
@@ -82,15 +84,15 @@ impl Scratch {
             before.iter().any(|b| b.name == entry.name)
         });
         if collides {
-            self.join(attributes);
+            self.join(attributes)?;
         }
         Ok(collides)
     }
 
     /// Joins the values of attributes with one name by `;`, in the order of their keys.
-    fn join(&mut self, attributes: &[KeyValue]) {
+    fn join(&mut self, attributes: &[AttributeView<'_>]) -> Result<(), ViewError> {
         let mut entries = std::mem::take(&mut self.entries);
-        entries.sort_by_key(|e| attributes[e.attribute].key.as_str());
+        entries.sort_by_key(|e| attributes[e.attribute].key);
         for entry in &entries {
             if self.entries.iter().any(|known| known.name == entry.name) {
                 continue;
@@ -102,19 +104,20 @@ impl Scratch {
                 }
                 match same.text {
                     Some((from, to)) => self.text.extend_from_within(from..to),
-                    None => value::write(&mut self.text, attributes[same.attribute].value.as_ref()),
+                    None => value::write(&mut self.text, attributes[same.attribute].value)?,
                 }
             }
             self.entries.push(Entry { text: Some((start, self.text.len())), ..*entry });
         }
+        Ok(())
     }
 
-    /// The labels of the point that was read, with `name`. A label that is set row by row is named by `extra`.
+    /// The labels of the point that was read, still without a name. A label that is set row by row is named by
+    /// `extra`.
     pub(crate) fn labels<'a>(
         &'a self,
-        attributes: &'a [KeyValue],
+        attributes: &'a [AttributeView<'a>],
         fixed: &'a [Fixed],
-        name: &'a str,
         extra: &str,
     ) -> SeriesLabels<'a> {
         let mut pairs = Pairs::new();
@@ -125,7 +128,7 @@ impl Scratch {
             }
             let value = match entry.text {
                 Some((start, end)) => &self.text[start..end],
-                None => value::as_str(attributes[entry.attribute].value.as_ref()).unwrap_or(""),
+                None => value::as_str(attributes[entry.attribute].value).unwrap_or(""),
             };
             pairs.push((name, value));
         }
@@ -138,36 +141,32 @@ impl Scratch {
                 None => pairs.push((&label.name, &label.value)),
             }
         }
-        pairs.push((METRIC_NAME, name));
+        pairs.push((METRIC_NAME, ""));
         pairs.sort_unstable_by_key(|pair| pair.0);
         let name_at = pairs.partition_point(|pair| pair.0 < METRIC_NAME);
-        SeriesLabels { pairs, name_at, extra_at: usize::MAX }
+        SeriesLabels { pairs, name_at, extra_at: None }
     }
 }
 
 impl<'a> SeriesLabels<'a> {
-    pub(crate) fn as_slice(&self) -> &[(&'a str, &'a str)] {
-        &self.pairs
-    }
-
-    /// The labels with another metric name.
-    pub(crate) fn named(&mut self, name: &'a str) -> &[(&'a str, &'a str)] {
-        self.pairs[self.name_at].1 = name;
-        &self.pairs
-    }
-
-    /// Makes room for the label that was announced as `extra`.
-    pub(crate) fn add_extra(&mut self, extra: &'a str) {
-        self.extra_at = self.pairs.partition_point(|pair| pair.0 < extra);
-        self.pairs.insert(self.extra_at, (extra, ""));
-        if self.extra_at <= self.name_at {
-            self.name_at += 1;
+    /// The labels under a metric name, with or without the extra label.
+    pub(crate) fn with(&mut self, name: &'a str, extra: &'a str, value: Option<&'a str>) -> &[(&'a str, &'a str)] {
+        match (value, self.extra_at) {
+            (Some(value), Some(at)) => self.pairs[at].1 = value,
+            (Some(value), None) => {
+                let at = self.pairs.partition_point(|pair| pair.0 < extra);
+                self.pairs.insert(at, (extra, value));
+                self.name_at += usize::from(at <= self.name_at);
+                self.extra_at = Some(at);
+            }
+            (None, Some(at)) => {
+                self.pairs.remove(at);
+                self.name_at -= usize::from(at < self.name_at);
+                self.extra_at = None;
+            }
+            (None, None) => {}
         }
-    }
-
-    /// The labels with another value of the extra label.
-    pub(crate) fn valued(&mut self, value: &'a str) -> &[(&'a str, &'a str)] {
-        self.pairs[self.extra_at].1 = value;
+        self.pairs[self.name_at].1 = name;
         &self.pairs
     }
 }

@@ -11,6 +11,7 @@ mod labels;
 mod metric_name;
 mod number;
 mod options;
+mod point;
 mod report;
 mod resource;
 mod row;
@@ -21,17 +22,19 @@ mod unit;
 mod value;
 
 pub use options::{Options, Promotion, Strategy};
-pub use report::{MetricKind, MetricMetadata, RejectReason, Report};
-pub use row::{Row, RowValue};
+pub use report::{MetricKind, RejectReason, Report};
+pub use row::{MetricMetadata, Piece, Row, RowValue, SeriesKey, Sink};
 pub use spans::{MAX_VALUE_DEPTH, SpanReject, Spans, otlp_span, resource_spans, spans};
 pub use translator::Translator;
 
-use sonde_proto::otlp::ExportMetricsServiceRequest;
+use sonde_proto::otlp::{ExportMetricsServiceRequest, Message, MetricsRequestView};
 
-/// Translates a request: `sink` is called once a sample, in the order of the request.
+/// Translates a request that is at hand as a message: `sink` is called once a sample, in the order of the request.
 ///
 /// A point that cannot be translated is left out and counted in the report with its reason; everything else is kept.
-/// Whoever translates many requests keeps a [`Translator`], which remembers names.
-pub fn translate(request: &ExportMetricsServiceRequest, options: &Options, sink: &mut dyn FnMut(Row<'_>)) -> Report {
-    Translator::new(options.clone()).translate(request, sink)
+/// Whoever has the encoded request, or translates many, keeps a [`Translator`].
+pub fn translate(request: &ExportMetricsServiceRequest, options: &Options, sink: &mut dyn Sink) -> Report {
+    let body = request.encode_to_vec();
+    let report = Translator::new(options.clone()).translate(MetricsRequestView::new(&body), sink);
+    report.expect("BUG: what was just encoded is no request")
 }

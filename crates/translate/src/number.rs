@@ -1,35 +1,38 @@
 //! Gauges and sums: one row a point.
 
 use sonde_model::stale_nan;
-use sonde_proto::otlp::metrics::{NumberDataPoint, number_data_point::Value};
+use sonde_proto::otlp::{Messages, NumberPointView, NumberView, ViewError};
 
+use crate::point::{Context, Point, PointRow};
 use crate::report::RejectReason;
-use crate::row::{Row, RowValue};
-use crate::translator::{Context, Temporality};
+use crate::row::RowValue;
+use crate::translator::Temporality;
 
 /// The flag of a point that says: the series has ended.
 pub(crate) const NO_RECORDED_VALUE: u32 = 1;
 
-pub(crate) fn translate(points: &[NumberDataPoint], name: &str, temporality: Temporality, context: &mut Context<'_>) {
+pub(crate) fn translate(
+    points: Messages<'_, NumberPointView<'_>>,
+    name: &str,
+    temporality: Temporality,
+    context: &mut Context<'_, '_>,
+) -> Result<(), ViewError> {
     for point in points {
+        let point = point?;
         let value = match point.value {
             _ if point.flags & NO_RECORDED_VALUE != 0 => RowValue::Float(stale_nan()),
-            Some(value) => {
-                let value = match value {
-                    Value::AsDouble(value) => value,
-                    Value::AsInt(value) => value as f64,
-                };
-                float(temporality, value)
-            }
+            Some(NumberView::Double(value)) => float(temporality, value),
+            Some(NumberView::Int(value)) => float(temporality, value as f64),
             None => {
-                context.reject::<()>(RejectReason::NoValue);
+                context.reject(RejectReason::NoValue);
                 continue;
             }
         };
-        let Some(timestamp) = context.begin(&point.attributes, point.time_unix_nano) else { continue };
-        let labels = context.scratch.labels(&point.attributes, context.fixed, name, "");
-        (context.sink)(Row { labels: labels.as_slice(), timestamp, value });
+        let (time_unix_nano, attributes) = (point.time_unix_nano, point.attributes);
+        let point = Point { time_unix_nano, attributes, extra: "", bounds: &[] };
+        context.point(&point, std::iter::once(PointRow::only(name, value)))?;
     }
+    Ok(())
 }
 
 /// A number that stands for itself or is to be added.

@@ -1,7 +1,7 @@
 //! What a translation did and what it could not do.
 
 /// What came of a request.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Data points of the request that became rows.
     pub points: u64,
@@ -9,23 +9,8 @@ pub struct Report {
     pub rejected: Vec<(RejectReason, u64)>,
     /// Points of which attributes had to be joined because their names fall together.
     pub colliding_attributes: u64,
-    /// What the request says about the metrics, one entry a family.
-    pub metadata: Vec<MetricMetadata>,
     /// Resources whose `target_info` was left out because it has an attribute that cannot be a label, or too many.
     pub dropped_target_infos: u64,
-}
-
-/// What the request says about a metric, under its translated name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MetricMetadata {
-    /// The name of the family: of a histogram without `_bucket`.
-    pub family: String,
-    /// The type.
-    pub kind: MetricKind,
-    /// The description.
-    pub help: String,
-    /// The unit as Prometheus spells it.
-    pub unit: String,
 }
 
 /// The type of a family, as far as OTLP can say it.

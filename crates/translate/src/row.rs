@@ -1,10 +1,67 @@
-//! One translated sample.
+//! One translated sample, and what takes it.
 
 use sonde_model::{Histogram, TimestampMs};
+
+use crate::report::MetricKind;
+
+/// Takes what a translation yields.
+///
+/// The same series come every few seconds, byte for byte. A sink that hashes the bytes is first asked whether it knows
+/// the series by them, and only where it does not are names and labels worked out. A closure is a sink that knows
+/// nothing.
+pub trait Sink {
+    /// A hash of `bytes`, which are a `piece` of the request, with 128 good bits that a sender cannot foresee. `None`
+    /// where nothing is to be known by its bytes.
+    fn hash(&mut self, _piece: Piece, _bytes: &[u8]) -> Option<u128> {
+        None
+    }
+
+    /// Takes a sample of a series that is known by its key. Where it is not known the value is given back, and the
+    /// sample comes again as a row.
+    fn take(&mut self, _key: SeriesKey, _timestamp: TimestampMs, value: RowValue) -> Option<RowValue> {
+        Some(value)
+    }
+
+    /// Takes a sample with its labels.
+    fn row(&mut self, row: Row<'_>);
+
+    /// Takes what the request says about a metric; called once a family and request.
+    fn describe(&mut self, _metric: MetricMetadata<'_>) {}
+}
+
+impl<F: FnMut(Row<'_>)> Sink for F {
+    fn row(&mut self, row: Row<'_>) {
+        self(row);
+    }
+}
+
+/// What some bytes of a request are. The same bytes as two pieces must have two hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// The resource of a `target_info`.
+    TargetInfo,
+    /// A resource.
+    Resource,
+    /// An instrumentation scope.
+    Scope,
+    /// A metric without its points, and the hashes of resource and scope.
+    Metric,
+    /// The attributes of a point.
+    Attributes,
+    /// The bounds of a histogram, the quantiles of a summary.
+    Bounds,
+}
+
+/// Stands for a series by the bytes of the sender: one series may have several keys, a key has one series, as long as
+/// the options are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SeriesKey(pub u128);
 
 /// A sample with its labels. The text is borrowed from the request or from scratch memory.
 #[derive(Debug)]
 pub struct Row<'a> {
+    /// What the sink would know the series by from now on; `None` where it cannot be known by its bytes.
+    pub key: Option<SeriesKey>,
     /// Sorted by name, unique, without empty values, `__name__` included.
     pub labels: &'a [(&'a str, &'a str)],
     /// Milliseconds since the Unix epoch.
@@ -24,4 +81,17 @@ pub enum RowValue {
     Histogram(Histogram),
     /// The observations since the last point of the series.
     HistogramDelta(Histogram),
+}
+
+/// What the request says about a metric, under its translated name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricMetadata<'a> {
+    /// The name of the family: of a histogram without `_bucket`.
+    pub family: &'a str,
+    /// The type.
+    pub kind: MetricKind,
+    /// The description.
+    pub help: &'a str,
+    /// The unit as Prometheus spells it.
+    pub unit: &'a str,
 }

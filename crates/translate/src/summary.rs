@@ -1,28 +1,40 @@
 //! Summaries: a row a quantile, `_count` and `_sum`.
 
 use sonde_model::stale_nan;
-use sonde_proto::otlp::metrics::SummaryDataPoint;
+use sonde_proto::otlp::{Messages, QuantileView, SummaryPointView, ViewError};
 
 use crate::histogram::number_text;
 use crate::metric_name::Names;
 use crate::number::NO_RECORDED_VALUE;
-use crate::row::{Row, RowValue};
-use crate::translator::Context;
+use crate::point::{Context, Point, PointRow};
+use crate::row::RowValue;
 
-pub(crate) fn translate(points: &[SummaryDataPoint], names: &Names, context: &mut Context<'_>) {
-    for point in points {
-        let Some(timestamp) = context.begin(&point.attributes, point.time_unix_nano) else { continue };
-        let stale = point.flags & NO_RECORDED_VALUE != 0;
+pub(crate) fn translate(
+    points: Messages<'_, SummaryPointView<'_>>,
+    names: &Names,
+    context: &mut Context<'_, '_>,
+) -> Result<(), ViewError> {
+    /// The ids of the rows; quantiles count on from the last of these.
+    const COUNT: u64 = 0;
+    const SUM: u64 = 1;
+    const QUANTILES: u64 = 2;
+    for view in points {
+        let view = view?;
+        let stale = view.flags & NO_RECORDED_VALUE != 0;
         let value = |value: f64| RowValue::Float(if stale { stale_nan() } else { value });
-        let quantiles: Vec<String> = point.quantile_values.iter().map(|q| number_text(q.quantile)).collect();
-        let sink = &mut *context.sink;
-        let mut labels = context.scratch.labels(&point.attributes, context.fixed, &names.count, "quantile");
-        sink(Row { labels: labels.as_slice(), timestamp, value: value(point.count as f64) });
-        sink(Row { labels: labels.named(&names.sum), timestamp, value: value(point.sum) });
-        labels.named(&names.family);
-        labels.add_extra("quantile");
-        for (text, quantile) in quantiles.iter().zip(&point.quantile_values) {
-            sink(Row { labels: labels.valued(text), timestamp, value: value(quantile.value) });
-        }
+        let row = |id, name, extra, number| PointRow { id, name, extra, value: value(number) };
+
+        let quantiles: Vec<QuantileView> = view.quantiles().collect::<Result<_, _>>()?;
+        let texts: Vec<String> = quantiles.iter().map(|q| number_text(q.quantile)).collect();
+        let bounds: Vec<u8> = quantiles.iter().flat_map(|q| q.quantile.to_le_bytes()).collect();
+        let head =
+            [row(COUNT, names.count.as_str(), None, view.count as f64), row(SUM, names.sum.as_str(), None, view.sum)];
+        let rows = (QUANTILES..).zip(texts.iter().zip(&quantiles));
+        let rows = rows.map(|(id, (text, q))| row(id, names.family.as_str(), Some(text.as_str()), q.value));
+
+        let (time_unix_nano, attributes) = (view.time_unix_nano, view.attributes);
+        let point = Point { time_unix_nano, attributes, extra: "quantile", bounds: &bounds };
+        context.point(&point, head.into_iter().chain(rows))?;
     }
+    Ok(())
 }

@@ -4,17 +4,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use sonde_model::TimestampMs;
-use sonde_proto::otlp::ExportMetricsServiceRequest;
-use sonde_proto::otlp::common::{KeyValue, any_value};
-use sonde_proto::otlp::metrics::{AggregationTemporality, Metric, metric::Data};
+use sonde_proto::otlp::metrics::AggregationTemporality;
+use sonde_proto::otlp::{AnyValueView, DataView, MetricView, MetricsRequestView, ViewError};
 
-use crate::labels::{Fixed, Scratch};
+use crate::labels::Scratch;
 use crate::metric_name::{MetricNames, Names, Shape};
 use crate::options::Options;
-use crate::report::{MetricKind, MetricMetadata, RejectReason, Report};
-use crate::resource::{FixedLabels, TARGET_INFO, TargetInfo};
-use crate::row::Row;
+use crate::point::{Context, Scope};
+use crate::report::{MetricKind, RejectReason, Report};
+use crate::resource::{TARGET_INFO, TargetInfo};
+use crate::row::{MetricMetadata, Piece, Sink};
 use crate::{exponential, histogram, number, summary};
 
 /// Translates request after request; remembers names and keeps its scratch memory between them.
@@ -28,17 +27,8 @@ pub struct Translator {
     families: HashSet<usize, RandomState>,
     /// Keeps the names alive whose addresses are in `families`.
     described: Vec<Arc<Names>>,
-}
-
-/// What the translation of a point needs to know and to write to.
-pub(crate) struct Context<'a> {
-    pub(crate) options: &'a Options,
-    pub(crate) scratch: &'a mut Scratch,
-    pub(crate) fixed: &'a [Fixed],
-    pub(crate) sink: &'a mut dyn FnMut(Row<'_>),
-    pub(crate) report: &'a mut Report,
-    /// The earliest and the latest time of the resource's points.
-    times: &'a mut Option<(TimestampMs, TimestampMs)>,
+    /// What a metric is known by, put together to be hashed.
+    key: Vec<u8>,
 }
 
 /// How the values of a metric relate to those before.
@@ -54,139 +44,165 @@ impl Translator {
         Translator { options, ..Translator::default() }
     }
 
-    /// Translates a request as [`crate::translate`] does.
-    pub fn translate(&mut self, request: &ExportMetricsServiceRequest, sink: &mut dyn FnMut(Row<'_>)) -> Report {
+    /// The options.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Translates a request: `sink` is called once a sample, in the order of the request.
+    ///
+    /// A point that cannot be translated is left out and counted in the report with its reason. An error says that the
+    /// request is broken, which may be found after rows were given out: whoever collects them throws them away.
+    pub fn translate(&mut self, request: MetricsRequestView<'_>, sink: &mut dyn Sink) -> Result<Report, ViewError> {
         let mut report = Report::default();
         self.target_info.clear();
         self.families.clear();
         self.described.clear();
-        for resource_metrics in &request.resource_metrics {
-            let resource = resource_metrics.resource.as_ref();
+        for resource_metrics in request.resources() {
+            let resource_metrics = resource_metrics?;
+            let resource = sink.hash(Piece::Resource, resource_metrics.resource_bytes().unwrap_or_default());
             let mut times = None;
-            for scope_metrics in &resource_metrics.scope_metrics {
-                let scope = scope_metrics.scope.as_ref().map(|scope| (scope, scope_metrics.schema_url.as_str()));
-                let fixed = FixedLabels::of(&self.options, resource, scope);
-                for metric in &scope_metrics.metrics {
-                    self.metric(metric, fixed.as_slice(), &mut times, sink, &mut report);
+            for scope_metrics in resource_metrics.scopes() {
+                let scope_metrics = scope_metrics?;
+                let scope = sink.hash(Piece::Scope, scope_metrics.scope_bytes().unwrap_or_default());
+                let above = resource.zip(scope).map(|hashes| (hashes, scope_metrics.schema_url));
+                let mut scope = Scope::new(resource_metrics, scope_metrics);
+                for metric in scope_metrics.metrics() {
+                    let metric = metric?;
+                    let Some((metric_data, names, temporality)) = self.begin(&metric, sink, &mut report)? else {
+                        continue;
+                    };
+                    let metric_key = above.and_then(|above| self.key(&metric, &metric_data, above, sink));
+                    let mut context = Context {
+                        options: &self.options,
+                        scratch: &mut self.scratch,
+                        scope: &mut scope,
+                        sink: &mut *sink,
+                        report: &mut report,
+                        metric: metric_key,
+                        times: &mut times,
+                    };
+                    points(metric_data, &names, temporality, &mut self.bounds, &mut context)?;
                 }
             }
-            if let (Some(resource), Some(times)) = (resource, times) {
+            if let Some(times) = times {
                 let (options, scratch) = (&self.options, &mut self.scratch);
-                self.target_info.write(options, resource, times, scratch, sink, &mut report);
+                self.target_info.write(options, resource_metrics, times, scratch, sink, &mut report)?;
             }
         }
         if !self.target_info.is_empty() {
-            let help = "The attributes of the resource that a job and instance stand for".to_owned();
-            let (family, kind, unit) = (TARGET_INFO.to_owned(), MetricKind::Info, String::new());
-            report.metadata.push(MetricMetadata { family, kind, help, unit });
+            let help = "The attributes of the resource that a job and instance stand for";
+            sink.describe(MetricMetadata { family: TARGET_INFO, kind: MetricKind::Info, help, unit: "" });
         }
-        report
+        Ok(report)
     }
 
-    fn metric(
+    /// What the points of a metric share: data, names, temporality. `None` where they are left out, which is counted.
+    fn begin<'a>(
         &mut self,
-        metric: &Metric,
-        fixed: &[Fixed],
-        times: &mut Option<(TimestampMs, TimestampMs)>,
-        sink: &mut dyn FnMut(Row<'_>),
+        metric: &MetricView<'a>,
+        sink: &mut dyn Sink,
         report: &mut Report,
-    ) {
-        let Some(data) = &metric.data else {
+    ) -> Result<Option<(DataView<'a>, Arc<Names>, Temporality)>, ViewError> {
+        let Some(data) = metric.data else {
             // A kind of metric that is newer than our messages: its points cannot be counted, so it counts as one.
             report.reject(RejectReason::UnknownType, 1);
-            return;
+            return Ok(None);
         };
-        let (points, temporality, kind, shape) = match data {
-            Data::Gauge(m) => (m.data_points.len(), None, MetricKind::Gauge, Shape::Gauge),
-            Data::Sum(m) => {
-                let (kind, shape) = if m.is_monotonic {
-                    (MetricKind::Counter, Shape::Counter)
-                } else {
-                    (MetricKind::Gauge, Shape::Other)
-                };
-                (m.data_points.len(), Some(m.aggregation_temporality), kind, shape)
+        let (temporality, kind, shape) = match data {
+            DataView::Gauge { .. } => (None, MetricKind::Gauge, Shape::Gauge),
+            DataView::Sum { temporality, monotonic: true, .. } => {
+                (Some(temporality), MetricKind::Counter, Shape::Counter)
             }
-            Data::Histogram(m) => {
-                (m.data_points.len(), Some(m.aggregation_temporality), MetricKind::Histogram, Shape::Other)
+            DataView::Sum { temporality, .. } => (Some(temporality), MetricKind::Gauge, Shape::Other),
+            DataView::Histogram { temporality, .. } | DataView::Exponential { temporality, .. } => {
+                (Some(temporality), MetricKind::Histogram, Shape::Other)
             }
-            Data::ExponentialHistogram(m) => {
-                (m.data_points.len(), Some(m.aggregation_temporality), MetricKind::Histogram, Shape::Other)
-            }
-            Data::Summary(m) => (m.data_points.len(), None, MetricKind::Summary, Shape::Other),
+            DataView::Summary { .. } => (None, MetricKind::Summary, Shape::Other),
         };
         let temporality = match temporality.map(AggregationTemporality::try_from) {
             None | Some(Ok(AggregationTemporality::Cumulative)) => Temporality::Cumulative,
             Some(Ok(AggregationTemporality::Delta)) => Temporality::Delta,
             Some(Ok(AggregationTemporality::Unspecified) | Err(_)) => {
-                report.reject(RejectReason::UnspecifiedTemporality, points as u64);
-                return;
+                report.reject(RejectReason::UnspecifiedTemporality, data.count() as u64);
+                return Ok(None);
             }
         };
-        let (name, unit, shape) = match exposition_name(metric) {
+        let (name, unit, shape) = match exposition_name(metric)? {
             Some(name) => (name, "", Shape::Verbatim),
-            None => (metric.name.as_str(), metric.unit.as_str(), shape),
+            None => (metric.name, metric.unit, shape),
         };
         let Some(names) = self.metric_names.get(self.options.strategy, name, unit, shape) else {
-            report.reject(RejectReason::InvalidMetricName, points as u64);
-            return;
+            report.reject(RejectReason::InvalidMetricName, data.count() as u64);
+            return Ok(None);
         };
-        self.describe(metric, kind, &names, report);
-        let context = &mut Context { options: &self.options, scratch: &mut self.scratch, fixed, sink, report, times };
-        match data {
-            Data::Gauge(m) => number::translate(&m.data_points, &names.family, temporality, context),
-            Data::Sum(m) => number::translate(&m.data_points, &names.family, temporality, context),
-            Data::Histogram(m) => histogram::translate(&m.data_points, &names, temporality, &mut self.bounds, context),
-            Data::ExponentialHistogram(m) => {
-                exponential::translate(&m.data_points, &names.family, temporality, context);
-            }
-            Data::Summary(m) => summary::translate(&m.data_points, &names, context),
+        if self.families.insert(Arc::as_ptr(&names).addr()) {
+            self.described.push(Arc::clone(&names));
+            let (family, help, unit) = (names.family.as_str(), metric.description, names.unit.as_str());
+            sink.describe(MetricMetadata { family, kind, help, unit });
         }
+        Ok(Some((data, names, temporality)))
     }
 
-    /// Puts what is known about the family into the report, once a request.
-    fn describe(&mut self, metric: &Metric, kind: MetricKind, names: &Arc<Names>, report: &mut Report) {
-        if self.families.insert(Arc::as_ptr(names).addr()) {
-            self.described.push(Arc::clone(names));
-            let (family, help, unit) = (names.family.clone(), metric.description.clone(), names.unit.clone());
-            report.metadata.push(MetricMetadata { family, kind, help, unit });
+    /// The hash of everything that decides which series the points of a metric belong to, but for the points.
+    fn key(
+        &mut self,
+        metric: &MetricView<'_>,
+        data: &DataView<'_>,
+        ((resource, scope), schema_url): ((u128, u128), &str),
+        sink: &mut dyn Sink,
+    ) -> Option<u128> {
+        let (kind, temporality, monotonic) = match *data {
+            DataView::Gauge { .. } => (0_u8, 0, false),
+            DataView::Sum { temporality, monotonic, .. } => (1, temporality, monotonic),
+            DataView::Histogram { temporality, .. } => (2, temporality, false),
+            DataView::Exponential { temporality, .. } => (3, temporality, false),
+            DataView::Summary { .. } => (4, 0, false),
+        };
+        let page_name = exposition_name(metric).ok().flatten().unwrap_or_default();
+        self.key.clear();
+        for hash in [resource, scope] {
+            self.key.extend_from_slice(&hash.to_le_bytes());
         }
+        for text in [schema_url, metric.name, metric.unit, page_name] {
+            self.key.extend_from_slice(&(text.len() as u64).to_le_bytes());
+            self.key.extend_from_slice(text.as_bytes());
+        }
+        self.key.extend_from_slice(&temporality.to_le_bytes());
+        self.key.extend_from_slice(&[kind, u8::from(monotonic)]);
+        sink.hash(Piece::Metric, &self.key)
+    }
+}
+
+fn points(
+    data: DataView<'_>,
+    names: &Names,
+    temporality: Temporality,
+    bounds: &mut histogram::BoundTexts,
+    context: &mut Context<'_, '_>,
+) -> Result<(), ViewError> {
+    match data {
+        DataView::Gauge { points } | DataView::Sum { points, .. } => {
+            number::translate(points, &names.family, temporality, context)
+        }
+        DataView::Histogram { points, .. } => histogram::translate(points, names, temporality, bounds, context),
+        DataView::Exponential { points, .. } => exponential::translate(points, &names.family, temporality, context),
+        DataView::Summary { points } => summary::translate(points, names, context),
     }
 }
 
 /// The name that a scraped metric had on its Prometheus page, which the agent's metadata says. It is kept as it is.
-fn exposition_name(metric: &Metric) -> Option<&str> {
-    let name = metric.metadata.iter().find(|known| known.key == "prometheus.name")?;
-    match name.value.as_ref()?.value.as_ref()? {
-        any_value::Value::StringValue(name) => Some(name),
-        _ => None,
-    }
-}
-
-impl Context<'_> {
-    /// Begins a point: its time in milliseconds, or `None` where it is left out.
-    pub(crate) fn begin(&mut self, attributes: &[KeyValue], time_unix_nano: u64) -> Option<TimestampMs> {
-        if time_unix_nano == 0 {
-            return self.reject(RejectReason::MissingTimestamp);
+fn exposition_name<'a>(metric: &MetricView<'a>) -> Result<Option<&'a str>, ViewError> {
+    for known in metric.metadata()?.iter() {
+        let known = known?;
+        if known.key == "prometheus.name" {
+            return Ok(match known.value {
+                Some(AnyValueView::String(name)) => Some(name),
+                _ => None,
+            });
         }
-        match self.scratch.read(self.options, attributes, |_| true) {
-            Ok(collides) => self.report.colliding_attributes += u64::from(collides),
-            Err(reason) => return self.reject(reason),
-        }
-        if attributes.len() + self.fixed.len() > self.options.max_labels {
-            return self.reject(RejectReason::TooManyLabels);
-        }
-        let timestamp = (time_unix_nano / 1_000_000).cast_signed();
-        let times = self.times.get_or_insert((timestamp, timestamp));
-        *times = (times.0.min(timestamp), times.1.max(timestamp));
-        self.report.points += 1;
-        Some(timestamp)
     }
-
-    /// Leaves a point out.
-    pub(crate) fn reject<T>(&mut self, reason: RejectReason) -> Option<T> {
-        self.report.reject(reason, 1);
-        None
-    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -2,65 +2,67 @@
 
 use std::fmt::Write;
 
-use sonde_proto::otlp::common::{AnyValue, KeyValue, any_value::Value};
+use sonde_proto::otlp::{AnyValueView, AttributeView, ViewError};
 
 /// A value that is a string, which needs no formatting.
-pub(crate) fn as_str(value: Option<&AnyValue>) -> Option<&str> {
-    match value?.value.as_ref()? {
-        Value::StringValue(text) => Some(text),
+pub(crate) fn as_str(value: Option<AnyValueView<'_>>) -> Option<&str> {
+    match value? {
+        AnyValueView::String(text) => Some(text),
         _ => None,
     }
 }
 
 /// Appends the text of a value. Absent values have none.
-pub(crate) fn write(out: &mut String, value: Option<&AnyValue>) {
-    match value.and_then(|value| value.value.as_ref()) {
-        Some(Value::StringValue(text)) => out.push_str(text),
-        Some(Value::BytesValue(bytes)) => base64(out, bytes),
-        Some(value) => json(out, Some(value)),
-        None => {}
+pub(crate) fn write(out: &mut String, value: Option<AnyValueView<'_>>) -> Result<(), ViewError> {
+    match value {
+        None | Some(AnyValueView::Empty) => {}
+        Some(AnyValueView::String(text)) => out.push_str(text),
+        Some(AnyValueView::Bytes(bytes)) => base64(out, bytes),
+        Some(value) => json(out, value)?,
     }
+    Ok(())
 }
 
-/// A value within an array or a map. Nesting is bounded by the decoder that made the message.
-fn json(out: &mut String, value: Option<&Value>) {
+/// A value within an array or a map. Nesting is bounded by the scan that let the request in.
+fn json(out: &mut String, value: AnyValueView<'_>) -> Result<(), ViewError> {
     match value {
-        None | Some(Value::StringValueStrindex(_)) => out.push_str("null"),
-        Some(Value::StringValue(text)) => quoted(out, text),
-        Some(Value::BoolValue(value)) => out.push_str(if *value { "true" } else { "false" }),
-        Some(Value::IntValue(value)) => written(write!(out, "{value}")),
-        Some(Value::DoubleValue(value)) => float(out, *value),
-        Some(Value::BytesValue(bytes)) => {
+        AnyValueView::Empty | AnyValueView::Index => out.push_str("null"),
+        AnyValueView::String(text) => quoted(out, text),
+        AnyValueView::Bool(value) => out.push_str(if value { "true" } else { "false" }),
+        AnyValueView::Int(value) => written(write!(out, "{value}")),
+        AnyValueView::Double(value) => float(out, value),
+        AnyValueView::Bytes(bytes) => {
             out.push('"');
             base64(out, bytes);
             out.push('"');
         }
-        Some(Value::ArrayValue(array)) => {
+        AnyValueView::Array(array) => {
             out.push('[');
-            for (i, value) in array.values.iter().enumerate() {
+            for (i, value) in array.values().enumerate() {
                 if i > 0 {
                     out.push(',');
                 }
-                json(out, value.value.as_ref());
+                json(out, value?)?;
             }
             out.push(']');
         }
-        Some(Value::KvlistValue(map)) => {
+        AnyValueView::Map(map) => {
             // Sorted, so that one map is one text.
-            let mut pairs: Vec<&KeyValue> = map.values.iter().collect();
-            pairs.sort_by_key(|pair| pair.key.as_str());
+            let mut pairs: Vec<AttributeView<'_>> = map.pairs().collect::<Result<_, _>>()?;
+            pairs.sort_by_key(|pair| pair.key);
             out.push('{');
             for (i, pair) in pairs.into_iter().enumerate() {
                 if i > 0 {
                     out.push(',');
                 }
-                quoted(out, &pair.key);
+                quoted(out, pair.key);
                 out.push(':');
-                json(out, pair.value.as_ref().and_then(|value| value.value.as_ref()));
+                json(out, pair.value.unwrap_or(AnyValueView::Empty))?;
             }
             out.push('}');
         }
     }
+    Ok(())
 }
 
 fn quoted(out: &mut String, text: &str) {
@@ -116,13 +118,14 @@ fn written(result: std::fmt::Result) {
 
 #[cfg(test)]
 mod tests {
-    use sonde_proto::otlp::common::{ArrayValue, KeyValueList};
+    use sonde_proto::otlp::common::{AnyValue, ArrayValue, KeyValue, KeyValueList, any_value::Value};
+    use sonde_proto::otlp::{Message, View};
 
     use super::*;
 
     fn check(value: Value, expected: &str) {
-        let mut out = String::new();
-        write(&mut out, Some(&AnyValue { value: Some(value) }));
+        let (mut out, message) = (String::new(), AnyValue { value: Some(value) }.encode_to_vec());
+        write(&mut out, Some(AnyValueView::parse(&message).expect("valid"))).expect("valid");
         assert_eq!(out, expected);
     }
 

@@ -1,7 +1,7 @@
 //! From the text of a page to the series that are stored, by the translation that the collector does.
 
 use sonde_proto::exposition::Format;
-use sonde_translate::{Options, RowValue, translate};
+use sonde_translate::{Options, Row, RowValue, translate};
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn stored(metrics: Vec<Metric>) -> Vec<String> {
         let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
         let resource_metrics = vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }];
         let request = ExportMetricsServiceRequest { resource_metrics };
-        let report = translate(&request, &Options::default(), &mut |row| {
+        let report = translate(&request, &Options::default(), &mut |row: Row<'_>| {
             let RowValue::Float(value) = row.value else { panic!("{row:?}") };
             let (name, labels): (Vec<_>, Vec<_>) = row.labels.iter().partition(|(name, _)| *name == "__name__");
             let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();

@@ -1,17 +1,22 @@
 //! Requests as data, and the rows that come of them.
 
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
 use proptest::prelude::*;
 use sonde_model::{Labels, is_stale};
-use sonde_proto::otlp::common::{AnyValue, InstrumentationScope, any_value::Value};
+use sonde_proto::otlp::common::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
 use sonde_proto::otlp::metrics::{
-    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, NumberDataPoint,
+    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
     ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint, exponential_histogram_data_point::Buckets,
-    number_data_point, summary_data_point::ValueAtQuantile,
+    metric::Data, number_data_point, summary_data_point::ValueAtQuantile,
 };
 use sonde_proto::otlp::resource::Resource;
+use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
 
 use super::*;
-use crate::{Promotion, RowValue, Strategy};
+use crate::{Promotion, Row, RowValue, SeriesKey, Strategy};
 
 const MS: u64 = 1_000_000;
 
@@ -61,13 +66,27 @@ fn request(resource: &[(&str, &str)], metrics: Vec<Metric>) -> ExportMetricsServ
     }
 }
 
-/// Rows as text; proves of each that its labels are sorted, unique and not empty.
-fn rows(request: &ExportMetricsServiceRequest, options: &Options) -> (Vec<String>, Report) {
-    let mut rows = Vec::new();
-    let mut sink = |row: Row<'_>| {
-        assert!(row.labels.windows(2).all(|pair| pair[0].0 < pair[1].0), "{:?}", row.labels);
-        assert!(row.labels.iter().all(|(name, value)| !name.is_empty() && !value.is_empty()), "{:?}", row.labels);
-        let value = match &row.value {
+/// What came of a request.
+#[derive(Debug, Default, PartialEq)]
+struct Translated {
+    rows: Vec<String>,
+    metadata: Vec<(String, MetricKind, String)>,
+    report: Report,
+}
+
+/// Collects rows as text; proves of each that its labels are sorted, unique and not empty.
+#[derive(Default)]
+struct Collect {
+    rows: Vec<String>,
+    metadata: Vec<(String, MetricKind, String)>,
+    /// The series by their keys; `None` for a sink that knows nothing.
+    known: Option<HashMap<SeriesKey, String>>,
+    taken: usize,
+}
+
+impl Collect {
+    fn push(&mut self, series: &str, timestamp: i64, value: &RowValue) {
+        let value = match value {
             RowValue::Float(value) if is_stale(*value) => "stale".to_owned(),
             RowValue::Float(value) => value.to_string(),
             RowValue::FloatDelta(value) => format!("+{value}"),
@@ -75,21 +94,68 @@ fn rows(request: &ExportMetricsServiceRequest, options: &Options) -> (Vec<String
             RowValue::Histogram(h) => format!("{h:?}"),
             RowValue::HistogramDelta(h) => format!("+{h:?}"),
         };
-        rows.push(format!("{} {value} @{}", Labels::from_sorted(row.labels), row.timestamp));
-    };
+        self.rows.push(format!("{series} {value} @{timestamp}"));
+    }
+}
+
+impl Sink for Collect {
+    fn hash(&mut self, piece: Piece, bytes: &[u8]) -> Option<u128> {
+        self.known.as_ref()?;
+        let half = |salt: u8| u128::from(FixedState::with_seed(7).hash_one((salt, piece as u8, bytes)));
+        Some(half(1) << 64 | half(2))
+    }
+
+    fn take(&mut self, key: SeriesKey, timestamp: i64, value: RowValue) -> Option<RowValue> {
+        let Some(series) = self.known.as_ref().and_then(|known| known.get(&key)).cloned() else { return Some(value) };
+        self.taken += 1;
+        self.push(&series, timestamp, &value);
+        None
+    }
+
+    fn row(&mut self, row: Row<'_>) {
+        assert!(row.labels.windows(2).all(|pair| pair[0].0 < pair[1].0), "{:?}", row.labels);
+        assert!(row.labels.iter().all(|(name, value)| !name.is_empty() && !value.is_empty()), "{:?}", row.labels);
+        let series = Labels::from_sorted(row.labels).to_string();
+        self.push(&series, row.timestamp, &row.value);
+        if let (Some(known), Some(key)) = (&mut self.known, row.key) {
+            let before = known.insert(key, series.clone());
+            assert!(before.is_none_or(|before| before == series), "one key for two series: {series}");
+        }
+    }
+
+    fn describe(&mut self, metric: MetricMetadata<'_>) {
+        self.metadata.push((metric.family.to_owned(), metric.kind, metric.unit.to_owned()));
+    }
+}
+
+/// Translates with a sink that knows nothing and twice with one that learns: all three must say the same.
+fn translated(request: &ExportMetricsServiceRequest, options: &Options) -> Translated {
+    let body = request.encode_to_vec();
     let mut translator = Translator::new(options.clone());
-    translator.translate(request, &mut |_| {});
-    let report = translator.translate(request, &mut sink);
-    (rows, report)
+    let mut run = |known| {
+        let mut sink = Collect { known, ..Collect::default() };
+        let report = translator.translate(MetricsRequestView::new(&body), &mut sink).expect("valid");
+        let Collect { rows, metadata, known, taken } = sink;
+        (Translated { rows, metadata, report }, known, taken)
+    };
+    let (ignorant, ..) = run(None);
+    let (learning, known, _) = run(Some(HashMap::new()));
+    let (knowing, known, taken) = run(known);
+    assert_eq!(ignorant, learning);
+    assert_eq!(ignorant, knowing);
+    if ignorant.report.colliding_attributes == 0 {
+        assert!(taken > 0 || known.is_some_and(|known| known.is_empty()), "what was learned was not used");
+    }
+    ignorant
 }
 
-fn check_with(options: &Options, resource: &[(&str, &str)], metrics: Vec<Metric>, expected: &[&str]) -> Report {
-    let (rows, report) = rows(&request(resource, metrics), options);
-    assert_eq!(rows, expected);
-    report
+fn check_with(options: &Options, resource: &[(&str, &str)], metrics: Vec<Metric>, expected: &[&str]) -> Translated {
+    let translated = translated(&request(resource, metrics), options);
+    assert_eq!(translated.rows, expected);
+    translated
 }
 
-fn check(metrics: Vec<Metric>, expected: &[&str]) -> Report {
+fn check(metrics: Vec<Metric>, expected: &[&str]) -> Translated {
     check_with(&Options::default(), &[], metrics, expected)
 }
 
@@ -97,7 +163,7 @@ fn check(metrics: Vec<Metric>, expected: &[&str]) -> Report {
 fn numbers() {
     let int = NumberDataPoint { value: Some(number_data_point::Value::AsInt(-3)), ..number(&[("a.b", "1")], 7, 0.0) };
     let stale = NumberDataPoint { flags: 1, value: None, ..number(&[], 8, 0.0) };
-    let report = check(
+    let Translated { report, metadata, .. } = check(
         vec![
             metric("cpu.load", "1", gauge(vec![int, stale])),
             metric("requests", "{request}", sum(2, true, vec![number(&[("b", "2"), ("a", "1")], 7, 1.5)])),
@@ -115,7 +181,8 @@ fn numbers() {
         ],
     );
     assert_eq!((report.points, report.rejected_points()), (6, 0));
-    let metadata: Vec<_> = report.metadata.iter().map(|m| (m.family.as_str(), m.kind, m.unit.as_str())).collect();
+    let metadata: Vec<_> =
+        metadata.iter().map(|(family, kind, unit)| (family.as_str(), *kind, unit.as_str())).collect();
     assert_eq!(
         metadata,
         [
@@ -195,7 +262,7 @@ fn bad_points_are_left_out_one_by_one() {
     let not_a_number = histogram_point(&[f64::NAN], &[1, 1]);
     let overflowing = HistogramDataPoint { bucket_counts: vec![u64::MAX, 1], ..histogram_point(&[1.0], &[1, 1]) };
     let too_full = HistogramDataPoint { count: 1, ..histogram_point(&[1.0], &[1, 1]) };
-    let report = check(
+    let Translated { report, .. } = check(
         vec![
             metric("m", "", gauge(vec![no_value, no_time, bad_label, too_many, good.clone()])),
             metric("...", "", gauge(vec![good.clone(), good.clone()])),
@@ -253,16 +320,17 @@ fn check_native(point: ExponentialHistogramDataPoint, expected: Result<&str, &st
     let data =
         Data::ExponentialHistogram(ExponentialHistogram { data_points: vec![point], aggregation_temporality: 2 });
     let mut found = Vec::new();
-    let report = crate::translate(&request(&[], vec![metric("h", "", data)]), &Options::default(), &mut |row| {
-        let RowValue::Histogram(h) = row.value else { panic!("{row:?}") };
-        let side = |spans: &[sonde_model::Span], buckets: &[f64]| {
-            let spans: Vec<_> = spans.iter().map(|s| format!("{}+{}", s.offset, s.length)).collect();
-            format!("[{}]{buckets:?}", spans.join(" "))
-        };
-        let positive = side(&h.positive_spans, &h.positive_buckets);
-        let negative = side(&h.negative_spans, &h.negative_buckets);
-        found.push(format!("{} {positive} {negative} zero {} {:e}", h.schema, h.zero_count, h.zero_threshold));
-    });
+    let report =
+        crate::translate(&request(&[], vec![metric("h", "", data)]), &Options::default(), &mut |row: Row<'_>| {
+            let RowValue::Histogram(h) = row.value else { panic!("{row:?}") };
+            let side = |spans: &[sonde_model::Span], buckets: &[f64]| {
+                let spans: Vec<_> = spans.iter().map(|s| format!("{}+{}", s.offset, s.length)).collect();
+                format!("[{}]{buckets:?}", spans.join(" "))
+            };
+            let positive = side(&h.positive_spans, &h.positive_buckets);
+            let negative = side(&h.negative_spans, &h.negative_buckets);
+            found.push(format!("{} {positive} {negative} zero {} {:e}", h.schema, h.zero_count, h.zero_threshold));
+        });
     match expected {
         Ok(expected) => assert_eq!(found, [expected]),
         Err(reason) => {
@@ -313,7 +381,7 @@ fn delta_exponential_histograms_stay_deltas() {
     let data_points = vec![exponential(0, (0, &[1]), (0, &[]))];
     let data = Data::ExponentialHistogram(ExponentialHistogram { data_points, aggregation_temporality: 1 });
     let mut deltas = 0;
-    crate::translate(&request(&[], vec![metric("h", "", data)]), &Options::default(), &mut |row| {
+    crate::translate(&request(&[], vec![metric("h", "", data)]), &Options::default(), &mut |row: Row<'_>| {
         deltas += u32::from(matches!(row.value, RowValue::HistogramDelta(h) if h.count == 3.0));
     });
     assert_eq!(deltas, 1);
@@ -354,7 +422,7 @@ fn job_instance_and_target_info() {
     check_with(&default, &[("service.name", "api")], points(), &["m{job=\"api\"} 1 @7"]);
     check_with(&default, &[("host.name", "h")], points(), &["m{job=\"mine\"} 1 @7"]);
     let whole = [&identity[..], &[("host.name", "h"), ("host_name", "g")]].concat();
-    let report = check_with(
+    let Translated { metadata, .. } = check_with(
         &default,
         &whole,
         points(),
@@ -363,7 +431,7 @@ fn job_instance_and_target_info() {
             "target_info{host_name=\"h;g\", instance=\"i-1\", job=\"shop/api\"} 1 @7",
         ],
     );
-    assert_eq!(report.metadata.last().map(|m| (m.family.as_str(), m.kind)), Some(("target_info", MetricKind::Info)));
+    assert_eq!(metadata.last(), Some(&("target_info".to_owned(), MetricKind::Info, String::new())));
     check_with(
         &Options { keep_identifying_resource_attributes: true, ..Options::default() },
         &[("service.name", "api"), ("x", "y")],
@@ -383,7 +451,7 @@ fn target_info_spans_the_points_of_a_request() {
     let resource = [("service.name", "api"), ("x", "y")];
     let times = |list: &[u64]| vec![metric("m", "", gauge(list.iter().map(|t| number(&[], *t, 1.0)).collect()))];
     let infos = |request: &ExportMetricsServiceRequest| -> Vec<String> {
-        let rows = rows(request, &Options::default()).0;
+        let rows = translated(request, &Options::default()).rows;
         rows.iter()
             .filter(|row| row.starts_with("target_info"))
             .map(|row| row.rsplit('@').next().unwrap().to_owned())
@@ -403,7 +471,8 @@ fn target_info_spans_the_points_of_a_request() {
 fn attributes_that_fall_together_are_joined_in_the_order_of_their_keys() {
     let points =
         vec![number(&[("a_b", "3"), ("a-b", "1"), ("c", "x"), ("a.b", "2")], 7, 1.0), number(&[("a.b", "2")], 7, 1.0)];
-    let report = check(vec![metric("m", "", gauge(points))], &["m{a_b=\"1;2;3\", c=\"x\"} 1 @7", "m{a_b=\"2\"} 1 @7"]);
+    let Translated { report, .. } =
+        check(vec![metric("m", "", gauge(points))], &["m{a_b=\"1;2;3\", c=\"x\"} 1 @7", "m{a_b=\"2\"} 1 @7"]);
     assert_eq!(report.colliding_attributes, 1);
     let points = vec![number(&[("__name__", "fake"), ("Upper", "x")], 7, 1.0)];
     check(vec![metric("m", "", gauge(points))], &["m{Upper=\"x\"} 1 @7"]);
@@ -483,7 +552,7 @@ proptest! {
             metrics.push(metric(name, name, Data::ExponentialHistogram(ExponentialHistogram { data_points, aggregation_temporality: 1 })));
         }
         let options = Options { strategy, ..Options::default() };
-        let (_, report) = rows(&request(&[("service.name", "x"), ("y", "z")], metrics), &options);
+        let Translated { report, .. } = translated(&request(&[("service.name", "x"), ("y", "z")], metrics), &options);
         prop_assert_eq!(report.points + report.rejected_points(), 3 * names.len() as u64);
     }
 }

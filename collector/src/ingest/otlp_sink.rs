@@ -1,0 +1,136 @@
+//! Takes what the translation of an OTLP request yields: finds the series of each sample, by its key where it is known.
+
+use std::collections::BTreeMap;
+
+use sonde_model::TimestampMs;
+use sonde_translate::{MetricMetadata, Piece, Report, Row, RowValue, SeriesKey, Sink};
+use sonde_tsdb::{BatchSample, BatchValue, MetricKind, SeriesRef};
+
+use super::label_hash::Domain;
+use super::labels::{self, LabelProblem};
+use super::memo::Lookup;
+use super::metadata::News;
+use super::{Found, Ingest, Resolution};
+use crate::config::IngestConfig;
+
+/// A batch put together for the store.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    pub(super) samples: Vec<BatchSample>,
+    pub(super) news: News,
+    /// Rows whose series are refused.
+    pub(super) refused: BTreeMap<LabelProblem, u64>,
+    /// The first series that was refused, cut where it is long.
+    pub(super) example: Option<String>,
+    pub(super) report: Report,
+}
+
+/// The sink of one request.
+pub(super) struct OtlpSink<'a> {
+    ingest: &'a Ingest,
+    limits: &'a IngestConfig,
+    resolution: Resolution,
+    salt: u128,
+    /// The look into the memo; closed while the store is asked, which takes its own locks.
+    lookup: Option<Lookup<'a, SeriesRef>>,
+    learned: Vec<(u128, SeriesRef)>,
+    prepared: Prepared,
+}
+
+impl<'a> OtlpSink<'a> {
+    pub(super) fn new(ingest: &'a Ingest, limits: &'a IngestConfig, resolution: Resolution, salt: u128) -> Self {
+        let (learned, prepared) = (Vec::new(), Prepared::default());
+        OtlpSink { ingest, limits, resolution, salt, lookup: None, learned, prepared }
+    }
+
+    /// Remembers what was learned, and hands over what was collected.
+    pub(super) fn finish(mut self, report: Report) -> Prepared {
+        drop(self.lookup.take());
+        if !self.learned.is_empty() {
+            self.ingest.series.insert(self.learned);
+        }
+        Prepared { report, ..self.prepared }
+    }
+
+    /// The series of a key, if it is known.
+    fn known(&mut self, key: SeriesKey) -> Option<SeriesRef> {
+        if self.resolution == Resolution::Fresh {
+            return None;
+        }
+        match self.lookup.get_or_insert_with(|| self.ingest.series.lookup()).get(key.0) {
+            Found::Young(series) => Some(series),
+            Found::Old(series) => {
+                self.learned.push((key.0, series));
+                Some(series)
+            }
+            Found::No => None,
+        }
+    }
+
+    /// The series of labels, from the store.
+    fn resolve(&mut self, row: &Row<'_>) -> Result<SeriesRef, LabelProblem> {
+        labels::check(row.labels, self.limits)?;
+        self.lookup = None;
+        let series = self.ingest.db.series_ref(row.labels).map_err(|_| LabelProblem::SeriesLimit)?;
+        if let Some(key) = row.key {
+            self.learned.push((key.0, series));
+        }
+        Ok(series)
+    }
+
+    fn push(&mut self, series: SeriesRef, timestamp: TimestampMs, value: RowValue) {
+        let value = match value {
+            RowValue::Float(v) => BatchValue::Float(v),
+            RowValue::FloatDelta(v) => BatchValue::FloatDelta(v),
+            RowValue::Histogram(h) => BatchValue::Histogram(Box::new(h)),
+            RowValue::HistogramDelta(h) => BatchValue::HistogramDelta(Box::new(h)),
+        };
+        self.prepared.samples.push(BatchSample { series, timestamp, value });
+    }
+}
+
+impl Sink for OtlpSink<'_> {
+    fn hash(&mut self, piece: Piece, bytes: &[u8]) -> Option<u128> {
+        let domain = match piece {
+            Piece::TargetInfo => Domain::OtlpTargetInfo,
+            Piece::Resource => Domain::OtlpResource,
+            Piece::Scope => Domain::OtlpScope,
+            Piece::Metric => Domain::OtlpMetric,
+            Piece::Attributes => Domain::OtlpAttributes,
+            Piece::Bounds => Domain::OtlpBounds,
+        };
+        let hash = self.ingest.hasher.hash(domain, bytes);
+        // Every key has one of these two in it.
+        Some(if matches!(piece, Piece::TargetInfo | Piece::Metric) { hash ^ self.salt } else { hash })
+    }
+
+    fn take(&mut self, key: SeriesKey, timestamp: TimestampMs, value: RowValue) -> Option<RowValue> {
+        let Some(series) = self.known(key) else { return Some(value) };
+        self.push(series, timestamp, value);
+        None
+    }
+
+    fn row(&mut self, row: Row<'_>) {
+        // Other rows of the same point may be known.
+        let known = row.key.and_then(|key| self.known(key));
+        match known.map_or_else(|| self.resolve(&row), Ok) {
+            Ok(series) => self.push(series, row.timestamp, row.value),
+            Err(problem) => {
+                *self.prepared.refused.entry(problem).or_default() += 1;
+                self.prepared.example.get_or_insert_with(|| labels::excerpt(row.labels));
+            }
+        }
+    }
+
+    fn describe(&mut self, metric: MetricMetadata<'_>) {
+        let kind = match metric.kind {
+            sonde_translate::MetricKind::Counter => MetricKind::Counter,
+            sonde_translate::MetricKind::Gauge => MetricKind::Gauge,
+            sonde_translate::MetricKind::Histogram => MetricKind::Histogram,
+            sonde_translate::MetricKind::Summary => MetricKind::Summary,
+            sonde_translate::MetricKind::Info => MetricKind::Info,
+        };
+        let (known, news) = (&self.ingest.metadata, &mut self.prepared.news);
+        known.judge(&self.ingest.hasher, metric.family, kind, metric.help, metric.unit, news);
+    }
+}
