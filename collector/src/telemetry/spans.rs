@@ -59,11 +59,14 @@ pub(super) fn register_wal(registry: &Registry, stats: &Arc<WalStats>) {
 /// Registers what the span store counts, and its state.
 pub(super) fn register_store(registry: &Registry, db: &Arc<TraceDb>) {
     let source = Source { registry, owner: db };
-    let counters: [Counter<Stats>; 17] = [
+    let counters: [Counter<Stats>; 18] = [
         ("sonde_tracedb_batches_total", "Batches that were stored.", |s| &s.batches),
         ("sonde_tracedb_duplicate_batches_total", "Batches that were there already.", |s| &s.duplicate_batches),
         ("sonde_tracedb_conflicting_batches_total", "Batches whose number was taken by another content.", |s| {
             &s.conflicting_batches
+        }),
+        ("sonde_tracedb_cursors_evicted_total", "Cursors of agents that went because there are too many.", |s| {
+            &s.cursors_evicted
         }),
         ("sonde_tracedb_busy_batches_total", "Batches refused because there was no room.", |s| &s.busy_batches),
         ("sonde_tracedb_failed_batches_total", "Batches that could not be written.", |s| &s.failed_batches),

@@ -11,11 +11,14 @@ use super::source::{Counter, Gauge, Source, load};
 /// Registers what the store counts, and its state.
 pub(super) fn register_store(registry: &Registry, db: &Arc<Db>) {
     let source = Source { registry, owner: db };
-    let counters: [Counter<Stats>; 23] = [
+    let counters: [Counter<Stats>; 24] = [
         ("sonde_tsdb_batches_total", "Batches that were stored.", |s| &s.batches),
         ("sonde_tsdb_duplicate_batches_total", "Batches that were there already.", |s| &s.duplicate_batches),
         ("sonde_tsdb_conflicting_batches_total", "Batches whose number was taken by another content.", |s| {
             &s.conflicting_batches
+        }),
+        ("sonde_tsdb_cursors_evicted_total", "Cursors of agents that went because there are too many.", |s| {
+            &s.cursors_evicted
         }),
         ("sonde_tsdb_busy_batches_total", "Batches refused because there was no room.", |s| &s.busy_batches),
         ("sonde_tsdb_failed_batches_total", "Batches that could not be written.", |s| &s.failed_batches),

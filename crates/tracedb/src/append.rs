@@ -74,6 +74,7 @@ impl TraceDb {
         judge.next_position += 1;
         if let Some((id, checksum)) = batch.cursor {
             judge.streams.begin(id, checksum);
+            stats.cursors_evicted.store(judge.streams.evicted(), Relaxed);
         }
         count(stats, &outcome);
         Ok(outcome)

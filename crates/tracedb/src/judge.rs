@@ -1,7 +1,7 @@
 //! What is decided and not necessarily durable yet: batches by their numbers. And which spans can be stored at all.
 
 use sonde_model::span::ScopedSpan;
-use sonde_model::{Streams, TimestampMs};
+use sonde_model::{Signal, Streams, TimestampMs};
 
 use crate::codec::value::is_shallow;
 use crate::options::ms_to_ns;
@@ -9,7 +9,7 @@ use crate::shared::Waiter;
 use crate::{Options, RejectReason};
 
 /// All that is decided and not necessarily durable yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Judge {
     pub(crate) streams: Streams<Waiter>,
     /// The number of the next flush.
@@ -19,6 +19,13 @@ pub(crate) struct Judge {
     /// Batches that failed so far. A checkpoint that was written meanwhile must not count.
     pub(crate) failures: u64,
     pub(crate) closed: bool,
+}
+
+impl Judge {
+    /// Nothing is decided yet; the first batch gets this position.
+    pub(crate) fn new(next_position: u64) -> Self {
+        Judge { streams: Streams::of(Signal::Traces), next_flush: 0, next_position, failures: 0, closed: false }
+    }
 }
 
 /// Why a span cannot be stored, if so.

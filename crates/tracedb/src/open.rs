@@ -8,7 +8,7 @@ use parking_lot::{Mutex, RwLock};
 use sonde_disk::blocks::directory::{self, Quarantined};
 use sonde_disk::blocks::layout;
 use sonde_disk::{Fs, Position, Wal, WalOptions, write_atomic};
-use sonde_model::{StreamId, Streams, TimestampMs};
+use sonde_model::{Signal, StreamId, Streams, TimestampMs};
 
 use crate::block::{Block, Cached, PageCache};
 use crate::chunk::Chunk;
@@ -190,7 +190,7 @@ impl<'r> Replay<'r> {
     fn new(manifest: &Manifest, trusts_first_checkpoint: bool, report: &'r mut OpenReport) -> Self {
         Replay {
             data: Data::default(),
-            judge: Judge { next_position: manifest.position.max(1), ..Judge::default() },
+            judge: Judge::new(manifest.position.max(1)),
             cut: Cut::default(),
             flushed: manifest.flushed,
             in_blocks: manifest.position,
@@ -228,7 +228,7 @@ impl<'r> Replay<'r> {
                 if counts {
                     // All that came before is in blocks, and what is remembered of it came with the checkpoint.
                     self.data = Data::default();
-                    self.judge.streams = Streams::default();
+                    self.judge.streams = Streams::of(Signal::Traces);
                     cursors.into_iter().for_each(|(stream, cursor)| self.judge.streams.restore(stream, cursor));
                 }
                 self.judge.next_position = self.judge.next_position.max(position);

@@ -92,6 +92,7 @@ impl Db {
         }
         if let Some((id, checksum)) = batch.cursor {
             judge.streams.begin(id, checksum);
+            stats.cursors_evicted.store(judge.streams.evicted(), Relaxed);
         }
         count(stats, &accepted, late, &outcome);
         exemplars.count(stats, outcome.exemplars);

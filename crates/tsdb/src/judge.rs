@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use sonde_model::{Histogram, Streams, TimestampMs, is_stale};
+use sonde_model::{Histogram, Signal, Streams, TimestampMs, is_stale};
 
 use crate::accumulate::grown;
 use crate::batch::{BatchSample, BatchValue, SeriesRef, Source};
@@ -23,7 +23,7 @@ use crate::{Options, RejectReason};
 const UNKNOWN: u32 = u32::MAX;
 
 /// All that is decided and not necessarily durable yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Judge {
     slots: Vec<Slot>,
     last_histograms: LastHistograms,
@@ -83,6 +83,24 @@ pub(crate) struct Rules<'a> {
     /// Older samples are refused.
     pub(crate) retained_from: TimestampMs,
     pub(crate) options: &'a Options,
+}
+
+impl Default for Judge {
+    fn default() -> Self {
+        Judge {
+            slots: Vec::new(),
+            last_histograms: LastHistograms::default(),
+            streams: Streams::of(Signal::Metrics),
+            epoch: 0,
+            next_flush: 0,
+            failures: 0,
+            closed: false,
+            pending: VecDeque::new(),
+            pending_late: HashMap::default(),
+            undo: Vec::new(),
+            record: 0,
+        }
+    }
 }
 
 impl Judge {

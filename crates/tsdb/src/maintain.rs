@@ -45,10 +45,10 @@ impl Db {
     }
 
     fn retain(&self, maintenance: &mut Maintenance, now: TimestampMs) -> Result<(), Error> {
-        let believed = self.look_at_clock(maintenance, now);
+        self.look_at_clock(maintenance, now);
         let blocks = Arc::clone(&self.shared.data.read().blocks);
         let options = &self.shared.options;
-        let cutoff = believed.then(|| options.retained_from(now));
+        let cutoff = self.shared.drops_before(now);
         let facts: Vec<_> = blocks.iter().map(|b| Fact { newest: b.meta().max_time, bytes: b.bytes() }).collect();
         let plan = retention::plan(&facts, cutoff, self.wal.size_bytes(), options.retention_bytes);
         let stats = &self.shared.stats;
@@ -65,8 +65,8 @@ impl Db {
         Ok(())
     }
 
-    /// Whether the clock is believed.
-    fn look_at_clock(&self, maintenance: &mut Maintenance, now: TimestampMs) -> bool {
+    /// Finds leaps of the clock, and when they are over.
+    fn look_at_clock(&self, maintenance: &mut Maintenance, now: TimestampMs) {
         let Maintenance { clock, .. } = maintenance;
         let before = clock.believed();
         if clock.observe(now) {
@@ -79,7 +79,6 @@ impl Db {
         if let Err(error) = clock.store(self.fs.as_ref(), &self.dir) {
             tracing::warn!(%error, "what is known about the clock could not be written; it will be tried again");
         }
-        !clock.is_doubted()
     }
 
     /// Takes blocks out of the manifest and out of sight of queries. Their files stay.

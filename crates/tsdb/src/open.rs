@@ -10,7 +10,7 @@ use sonde_disk::blocks::clock::Clock;
 use sonde_disk::blocks::directory::{self, Quarantined};
 use sonde_disk::blocks::layout;
 use sonde_disk::{Fs, Wal, WalOptions, write_atomic};
-use sonde_model::{StreamId, Streams, TimestampMs};
+use sonde_model::{Signal, StreamId, Streams, TimestampMs};
 
 use crate::block::{Block, PageCache};
 use crate::codec::DecodeError;
@@ -268,7 +268,7 @@ impl<'r> Replay<'r> {
                     self.report.orphan_exemplars = 0;
                     self.registry = Registry::default();
                     self.data = Data::default();
-                    self.judge.streams = Streams::default();
+                    self.judge.streams = Streams::of(Signal::Metrics);
                     cursors.into_iter().for_each(|(stream, cursor)| self.judge.streams.restore(stream, cursor));
                     self.data.metadata = metadata.into_iter().collect();
                 }

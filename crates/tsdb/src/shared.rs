@@ -52,9 +52,18 @@ impl Shared {
     /// The time before which samples are refused. While the clock is not believed it is not the clock that counts:
     /// otherwise a leap would refuse everything.
     pub(crate) fn retained_from(&self, now: TimestampMs) -> TimestampMs {
-        let believed = self.believed.load(Relaxed);
-        let leapt = now.saturating_sub(believed) > self.options.retention_pause_ms;
-        self.options.retained_from(if leapt { believed } else { now })
+        let latest = if self.is_believed(now) { now } else { self.believed.load(Relaxed) };
+        self.options.retained_from(latest)
+    }
+
+    /// The time before which data is dropped; none while the clock is not believed.
+    pub(crate) fn drops_before(&self, now: TimestampMs) -> Option<TimestampMs> {
+        self.is_believed(now).then(|| self.options.retained_from(now))
+    }
+
+    /// Between two looks of maintenance at the clock a leap shows in the reading itself.
+    fn is_believed(&self, now: TimestampMs) -> bool {
+        now.saturating_sub(self.believed.load(Relaxed)) <= self.options.retention_pause_ms
     }
 
     /// Runs on the WAL's thread, in WAL order.

@@ -15,6 +15,8 @@ pub struct Stats {
     pub duplicate_batches: AtomicU64,
     /// Batches refused because their number was taken by another content.
     pub conflicting_batches: AtomicU64,
+    /// Cursors of agent streams that went, used longest ago, because there were too many.
+    pub cursors_evicted: AtomicU64,
     /// Batches refused because the WAL or the head has no room.
     pub busy_batches: AtomicU64,
     /// Batches that the WAL could not write.

@@ -83,3 +83,18 @@ proptest! {
         }
     }
 }
+
+/// Ten thousand hosts that all changed their identity now and then: a checkpoint must fit what may wait for the WAL.
+#[test]
+fn a_checkpoint_of_many_agents_is_bounded() {
+    let mut streams = sonde_model::Streams::<()>::of(Signal::Metrics);
+    let mut cursor = Cursor::default();
+    (1..=2_000).for_each(|seq| cursor.record(seq, seq as u32));
+    for agent in 0..30_000u128 {
+        let stream = StreamId { agent: AgentId(agent.to_be_bytes()), epoch: 1, signal: Signal::Metrics };
+        streams.restore(stream, cursor.clone());
+    }
+    let bytes: usize = checkpoint(1, 1, streams.iter(), std::iter::empty(), 1 << 20).iter().map(Vec::len).sum();
+    assert!(bytes <= crate::Options::default().wal_pending_bytes / 2, "{bytes} bytes, {} streams", streams.len());
+    assert!(streams.len() >= 10_000, "{} streams", streams.len());
+}
