@@ -210,6 +210,7 @@ impl QueueExporter {
                     // A number that never comes is a hole that the collector's cursor carries along for thousands of batches.
                     in_flight.batch = self.queue.emptied(&refused);
                     in_flight.state = State::ToRetry;
+                    self.persist_refused().await;
                 } else {
                     in_flight.state = State::Done;
                 }
@@ -290,6 +291,15 @@ impl QueueExporter {
         self.stats.refused_batches.fetch_add(1, Relaxed);
         if let Some(source) = batch.source {
             self.queue.lose(source, reason, batch.items, batch.created_ms);
+        }
+    }
+
+    /// Before the empty batch is sent, so that the number means the same after a crash.
+    async fn persist_refused(&self) {
+        let queue = Arc::clone(&self.queue);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || queue.persist_refused()).await {
+            let error = sonde_runtime::stage::with_causes(&error);
+            tracing::error!("which batches were refused cannot be written: {error}; after a crash they are sent again");
         }
     }
 

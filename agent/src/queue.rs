@@ -11,6 +11,7 @@ mod gap;
 mod open;
 mod reader;
 mod record;
+mod refused;
 mod stats;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use sonde_disk::wal::{Position, Wal, WalError};
+use sonde_disk::write_atomic;
 use sonde_model::{AgentId, BatchId, Signal};
 use tokio::sync::Notify;
 
@@ -28,6 +30,7 @@ use cursor::ReadCursor;
 use folder::Folder;
 use gap::OpenGaps;
 use record::{Encoding, Packer, Record};
+use refused::RefusedNumbers;
 
 pub use error::{AppendError, OpenError};
 pub use gap::{DropReason, Gap};
@@ -66,7 +69,8 @@ pub struct Queue {
     numbers: Mutex<Numbers>,
     packer: Packer,
     delivered: Mutex<Delivered>,
-    /// Held while the cursor's file is written and segments are removed.
+    refused: Mutex<RefusedNumbers>,
+    /// Held while the files of the cursor and of refused batches are written and segments are removed.
     persisting: Mutex<()>,
     gaps: Mutex<OpenGaps>,
     appended: Notify,
@@ -218,15 +222,24 @@ impl Queue {
         } else {
             self.stats.filled_holes.fetch_add(1, Ordering::Relaxed);
         }
+        self.refused.lock().remove(batch.id);
         let mut delivered = self.delivered.lock();
         delivered.cursor = Some(ReadCursor { next: batch.next, last: batch.id });
         delivered.is_stored = false;
     }
 
     /// Takes a batch that was refused for good out of what waits; the empty batch that comes under its number instead.
+    /// A restart knows it, too, once [`Queue::persist_refused`] has written it.
     pub fn emptied(&self, batch: &Queued) -> Queued {
         self.stats.sub_waiting(batch.disk_bytes, batch.items);
+        self.refused.lock().add(batch.id);
         Queued { source: None, body: Bytes::new(), items: 0, ..batch.clone() }
+    }
+
+    /// Writes which batches are emptied. Blocks.
+    pub fn persist_refused(&self) -> Result<(), OpenError> {
+        let _one_at_a_time = self.persisting.lock();
+        self.write_refused()
     }
 
     /// Writes how far the collector has taken the queue, then removes the segments before it. Blocks.
@@ -247,7 +260,7 @@ impl Queue {
             return Err(OpenError::Io { path: self.folder.dir.join(cursor::file_name(self.signal)), source });
         }
         self.wal.truncate_before(cursor.next)?;
-        Ok(())
+        self.write_refused()
     }
 
     /// Numbers further batches of both signals under a new id, because another agent uses `taken`. Blocks.
@@ -293,6 +306,15 @@ impl Queue {
     /// Writes what waits for the disk and ends. Blocks.
     pub fn close(&self) {
         self.wal.close();
+    }
+
+    fn write_refused(&self) -> Result<(), OpenError> {
+        let Some(text) = self.refused.lock().take_text() else { return Ok(()) };
+        let path = self.folder.dir.join(refused::file_name(self.signal));
+        write_atomic(self.folder.fs.as_ref(), &path, text.as_bytes()).map_err(|source| {
+            self.refused.lock().not_stored();
+            OpenError::Io { path, source }
+        })
     }
 
     fn max_body_bytes(&self) -> usize {

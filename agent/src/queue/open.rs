@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::cursor::ReadCursor;
 use super::folder::{self, Folder};
 use super::record::{HEADER_BYTES, Packer, Record};
+use super::refused::RefusedNumbers;
 use super::{Delivered, Numbers, OpenError, Queue, QueueStats, reader};
 use crate::identity::Identity;
 
@@ -207,6 +208,7 @@ impl Found {
         let seq_of = |id: Option<BatchId>| {
             id.filter(|id| (id.agent, id.epoch) == (identity.agent, identity.epoch)).map_or(0, |id| id.seq)
         };
+        let refused = RefusedNumbers::load(folder.fs.as_ref(), &folder.dir, signal, cursor.as_ref()).map_err(io)?;
         let next_seq = seq_of(last).max(seq_of(cursor.map(|cursor| cursor.last))) + 1;
         Ok(Arc::new(Queue {
             folder: Arc::clone(folder),
@@ -217,6 +219,7 @@ impl Found {
             numbers: Mutex::new(Numbers { identity, next_seq }),
             packer: Packer::new().map_err(io)?,
             delivered: Mutex::new(Delivered { cursor, is_stored: true }),
+            refused: Mutex::new(refused),
             persisting: Mutex::default(),
             gaps: Mutex::default(),
             appended: Notify::new(),

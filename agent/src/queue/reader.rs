@@ -1,6 +1,7 @@
 //! Reads the queue in the order of the numbers, for the exporter.
 //!
-//! A number that damage took away is given up with an empty batch, so that the collector's contiguous mark goes on.
+//! A number that damage took away, or whose batch was refused for good before a restart, is given up with an empty
+//! batch, so that the collector's contiguous mark goes on.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use super::{Queue, Source};
 pub struct Queued {
     /// Its number.
     pub id: BatchId,
-    /// Where it came from; `None` for an empty batch in the place of one that was lost.
+    /// Where it came from; `None` for an empty batch in the place of one that was lost or refused.
     pub source: Option<Source>,
     /// A protobuf export request of the signal of the queue.
     pub body: Bytes,
@@ -69,7 +70,8 @@ impl QueueReader {
                 _ => {}
             }
             self.last = Some(queued.id);
-            return Ok(Some(queued));
+            let is_refused = queued.source.is_some() && self.queue.refused.lock().contains(queued.id);
+            return Ok(Some(if is_refused { self.queue.emptied(&queued) } else { queued }));
         }
     }
 

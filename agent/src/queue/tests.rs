@@ -364,6 +364,37 @@ fn a_folder_has_one_agent() {
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
 }
 
+/// The collector took an empty batch under the number of a refused one. After a crash the number still means that.
+#[test]
+fn a_refused_batch_stays_empty_over_a_crash() {
+    for signal in [Signal::Metrics, Signal::Traces] {
+        let fs = MemFs::new();
+        let (queues, _) = open_both(&fs, &options());
+        let queue = queues.of(signal);
+        (1..=4).for_each(|number| append(queue, &body(number, 300)).unwrap());
+        let batches = read_all(queue);
+        let emptied = queue.emptied(&batches[1]);
+        assert_eq!((emptied.source, emptied.body.len(), emptied.id), (None, 0, batches[1].id));
+        queue.persist_refused().unwrap();
+        let fs = fs.crash(7);
+        let expected = [batches[0].clone(), emptied, batches[2].clone(), batches[3].clone()];
+        for _ in 0..2 {
+            let (queues, _) = open_both(&fs.fork(), &options());
+            let queue = queues.of(signal);
+            assert_eq!(contents(&read_all(queue)), contents(&expected));
+            assert_eq!(queue.stats().waiting_batches.load(Ordering::Relaxed), 3);
+            assert_eq!(queue.stats().waiting_items.load(Ordering::Relaxed), 30);
+        }
+        // What was passed is forgotten.
+        let (queues, _) = open_both(&fs, &options());
+        let queue = queues.of(signal);
+        read_all(queue).iter().take(2).for_each(|batch| queue.delivered(batch));
+        queue.persist_cursor().unwrap();
+        let text = sonde_disk::read_all(&fs, &Path::new(DIR).join(refused::file_name(signal)), 1 << 20).unwrap();
+        assert_eq!(text, b"");
+    }
+}
+
 #[test]
 fn a_new_identity_numbers_from_one() {
     let fs = MemFs::new();
