@@ -21,6 +21,7 @@ pub mod silences;
 pub mod state;
 mod telemetry;
 mod tempo;
+mod tls;
 mod watch;
 
 pub use app::{Addresses, App, StartError};

@@ -22,6 +22,7 @@ use crate::rules::{self, RuleFilesError, Rules};
 use crate::settings::{rule_settings, webhooks};
 use crate::state::{Memory, State};
 use crate::telemetry;
+use crate::tls::Tls;
 use crate::watch::Watch;
 
 /// The collector as its handlers see it.
@@ -40,6 +41,8 @@ pub(crate) struct Server {
     pub(crate) watch: Watch,
     pub(crate) started: TimestampMs,
     pub(crate) reloads: Reloads,
+    /// Certificates, where TLS is on.
+    pub(crate) tls: Option<Tls>,
     core: OnceLock<Core>,
     spans: OnceLock<Spans>,
 }
@@ -101,10 +104,16 @@ impl Server {
             notifier,
             started,
             reloads: Reloads(parking_lot::Mutex::new(Reloaded { succeeded_at: started, failed: false })),
+            tls: None,
             core: OnceLock::new(),
             spans: OnceLock::new(),
             clock,
         }
+    }
+
+    /// The same with TLS on its listeners.
+    pub(crate) fn with_tls(self, tls: Option<Tls>) -> Self {
+        Server { tls, ..self }
     }
 
     /// Takes the open store, whose files are on `fs`, and the open state database with what it remembers: from now on requests
@@ -175,6 +184,9 @@ impl Server {
             None => self.config.load_full(),
         };
         let files = rules::read_files(&new.rules.files)?;
+        if let Some(tls) = &self.tls {
+            tls.reload(&new.tls, self.clock.now_ms())?;
+        }
         let restart = self.config.load().needs_restart(&new);
         if !restart.is_empty() {
             tracing::warn!("the configuration changed in keys that need a restart: {}", restart.join(", "));
@@ -201,4 +213,7 @@ pub(crate) enum ReloadError {
     /// A rule file is no good.
     #[error(transparent)]
     Rules(#[from] RuleFilesError),
+    /// A certificate is no good.
+    #[error(transparent)]
+    Tls(#[from] sonde_tls::TlsError),
 }

@@ -9,6 +9,7 @@ mod server;
 mod source;
 mod spans;
 mod store;
+mod tls;
 
 use std::sync::Arc;
 

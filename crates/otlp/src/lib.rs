@@ -3,6 +3,7 @@
 //! It moves requests as bytes: what they mean is the consumer's business. It must not know of stores, translation or
 //! queues. A binary hands in listeners and consumers and runs the futures in its own stages.
 
+pub mod certificates;
 pub mod consumer;
 pub mod exporter;
 pub mod peer;
