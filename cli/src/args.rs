@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use sonde_runtime::LogFormat;
 
 use crate::client::ServerArgs;
+use crate::silence::SilenceArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +16,8 @@ Examples:
                                              ask for the last hour, drawn in the terminal
   sonde trace 4bf92f3577b34da6a3ce929d0e0e4736
                                              one trace as a waterfall
+  sonde silence add HighLoad host=web-1 --duration 2h --comment 'load test'
+                                             keep an alert quiet for a time
   sonde check rules alert-rules/*.yml        look for mistakes in rule files
 
 Exit codes: 0 it worked, 1 it did not and stderr says why, 2 the command line was not understood.";
@@ -39,6 +42,8 @@ pub(crate) enum Command {
     Query(QueryArgs),
     /// Show one trace: who called whom, when, and how long it took.
     Trace(TraceArgs),
+    /// Keep alerts quiet for a time: they fire, but nobody is told.
+    Silence(SilenceArgs),
     /// Look for mistakes in configuration and rule files, without starting anything.
     Check(CheckArgs),
 }

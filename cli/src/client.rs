@@ -52,6 +52,10 @@ pub(crate) enum Ask<'a> {
     Get { accept: &'a str },
     /// `POST` of a form.
     Form(&'a str),
+    /// `POST` of JSON.
+    Json(&'a serde_json::Value),
+    /// `DELETE`.
+    Delete,
 }
 
 /// An answer, whatever its status but 401 and 403.
@@ -103,6 +107,11 @@ impl Client {
                 let request = self.http.post(&address).header("content-type", "application/x-www-form-urlencoded");
                 request.body(form.to_owned())
             }
+            Ask::Json(json) => {
+                let request = self.http.post(&address).header("content-type", "application/json");
+                request.body(json.to_string())
+            }
+            Ask::Delete => self.http.delete(&address),
         };
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
@@ -139,6 +148,12 @@ impl Answer {
         let words: String = String::from_utf8_lossy(&self.body).chars().take(200).collect();
         words.trim().to_owned()
     }
+}
+
+/// A text as a part of an address or of a form: everything but letters, digits and `-._~` is escaped.
+pub(crate) fn encode(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 /// The HTTP client itself: the one place that knows about TLS.

@@ -1,6 +1,7 @@
 //! The HTTP API of the main port: the page, Prometheus's API, Tempo's, remote write, OTLP, probes, admin.
 
 mod admin;
+mod alertmanager;
 mod anomalies;
 pub(crate) mod answer;
 mod exposition;
@@ -62,6 +63,7 @@ fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
         .route("/", get(page::page))
         .route("/metrics", get(exposition::metrics))
         .merge(crate::tempo::routes())
+        .merge(alertmanager::routes())
         .layer(compression());
     let mut router = Router::new()
         .merge(readable)

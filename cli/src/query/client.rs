@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sonde_model::TimestampMs;
 
-use crate::client::{Answer, Ask, Client, MAX_ANSWER_BYTES};
+use crate::client::{Answer, Ask, Client, MAX_ANSWER_BYTES, encode};
 use crate::problem::Problem;
 
 /// A question.
@@ -75,11 +75,6 @@ fn path_and_form(request: &Request) -> (&'static str, String) {
     };
     let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
     (path, form.join("&"))
-}
-
-fn encode(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
-    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 fn read(url: &str, answer: &Answer) -> Result<Reply, Problem> {

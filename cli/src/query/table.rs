@@ -53,7 +53,7 @@ fn range_cells(series: &AnswerSeries) -> Vec<String> {
 }
 
 /// Pads cells so that columns align: the first `left` to the left, numbers to the right.
-fn columns(rows: &[Vec<String>], left: usize) -> String {
+pub(crate) fn columns(rows: &[Vec<String>], left: usize) -> String {
     let count = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..count).map(width).collect();

@@ -15,6 +15,8 @@ use sonde_tracedb::TraceDb;
 use sonde_tsdb::{Db, Options};
 use tower::ServiceExt;
 
+mod alertmanager;
+
 use super::main_router;
 use crate::config::Config;
 use crate::flags::Flags;
