@@ -10,7 +10,7 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use sonde_disk::{Fs, OsFs};
 use sonde_otlp::exporter::{BackoffOptions, Exporter, ExporterError, ExporterOptions};
-use sonde_otlp::{ServeOptions, receiver, serve};
+use sonde_otlp::{ServeOptions, WireConnector, receiver, serve};
 use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
 use sonde_runtime::signal::ReloadRequests;
 use sonde_runtime::telemetry::Telemetry;
@@ -111,6 +111,12 @@ impl App {
     pub fn with_reload(mut self, path: PathBuf, requests: ReloadRequests) -> Self {
         self.reload = Some((path, requests));
         self
+    }
+
+    /// Sends to a collector in this process instead of the configured one.
+    pub fn with_wire(mut self, wire: WireConnector) -> Result<Self, BuildError> {
+        self.exporter = Exporter::new(ExporterOptions { wire: Some(wire), ..exporter_options(&self.config) })?;
+        Ok(self)
     }
 
     /// Where OTLP/gRPC is taken.

@@ -2,8 +2,7 @@
 //!
 //! It knows HTTP only: what the answers say is the business of each command.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -53,6 +52,8 @@ pub(crate) enum Ask<'a> {
     Get { accept: &'a str },
     /// `POST` of a form.
     Form(&'a str),
+    /// `POST` of JSON.
+    Json(&'a serde_json::Value),
     /// `DELETE`.
     Delete,
 }
@@ -106,6 +107,10 @@ impl Client {
                 let request = self.http.post(&address).header("content-type", "application/x-www-form-urlencoded");
                 request.body(form.to_owned())
             }
+            Ask::Json(json) => {
+                let request = self.http.post(&address).header("content-type", "application/json");
+                request.body(json.to_string())
+            }
             Ask::Delete => self.http.delete(&address),
         };
         if let Some(token) = &self.token {
@@ -145,6 +150,12 @@ impl Answer {
     }
 }
 
+/// A text as a part of an address or of a form: everything but letters, digits and `-._~` is escaped.
+pub(crate) fn encode(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
 /// The HTTP client itself: the one place that knows about TLS.
 fn http(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
     // The one TLS provider of this process; nothing else has installed one.
@@ -153,7 +164,7 @@ fn http(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
 }
 
 /// The token to show: that of the file, else that of the variable.
-pub(crate) fn token(args: &ServerArgs) -> Result<Option<String>, Problem> {
+fn token(args: &ServerArgs) -> Result<Option<String>, Problem> {
     let Some(path) = &args.token_file else {
         return match std::env::var(TOKEN_VARIABLE) {
             Ok(text) => proven(&text, TOKEN_VARIABLE).map(Some),
@@ -167,27 +178,8 @@ pub(crate) fn token(args: &ServerArgs) -> Result<Option<String>, Problem> {
     proven(&text, &place).map(Some)
 }
 
-/// The admin token in the data directory of a collector that runs, and the address of that collector.
-pub(crate) fn admin_file(data_dir: &Path) -> Result<Option<(String, String)>, Problem> {
-    let path = data_dir.join("admin.token");
-    let place = path.display().to_string();
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Problem::new(format!("{place}: {e}"))),
-    };
-    let address = text.lines().nth(1).unwrap_or(DEFAULT_URL).to_owned();
-    Ok(Some((proven(&text, &place)?, address)))
-}
-
-/// Says something to people beside the answer, which programs may read.
-pub(crate) fn tell(text: &str) {
-    // Where stderr is gone there is nobody left to tell.
-    drop(writeln!(std::io::stderr(), "{text}"));
-}
-
 /// The first line as a token, which must be one that a header can carry.
-fn proven(text: &str, place: &str) -> Result<String, Problem> {
+pub(crate) fn proven(text: &str, place: &str) -> Result<String, Problem> {
     let line = text.lines().next().unwrap_or_default().trim();
     let printable = line.bytes().all(|b| b.is_ascii_graphic());
     if line.is_empty() || line.len() > MAX_TOKEN_BYTES || !printable {

@@ -11,7 +11,7 @@ pub(crate) fn run(args: CollectorArgs) -> Result<(), Problem> {
     process::serve(&args.log, async {
         let app = build(args.collector, &Clock::system())?;
         let shutdown = process::signals(app.reload())?;
-        tracing::info!("listening on http://{}", app.addresses().main);
+        tracing::info!("listening on {}://{}", app.addresses().scheme, app.addresses().main);
         app.run(shutdown).await.map_err(|e| problem(&e))
     })
 }

@@ -8,7 +8,7 @@ mod collector;
 mod problem;
 mod process;
 mod query;
-mod token;
+mod silence;
 mod trace;
 mod up;
 
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Command::Agent(args) => agent::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Trace(args) => trace::run(&args),
-        Command::Token(args) => token::run(&args),
+        Command::Silence(args) => silence::run(&args),
         Command::Check(args) => check::run(&args),
     };
     match outcome {

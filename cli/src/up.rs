@@ -29,13 +29,12 @@ async fn serve(flags: Flags, agent_file: Option<PathBuf>) -> Result<(), Problem>
     let data_dir = flags.data_dir.clone();
     // Everything is proven and bound before anything runs: the configuration of the agent too.
     let mut agent_config = agent_configuration(agent_file.as_deref(), &data_dir)?;
-    let collector = collector::build(flags, &clock)?;
+    let mut collector = collector::build(flags, &clock)?;
     let (addresses, health) = (collector.addresses(), collector.health());
-    // The main port takes OTLP over gRPC, too, and cannot be off.
+    // It is reached without a socket, whatever the listeners ask for; the address is a name in the log.
     agent_config.collector.endpoint = format!("http://{}", addresses.main);
-    let authorization = format!("Bearer {}", collector.agent_token());
-    agent_config.collector.headers.insert("authorization".to_owned(), authorization);
-    let mut agent = sonde_agent::App::build(agent_config, clock.clone()).await.map_err(|e| problem(&e))?;
+    let agent = sonde_agent::App::build(agent_config, clock.clone()).await.map_err(|e| problem(&e))?;
+    let mut agent = agent.with_wire(collector.wire()).map_err(|e| problem(&e))?;
     if let Some(path) = agent_file {
         agent = agent.with_reload(path, collector.reload().subscribe());
     }
@@ -95,7 +94,7 @@ async fn ready(clock: &Clock, health: &Health) {
 
 /// Where to look.
 fn greeting(addresses: &Addresses, data_dir: &Path) -> String {
-    let base = format!("http://{}", addresses.main);
+    let base = format!("{}://{}", addresses.scheme, addresses.main);
     let receivers = [(addresses.otlp_grpc, "gRPC"), (addresses.otlp_http, "HTTP")];
     let otlp = receivers.iter().filter_map(|(address, name)| Some(format!("{} ({name})", (*address)?)));
     let otlp = otlp.collect::<Vec<_>>().join(", ");
@@ -119,14 +118,18 @@ mod tests {
     #[test]
     fn the_greeting_says_where_to_look() {
         let address = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));
-        let mut addresses =
-            Addresses { main: address(9090), otlp_grpc: Some(address(4317)), otlp_http: Some(address(4318)) };
+        let mut addresses = Addresses {
+            scheme: "http",
+            main: address(9090),
+            otlp_grpc: Some(address(4317)),
+            otlp_http: Some(address(4318)),
+        };
         let told = greeting(&addresses, Path::new("./sonde-data"));
         assert!(
             told.contains("http://127.0.0.1:9090/\n") && told.contains("127.0.0.1:4317 (gRPC), 127.0.0.1:4318 (HTTP)")
         );
         assert!(told.ends_with("Ask:  sonde query 'system_cpu_load_average_1m'\n"), "{told}");
-        addresses = Addresses { main: address(9999), otlp_grpc: None, otlp_http: None };
+        addresses = Addresses { scheme: "http", main: address(9999), otlp_grpc: None, otlp_http: None };
         let told = greeting(&addresses, Path::new("./sonde-data"));
         assert!(told.contains("http://127.0.0.1:9999 (gRPC and HTTP)"), "{told}");
         assert!(told.contains("sonde query --url http://127.0.0.1:9999 "), "{told}");

@@ -1,6 +1,7 @@
 //! The HTTP API of the main port: the page, Prometheus's API, Tempo's, remote write, OTLP, probes, admin.
 
 mod admin;
+mod alertmanager;
 mod anomalies;
 pub(crate) mod answer;
 mod exposition;
@@ -10,7 +11,6 @@ mod page;
 mod probes;
 mod prometheus;
 mod requests;
-mod tokens;
 mod write;
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{get, post};
 use http::{HeaderValue, Method, StatusCode, header};
 use sonde_otlp::receiver;
 use tower::ServiceExt;
@@ -30,9 +30,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 pub(crate) use prometheus::{firing, rfc3339};
 pub(crate) use requests::ApiStats;
 
-use crate::auth::{Gate, Surface};
 use crate::consumer::OtlpConsumer;
-use crate::enrol;
 use crate::server::Server;
 
 /// Everything that the main port serves, gRPC included: requests are told apart by their content type.
@@ -46,19 +44,14 @@ pub(crate) fn main_router(server: &Arc<Server>, limits: &receiver::Limits) -> Ro
     }))
 }
 
-/// The gRPC services: OTLP, and enrolment of agents.
+/// The OTLP gRPC services.
 pub(crate) fn otlp_grpc_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
     let consumer = Arc::new(OtlpConsumer::new(Arc::clone(server)));
-    let otlp = receiver::grpc_router(consumer, limits.clone(), Arc::clone(&server.otlp_stats));
-    Gate::guard(server, Surface::Grpc, otlp.merge(enrol::router(server)))
+    receiver::grpc_router(consumer, limits.clone(), Arc::clone(&server.otlp_stats))
 }
 
 /// OTLP over HTTP.
 pub(crate) fn otlp_http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
-    Gate::guard(server, Surface::OtlpHttp, otlp_http(server, limits))
-}
-
-fn otlp_http(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
     let consumer = Arc::new(OtlpConsumer::new(Arc::clone(server)));
     receiver::http_router(consumer, limits.clone(), Arc::clone(&server.otlp_stats))
 }
@@ -70,12 +63,11 @@ fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
         .route("/", get(page::page))
         .route("/metrics", get(exposition::metrics))
         .merge(crate::tempo::routes())
+        .merge(alertmanager::routes())
         .layer(compression());
     let mut router = Router::new()
         .merge(readable)
         .route("/api/v1/write", post(write::write))
-        .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
-        .route("/api/v1/tokens/{id}", delete(tokens::revoke))
         .route("/-/healthy", get(probes::healthy))
         .route("/-/ready", get(probes::ready))
         .route("/-/reload", post(probes::reload).put(probes::reload));
@@ -86,10 +78,12 @@ fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
     } else {
         router = router.route("/api/v1/admin/{*call}", post(admin::disabled).put(admin::disabled));
     }
-    let otlp = otlp_http(server, limits);
-    let router =
-        router.fallback(not_found).with_state(Arc::clone(server)).merge(otlp.clone()).nest("/api/v1/otlp", otlp);
-    Gate::guard(server, Surface::Main, router)
+    let otlp = otlp_http_router(server, limits);
+    router
+        .fallback(not_found)
+        .with_state(Arc::clone(server))
+        .merge(otlp.clone())
+        .nest("/api/v1/otlp", otlp)
         .layer(middleware::from_fn_with_state(Arc::clone(server), requests::count))
 }
 

@@ -9,22 +9,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sonde_disk::{Fs, OsFs};
-use sonde_otlp::{ServeOptions, serve};
+use sonde_otlp::{ServeOptions, WireConnector, WireListener, certificates, serve, serve_wire, wire};
 use sonde_runtime::{Clock, Reload, Stage, Stages, StagesError};
 use tokio_util::sync::CancellationToken;
 
 pub use listen::StartError;
 
 use crate::api;
-use crate::auth::Auth;
 use crate::config::Config;
 use crate::flags::Flags;
 use crate::notify::Notifier;
 use crate::rules::{self, RuleFilesError};
 use crate::server::Server;
-use crate::settings::{otlp_limits, webhooks};
+use crate::settings::{otlp_limits, scheme, webhooks};
 use crate::state::Location;
 use crate::telemetry;
+use crate::tls::Tls;
 
 /// The state database in the data folder.
 const STATE_FILE: &str = "state.sqlite";
@@ -48,11 +48,14 @@ pub struct App {
     main: TcpListener,
     otlp_grpc: Option<TcpListener>,
     otlp_http: Option<TcpListener>,
+    wire: Option<WireListener>,
 }
 
 /// The addresses that a collector listens on; ports are real ones, also where 0 was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
+    /// `http` or `https`.
+    pub scheme: &'static str,
     /// The page and all HTTP APIs.
     pub main: SocketAddr,
     /// OTLP over gRPC.
@@ -77,7 +80,8 @@ impl App {
         mut flags: Flags,
         clock: Clock,
     ) -> Result<Self, StartError> {
-        listen::check_addresses(&flags, config.auth.required)?;
+        listen::check_addresses(&flags, &config)?;
+        let tls = Tls::load(&config.tls, clock.now_ms()).map_err(StartError::Tls)?;
         let rule_files = rules::read_files(&config.rules.files).map_err(StartError::Rules)?;
         let notifier = Notifier::new(clock.clone()).map_err(|e| StartError::Notifier(e.to_string()))?;
 
@@ -90,19 +94,26 @@ impl App {
         flags.listen = main.local_addr().unwrap_or(flags.listen);
 
         notifier.configure(webhooks(&config, &flags));
-        let auth = Auth::new(&flags, clock.now_ms())?;
-        let server = Arc::new(Server::new(config, flags, clock, notifier, auth));
-        Ok(App { server, fs, state, rule_files, reload: Reload::new(), main, otlp_grpc, otlp_http })
+        let server = Arc::new(Server::new(config, flags, clock, notifier).with_tls(tls));
+        Ok(App { server, fs, state, rule_files, reload: Reload::new(), main, otlp_grpc, otlp_http, wire: None })
     }
 
     /// Where it listens.
     pub fn addresses(&self) -> Addresses {
         let of = |listener: &TcpListener| listener.local_addr().ok();
         Addresses {
+            scheme: scheme(&self.server.config.load()),
             main: self.server.flags.listen,
             otlp_grpc: self.otlp_grpc.as_ref().and_then(of),
             otlp_http: self.otlp_http.as_ref().and_then(of),
         }
+    }
+
+    /// A way to send OTLP over gRPC from within the process, past sockets and TLS: for the agent of `sonde up`.
+    pub fn wire(&mut self) -> WireConnector {
+        let (connector, listener) = wire();
+        self.wire = Some(listener);
+        connector
     }
 
     /// Asks for reloads: the binary connects it with SIGHUP.
@@ -113,11 +124,6 @@ impl App {
     /// Says whether the store is open and rules are loaded.
     pub fn health(&self) -> sonde_runtime::Health {
         self.server.health.clone()
-    }
-
-    /// The token for the agent that runs in this process.
-    pub fn agent_token(&self) -> &str {
-        self.server.auth.agent_secret().as_str()
     }
 
     /// Runs until `shutdown` is cancelled or a part fails, then stops in data order: receivers, rules, API, store.
@@ -132,12 +138,21 @@ impl App {
         telemetry::register_server(&server);
         let limits = otlp_limits(&server.config.load());
         if let Some(listener) = self.otlp_grpc {
-            serve_on(&servers, "otlp-grpc", listener, api::otlp_grpc_router(&server, &limits));
+            serve_on(&servers, &server, "otlp-grpc", listener, api::otlp_grpc_router(&server, &limits));
         }
         if let Some(listener) = self.otlp_http {
-            serve_on(&servers, "otlp-http", listener, api::otlp_http_router(&server, &limits));
+            serve_on(&servers, &server, "otlp-http", listener, api::otlp_http_router(&server, &limits));
         }
-        serve_on(&api_stage, "http", self.main, api::main_router(&server, &limits));
+        serve_on(&api_stage, &server, "http", self.main, api::main_router(&server, &limits));
+        if let Some(wire) = self.wire {
+            let router = api::otlp_grpc_router(&server, &limits);
+            servers.spawn("own agent", serve_wire(wire, router, ServeOptions::default(), servers.token()));
+        }
+        if let Some(tls) = &server.tls {
+            let follow =
+                certificates::follow("tls", Arc::clone(tls.certificates()), server.clock.clone(), pipelines.token());
+            pipelines.spawn("certificates", follow);
+        }
         reload_on_request(&pipelines, &server, &self.reload);
         spans::spawn(&server, Arc::clone(&self.fs), &storage);
         store::spawn(store::Start {
@@ -152,11 +167,12 @@ impl App {
     }
 }
 
-fn serve_on(stage: &Stage, name: &'static str, listener: TcpListener, router: axum::Router) {
+fn serve_on(stage: &Stage, server: &Server, name: &'static str, listener: TcpListener, router: axum::Router) {
     let token = stage.token();
+    let options = server.tls.as_ref().map_or_else(ServeOptions::default, |tls| tls.serve_options(name));
     stage.spawn(name, async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        serve(listener, router, ServeOptions::default(), token).await
+        serve(listener, router, options, token).await
     });
 }
 

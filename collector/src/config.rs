@@ -4,9 +4,9 @@
 //! says so. An unknown key is an error.
 
 mod anomaly;
-mod auth;
 mod derive;
 mod notify;
+mod tls;
 mod traces;
 
 use std::path::Path;
@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use sonde_runtime::config::{ByteSize, Duration};
 
 pub use anomaly::{AnomalyConfig, WatchConfig};
-pub use auth::{AuthConfig, Required};
 pub use derive::{DeriveConfig, ServiceGraphConfig, SpanMetricsConfig};
 pub use notify::{NotifyConfig, WebhookConfig};
+pub use tls::{ClientAuth, ClientRole, TlsConfig, TlsVersion};
 pub use traces::TracesConfig;
 
 use crate::consumer::DECODED_FACTOR;
@@ -39,10 +39,10 @@ pub struct Config {
     pub otlp: OtlpConfig,
     /// What a query may cost.
     pub query: QueryConfig,
+    /// TLS on all listeners.
+    pub tls: TlsConfig,
     /// The HTTP API.
     pub api: ApiConfig,
-    /// Who is asked who they are.
-    pub auth: AuthConfig,
     /// Recording and alerting rules.
     pub rules: RulesConfig,
     /// Where alerts go.
@@ -248,6 +248,7 @@ impl Config {
         for file in self.rules.files.iter_mut().filter(|file| *file != BUILTIN) {
             *file = directory.join(&*file).display().to_string();
         }
+        self.tls.relative_to(directory);
         self
     }
 
@@ -284,7 +285,7 @@ impl Config {
         if !interval.0.is_zero() && interval < Duration::from_secs(1) {
             return invalid("telemetry.interval", "must be 0 (never) or at least 1s".into());
         }
-        if let Some((key, reason)) = self.derive.fault() {
+        if let Some((key, reason)) = self.derive.fault().or_else(|| self.tls.fault()) {
             return invalid(key, reason.into());
         }
         if self.ingest.max_decoded_body < self.ingest.max_body {
@@ -319,6 +320,7 @@ impl Config {
         compare("ingest.max_inflight", self.ingest.max_inflight == new.ingest.max_inflight);
         let limits = |c: &Config| (c.ingest.max_body, c.ingest.max_decoded_body, c.ingest.max_samples);
         compare("ingest.max_body, max_decoded_body, max_samples (for OTLP)", limits(self) == limits(new));
+        compare("tls (on or off)", self.tls.is_on() == new.tls.is_on());
         compare("api.cors_origin", self.api.cors_origin == new.api.cors_origin);
         compare("query.concurrency", self.query.concurrency == new.query.concurrency);
         compare("query.queue", self.query.queue == new.query.queue);

@@ -6,11 +6,9 @@
 pub mod anomaly;
 mod api;
 mod app;
-pub mod auth;
 pub mod config;
 mod consumer;
 mod derive;
-mod enrol;
 pub mod flags;
 mod ingest;
 pub mod notify;
@@ -23,6 +21,7 @@ pub mod silences;
 pub mod state;
 mod telemetry;
 mod tempo;
+mod tls;
 mod watch;
 
 pub use app::{Addresses, App, StartError};

@@ -49,7 +49,7 @@ async fn main() -> ExitCode {
         return fail(&e);
     }
     let addresses = app.addresses();
-    tracing::info!("listening on http://{}", addresses.main);
+    tracing::info!("listening on {}://{}", addresses.scheme, addresses.main);
     match app.run(shutdown).await {
         Ok(()) => ExitCode::SUCCESS,
         // The stages have said what went wrong.

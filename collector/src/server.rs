@@ -11,7 +11,6 @@ use sonde_tsdb::Db;
 
 use crate::anomaly::Anomalies;
 use crate::api::ApiStats;
-use crate::auth::Auth;
 use crate::config::{Config, ConfigError};
 use crate::derive::DeriveStats;
 use crate::flags::Flags;
@@ -23,6 +22,7 @@ use crate::rules::{self, RuleFilesError, Rules};
 use crate::settings::{rule_settings, webhooks};
 use crate::state::{Memory, State};
 use crate::telemetry;
+use crate::tls::Tls;
 use crate::watch::Watch;
 
 /// The collector as its handlers see it.
@@ -38,10 +38,11 @@ pub(crate) struct Server {
     pub(crate) otlp_stats: Arc<sonde_otlp::receiver::Stats>,
     pub(crate) derive_stats: Arc<DeriveStats>,
     pub(crate) notifier: Notifier,
-    pub(crate) auth: Auth,
     pub(crate) watch: Watch,
     pub(crate) started: TimestampMs,
     pub(crate) reloads: Reloads,
+    /// Certificates, where TLS is on.
+    pub(crate) tls: Option<Tls>,
     core: OnceLock<Core>,
     spans: OnceLock<Spans>,
 }
@@ -85,7 +86,7 @@ pub(crate) struct Reloaded {
 
 impl Server {
     /// A collector whose store is not open yet.
-    pub(crate) fn new(config: Config, flags: Flags, clock: Clock, notifier: Notifier, auth: Auth) -> Self {
+    pub(crate) fn new(config: Config, flags: Flags, clock: Clock, notifier: Notifier) -> Self {
         let health = Health::new();
         health.not_ready("store", "the store is being opened");
         health.not_ready("spans", "the span store is being opened");
@@ -101,13 +102,18 @@ impl Server {
             derive_stats: Arc::default(),
             watch: Watch::new(&clock),
             notifier,
-            auth,
             started,
             reloads: Reloads(parking_lot::Mutex::new(Reloaded { succeeded_at: started, failed: false })),
+            tls: None,
             core: OnceLock::new(),
             spans: OnceLock::new(),
             clock,
         }
+    }
+
+    /// The same with TLS on its listeners.
+    pub(crate) fn with_tls(self, tls: Option<Tls>) -> Self {
+        Server { tls, ..self }
     }
 
     /// Takes the open store, whose files are on `fs`, and the open state database with what it remembers: from now on requests
@@ -178,6 +184,9 @@ impl Server {
             None => self.config.load_full(),
         };
         let files = rules::read_files(&new.rules.files)?;
+        if let Some(tls) = &self.tls {
+            tls.reload(&new.tls, self.clock.now_ms())?;
+        }
         let restart = self.config.load().needs_restart(&new);
         if !restart.is_empty() {
             tracing::warn!("the configuration changed in keys that need a restart: {}", restart.join(", "));
@@ -204,4 +213,7 @@ pub(crate) enum ReloadError {
     /// A rule file is no good.
     #[error(transparent)]
     Rules(#[from] RuleFilesError),
+    /// A certificate is no good.
+    #[error(transparent)]
+    Tls(#[from] sonde_tls::TlsError),
 }

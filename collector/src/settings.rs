@@ -61,10 +61,15 @@ pub(crate) fn webhooks(config: &Config, flags: &Flags) -> Vec<WebhookOptions> {
     config.notify.webhooks.iter().map(|webhook| WebhookOptions::new(webhook, &url)).collect()
 }
 
+/// How URLs of this collector begin.
+pub(crate) fn scheme(config: &Config) -> &'static str {
+    if config.tls.is_on() { "https" } else { "http" }
+}
+
 /// Where a browser finds this collector, without a slash at the end.
 fn external_url(config: &Config, flags: &Flags) -> String {
     match config.api.external_url.trim_end_matches('/') {
-        "" => format!("http://{}", flags.listen),
+        "" => format!("{}://{}", scheme(config), flags.listen),
         url => url.to_owned(),
     }
 }

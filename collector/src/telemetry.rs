@@ -3,13 +3,13 @@
 //! Names are `sonde_<part>_<what>_<unit>`; each drop, refusal and retry has a reason.
 
 mod anomaly;
-mod auth;
 mod derive;
 mod ingest;
 mod server;
 mod source;
 mod spans;
 mod store;
+mod tls;
 
 use std::sync::Arc;
 

@@ -1,10 +1,12 @@
 //! Asks a server over Prometheus's HTTP API.
 
+use std::io::Write;
+
 use serde::Deserialize;
 use serde_json::Value;
 use sonde_model::TimestampMs;
 
-use crate::client::{Answer, Ask, Client, MAX_ANSWER_BYTES, tell};
+use crate::client::{Answer, Ask, Client, MAX_ANSWER_BYTES, encode};
 use crate::problem::Problem;
 
 /// A question.
@@ -48,7 +50,8 @@ struct Body {
 }
 
 pub(super) fn warn(warning: &str) {
-    tell(&format!("warning: {warning}"));
+    // Where stderr is gone there is nobody left to warn.
+    drop(writeln!(std::io::stderr(), "warning: {warning}"));
 }
 
 pub(super) fn ask(client: &Client, request: &Request) -> Result<Reply, Problem> {
@@ -72,12 +75,6 @@ fn path_and_form(request: &Request) -> (&'static str, String) {
     };
     let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
     (path, form.join("&"))
-}
-
-/// A text as it stands in a form or a path.
-pub(crate) fn encode(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
-    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 fn read(url: &str, answer: &Answer) -> Result<Reply, Problem> {

@@ -10,7 +10,6 @@ mod time;
 use sonde_runtime::Clock;
 
 pub(crate) use chart::terminal_width;
-pub(crate) use client::encode;
 pub(crate) use table::columns;
 pub(crate) use time::duration;
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use crate::config::{ConfigError, Required};
+use crate::config::{ClientAuth, Config, ConfigError};
 use crate::flags::Flags;
 use crate::rules::RuleFilesError;
 
@@ -21,15 +21,22 @@ pub enum StartError {
     Rules(RuleFilesError),
     /// Other machines could reach the address, and nothing protects it.
     #[error(
-        "{flag} {address}: other machines can reach this address, and auth.required is `never`: nobody would be asked \
-         who they are; listen on 127.0.0.1, take auth.required away, or say --insecure"
+        "{flag} {address}: other machines can reach this address, and {missing}; listen on 127.0.0.1, {remedy}, or say \
+         --insecure"
     )]
     NotLoopback {
         /// The flag.
         flag: &'static str,
         /// Its value.
         address: SocketAddr,
+        /// What protection is missing.
+        missing: &'static str,
+        /// What would protect it.
+        remedy: &'static str,
     },
+    /// A certificate or a key is no good.
+    #[error("the certificates of the listeners")]
+    Tls(#[source] sonde_tls::TlsError),
     /// Another program listens there.
     #[error("{flag} {address}: the port is in use by another program")]
     PortInUse {
@@ -50,9 +57,6 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
-    /// No tokens can be made.
-    #[error("the system gives no random numbers")]
-    Random(#[from] getrandom::Error),
     /// The sender of notifications cannot be set up.
     #[error("cannot set up the sender of notifications: {0}")]
     Notifier(String),
@@ -85,16 +89,26 @@ impl StartError {
     }
 }
 
-/// Refuses addresses that other machines can reach where nobody would be asked who they are, unless it was said out loud that
-/// this is meant.
-pub(super) fn check_addresses(flags: &Flags, required: Required) -> Result<(), StartError> {
+/// Refuses addresses that other machines can reach, unless what goes there is encrypted and who comes there is asked who they
+/// are, or it was said out loud that it is meant.
+pub(super) fn check_addresses(flags: &Flags, config: &Config) -> Result<(), StartError> {
+    let is_encrypted = config.tls.is_on();
+    let is_asked = config.tls.client_auth == ClientAuth::Required;
     let exposed = flags.addresses().into_iter().find(|(_, address)| !address.ip().is_loopback());
-    match exposed {
-        Some((flag, address)) if required == Required::Never && !flags.insecure => {
-            Err(StartError::NotLoopback { flag, address })
-        }
-        _ => Ok(()),
-    }
+    let Some((flag, address)) = exposed.filter(|_| !flags.insecure) else { return Ok(()) };
+    let (missing, remedy) = match (is_encrypted, is_asked) {
+        (true, true) => return Ok(()),
+        (true, false) => (
+            "nobody is asked who they are",
+            "set tls.client_ca_file and `tls.client_auth: required` in the configuration",
+        ),
+        (false, true) => ("nothing is encrypted", "set tls.cert_file and tls.key_file in the configuration"),
+        (false, false) => (
+            "nothing is encrypted and nobody is asked who they are",
+            "set tls.cert_file, tls.key_file, tls.client_ca_file and `tls.client_auth: required` in the configuration",
+        ),
+    };
+    Err(StartError::NotLoopback { flag, address, missing, remedy })
 }
 
 /// Binds an address.
@@ -146,11 +160,25 @@ mod tests {
 
     #[test]
     fn other_machines_are_kept_out_by_default() {
-        let mut flags = Flags { listen: "0.0.0.0:9090".parse().expect("valid"), ..Flags::default() };
-        assert!(check_addresses(&flags, Required::Never).is_err_and(|e| e.to_string().contains("--insecure")));
-        assert!(check_addresses(&flags, Required::Auto).is_ok(), "who comes is asked for a token");
-        flags.insecure = true;
-        assert!(check_addresses(&flags, Required::Never).is_ok());
-        assert!(check_addresses(&Flags::default(), Required::Never).is_ok());
+        let (near, far) =
+            (Flags::default(), Flags { listen: "0.0.0.0:9090".parse().expect("valid"), ..Flags::default() });
+        let loud = Flags { insecure: true, ..far.clone() };
+        let tls = |text: &str| Config::parse(&format!("tls: {{{text}}}"), "test").expect("valid");
+        let pair = "cert_file: c, key_file: k";
+        let (plain, encrypted) = (Config::default(), tls(pair));
+        let asked = tls(&format!("{pair}, client_ca_file: a, client_auth: required"));
+        let may_show = tls(&format!("{pair}, client_ca_file: a, client_auth: optional"));
+        for (flags, config, expected) in [
+            (&near, &plain, ""),
+            (&loud, &plain, ""),
+            (&far, &plain, "nothing is encrypted and nobody is asked who they are"),
+            (&far, &encrypted, "reach this address, and nobody is asked who they are"),
+            (&far, &may_show, "reach this address, and nobody is asked who they are"),
+            (&far, &asked, ""),
+        ] {
+            let told = check_addresses(flags, config).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(told.contains(expected) && told.is_empty() == expected.is_empty(), "{expected}: {told}");
+            assert!(expected.is_empty() || told.contains("--insecure"), "{told}");
+        }
     }
 }

@@ -29,6 +29,12 @@ fn values_have_units_and_limits() {
         ("derive: {span_metrics: {max_label_sets: 0}}", "derive.span_metrics.max_label_sets must be from 1"),
         ("derive: {service_graph: {max_pairs: 1000000}}", "derive.service_graph.max_pairs must be from 1"),
         ("ingest: {max_body: 1GiB}", "ingest.max_decoded_body"),
+        ("tls: {cert_file: c}", "tls.key_file is missing"),
+        ("tls: {key_file: k}", "tls.cert_file is missing"),
+        ("tls: {cert_file: c, key_file: k, client_ca_file: a}", "tls.client_auth is none"),
+        ("tls: {cert_file: c, key_file: k, client_auth: required}", "tls.client_ca_file is missing"),
+        ("tls: {cert_file: c, key_file: k, client_auth: always}", "unknown value `always`"),
+        ("tls: {min_version: TLS11}", "unknown value `TLS11`"),
         ("notify: {webhooks: [{url: 'ftp://x'}]}", "notify.webhooks[0].url"),
         ("notify: {webhooks: [{url: 'http://x'}, {url: 'http://y'}]}", "notify.webhooks[1].name"),
     ] {
@@ -66,6 +72,12 @@ fn a_reload_knows_what_needs_a_restart() {
     let mut new = old.clone();
     new.query.timeout = Duration::from_secs(1);
     assert!(old.needs_restart(&new).is_empty());
+    new.tls = TlsConfig { cert_file: "c".into(), key_file: "k".into(), ..TlsConfig::default() };
+    assert_eq!(old.needs_restart(&new), ["tls (on or off)"]);
+    let (mut renewed, other) = (new.clone(), new.clone());
+    renewed.tls.cert_file = "d".into();
+    assert!(other.needs_restart(&renewed).is_empty());
+    new.tls = TlsConfig::default();
     new.storage.retention = Duration::from_secs(1);
     new.query.concurrency = 1;
     assert_eq!(old.needs_restart(&new), ["storage", "query.concurrency"]);

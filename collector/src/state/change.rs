@@ -8,8 +8,6 @@ use sonde_alerting::webhook::GroupKey;
 use sonde_alerting::{AlertInstance, AlertState, GroupMemory, RuleMemory};
 use sonde_model::{Labels, TimestampMs};
 
-use crate::auth::{TokenHash, TokenRecord};
-
 /// One thing that changed.
 #[derive(Clone, Debug)]
 pub enum Change {
@@ -39,17 +37,6 @@ pub enum Change {
     Silence(Arc<Silence>),
     /// A silence is so old that nobody needs it any more.
     SilenceGone(SilenceId),
-    /// A token is new, or something about it changed.
-    Token(TokenRecord),
-    /// A token was used.
-    TokenUsed {
-        /// Which one.
-        hash: TokenHash,
-        /// When, roughly.
-        at: TimestampMs,
-    },
-    /// A token is void.
-    TokenGone(TokenHash),
 }
 
 /// What an evaluation of a rule group changed.
@@ -110,8 +97,6 @@ pub struct Memory {
     pub outbox: BTreeMap<String, Vec<GroupMemory>>,
     /// Silences.
     pub silences: Vec<Silence>,
-    /// The tokens of the API.
-    pub tokens: Vec<TokenRecord>,
 }
 
 /// A rule group as it was after its last evaluation.

@@ -1,5 +1,5 @@
 //! The state database: small things that must survive a restart, in SQLite. Alerts, their history, the outbox of
-//! notifications, silences, and the tokens of the API.
+//! notifications, and silences.
 //!
 //! One thread owns the connection. It takes bundles of changes over a bounded channel and commits each bundle as a whole, in
 //! the order in which they came; bundles that wait together share a transaction and its sync. It must not know when rules
@@ -13,7 +13,6 @@ mod error;
 mod outbox;
 mod silences;
 mod stats;
-mod tokens;
 mod writer;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::change::{Change, Memory, Transition};
 use super::database::{self, Location, Options};
 use super::error::{CommitError, StateError};
 use super::stats::Stats;
-use super::{alerts, outbox, silences, tokens};
+use super::{alerts, outbox, silences};
 
 /// Bundles that may wait. Rule groups and notifications wait for their own bundle, so that there are few.
 const MAX_WAITING: usize = 1_024;
@@ -53,7 +53,6 @@ impl State {
                 groups: alerts::read_groups(&connection)?,
                 outbox: outbox::read(&connection)?,
                 silences: silences::read(&connection)?,
-                tokens: tokens::read(&connection)?,
             })
         };
         let memory = read().map_err(|e| database::classify(location.path(), e))?;
@@ -171,9 +170,6 @@ impl Writer {
                 Change::ReceiverGone(receiver) => outbox::forget_receiver(&transaction, receiver)?,
                 Change::Silence(silence) => silences::write(&transaction, silence)?,
                 Change::SilenceGone(id) => silences::forget(&transaction, *id)?,
-                Change::Token(token) => tokens::write(&transaction, token)?,
-                Change::TokenUsed { hash, at } => tokens::write_use(&transaction, hash, *at)?,
-                Change::TokenGone(hash) => tokens::forget(&transaction, hash)?,
             }
         }
         transaction.commit()

@@ -3,6 +3,7 @@
 //! It moves requests as bytes: what they mean is the consumer's business. It must not know of stores, translation or
 //! queues. A binary hands in listeners and consumers and runs the futures in its own stages.
 
+pub mod certificates;
 pub mod consumer;
 pub mod exporter;
 pub mod peer;
@@ -11,7 +12,6 @@ pub mod serve;
 pub mod status;
 #[cfg(test)]
 mod testing;
-pub mod unary;
 pub mod wire;
 
 pub use consumer::{Accepted, Consumer, Export, Refused};

@@ -73,18 +73,16 @@ impl Stats {
 /// A configuration that follows its files: what is no good leaves the old one in force.
 pub struct Reloading<S: Source> {
     current: ArcSwap<S::Config>,
-    seen: Mutex<Seen<S>>,
+    in_force: Mutex<InForce<S>>,
     stats: Arc<Stats>,
 }
 
-/// What was looked at last, in force or not.
-#[derive(Debug)]
-struct Seen<S> {
+/// Where the configuration in force comes from.
+struct InForce<S> {
     source: S,
-    /// What was read; `None` where a file could not be read.
-    contents: Option<Vec<Vec<u8>>>,
-    /// The text of the error that was told last, so that each is told once.
-    error: Option<String>,
+    contents: Vec<Vec<u8>>,
+    /// What is wrong with the files since, as it was told last.
+    told: Option<String>,
 }
 
 impl<S: Source> Reloading<S> {
@@ -99,8 +97,8 @@ impl<S: Source> Reloading<S> {
         }
         let stats = Arc::new(Stats::default());
         tell_ends(&stats, &built);
-        let seen = Mutex::new(Seen { source, contents: Some(contents), error: None });
-        Ok((Reloading { current: ArcSwap::new(built.config), seen, stats }, built.warnings))
+        let in_force = Mutex::new(InForce { source, contents, told: None });
+        Ok((Reloading { current: ArcSwap::new(built.config), in_force, stats }, built.warnings))
     }
 
     /// The configuration for a connection that begins now.
@@ -115,50 +113,47 @@ impl<S: Source> Reloading<S> {
 
     /// What the files are.
     pub fn source(&self) -> S {
-        self.seen.lock().source.clone()
+        self.in_force.lock().source.clone()
     }
 
     /// Looks at the files again, and takes them if their content changed. Existing connections stay as they are.
     ///
-    /// An error is returned once for each new content: what stays broken is not told again.
+    /// What is wrong is told and counted once: who looks every few seconds wants to hear of changes.
     pub fn refresh(&self, now_s: i64) -> Result<Refreshed, TlsError> {
-        let source = self.source();
-        self.replace(source, now_s)
+        let mut in_force = self.in_force.lock();
+        let source = in_force.source.clone();
+        self.take(&mut in_force, source, now_s).or_else(|error| {
+            let text = error.to_string();
+            if in_force.told.as_ref() == Some(&text) {
+                return Ok(Refreshed::Unchanged);
+            }
+            in_force.told = Some(text);
+            self.stats.reload_failures.fetch_add(1, Relaxed);
+            Err(error)
+        })
     }
 
-    /// As [`Reloading::refresh`], from other files.
+    /// Takes the files that `source` names, if they differ from what is in force. Who asks is told each time what is wrong.
     pub fn replace(&self, source: S, now_s: i64) -> Result<Refreshed, TlsError> {
-        let mut seen = self.seen.lock();
-        let is_same = source == seen.source;
-        let contents = read(&source);
-        if is_same && contents.as_ref().is_ok_and(|contents| Some(contents) == seen.contents.as_ref()) {
+        let taken = self.take(&mut self.in_force.lock(), source, now_s);
+        if taken.is_err() {
+            self.stats.reload_failures.fetch_add(1, Relaxed);
+        }
+        taken
+    }
+
+    fn take(&self, in_force: &mut InForce<S>, source: S, now_s: i64) -> Result<Refreshed, TlsError> {
+        let contents = read(&source)?;
+        if source == in_force.source && contents == in_force.contents {
+            in_force.told = None;
             return Ok(Refreshed::Unchanged);
         }
-        let built = contents.and_then(|contents| {
-            let built = source.build(&contents).and_then(|built| self.not_expired_now(built, now_s));
-            if is_same || built.is_ok() {
-                seen.contents = Some(contents);
-            }
-            built
-        });
-        match built {
-            Ok(built) => {
-                tell_ends(&self.stats, &built);
-                self.stats.reloads.fetch_add(1, Relaxed);
-                self.current.store(built.config);
-                (seen.source, seen.error) = (source, None);
-                Ok(Refreshed::Replaced { warnings: built.warnings })
-            }
-            Err(error) => {
-                let text = error.to_string();
-                if is_same && seen.error.as_ref() == Some(&text) {
-                    return Ok(Refreshed::Unchanged);
-                }
-                self.stats.reload_failures.fetch_add(1, Relaxed);
-                seen.error = is_same.then_some(text);
-                Err(error)
-            }
-        }
+        let built = self.not_expired_now(source.build(&contents)?, now_s)?;
+        tell_ends(&self.stats, &built);
+        self.current.store(built.config);
+        self.stats.reloads.fetch_add(1, Relaxed);
+        *in_force = InForce { source, contents, told: None };
+        Ok(Refreshed::Replaced { warnings: built.warnings })
     }
 
     /// A certificate that is over does not replace one that holds.

@@ -139,6 +139,11 @@ fn changed_files_are_taken_and_broken_ones_leave_the_old_in_force() {
         folder.write("ca", &self::authority().pair().certificate);
         assert!(matches!(tls.refresh(NOW), Ok(Refreshed::Replaced { .. })));
     }
+    // Who asks for a reload is told each time.
+    folder.write("key", "x");
+    assert!((0..2).all(|_| matches!(tls.replace(folder.server(), NOW), Err(TlsError::NoKey { .. }))));
+    folder.write("key", &second.key);
+    assert!(matches!(tls.replace(folder.server(), NOW), Ok(Refreshed::Unchanged)));
 
     // A certificate that is over does not replace one that holds; where both are over it does.
     folder.write_pair(&server_pair(&authority, 1, NOW - 10 * DAY));

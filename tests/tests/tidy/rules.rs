@@ -14,7 +14,7 @@ pub(crate) const FILES: [Exception; 8] = [
     ("crates/disk/", "the seam over the file system"),
     ("collector/src/rules/files", "rule files, which people write"),
     ("cli/src/check", "the files that are to be checked"),
-    ("cli/src/client", "files that hold a token"),
+    ("cli/src/client", "the file that holds a token"),
     ("crates/runtime/src/config", "configuration files, which people write"),
     ("agent/src/receivers/host/", "files of the kernel"),
     ("agent/src/resource", "identity files of the host"),

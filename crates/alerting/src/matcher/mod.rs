@@ -117,6 +117,11 @@ impl Matcher {
         self.0.matches(labels.get(self.name()).unwrap_or(""))
     }
 
+    /// Whether the condition holds for this value of the label.
+    pub fn matches_value(&self, value: &str) -> bool {
+        self.0.matches(value)
+    }
+
     /// Whether the condition holds where the label is absent or empty.
     pub fn matches_absent(&self) -> bool {
         self.0.matches_absent()

@@ -1,0 +1,26 @@
+//! Alertmanager's API under `/api/v2`: silences, alerts, receivers, status. The reference is 0.28, with what 0.25 says where
+//! clients of that age would stumble.
+//!
+//! It does not lie under `/alertmanager`, too: by that path Grafana tells a Mimir from an Alertmanager.
+
+mod answer;
+mod body;
+mod parameters;
+mod silences;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::server::Server;
+
+/// The routes, with their paths from the root.
+pub(super) fn routes() -> Router<Arc<Server>> {
+    Router::new()
+        .route("/api/v2/silences", get(silences::list).post(silences::post).fallback(answer::only_get_and_post))
+        .route(
+            "/api/v2/silence/{id}",
+            get(silences::one).delete(silences::expire).fallback(answer::only_get_and_delete),
+        )
+}

@@ -1,0 +1,76 @@
+//! Scripts of requests against Alertmanager's API, with a clock that the script sets.
+
+use super::*;
+
+/// Plays a script; see the head of `fixtures/silences.txt` for its language.
+async fn play(fixture: &Fixture, script: &str) {
+    let mut ids: Vec<String> = Vec::new();
+    let mut request = None;
+    for line in script.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (sign, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match sign {
+            "@" => fixture.clock.set_wall(rest.trim().parse::<i64>().expect("seconds") * 1_000),
+            ">" => request = Some(rest.to_owned()),
+            "<" | "<~" => {
+                let request = fill(request.as_deref().expect("a request before its answer"), &ids);
+                let (status, body) = send(fixture, &request).await;
+                let (expected_status, expected) = rest.split_once(' ').unwrap_or((rest, ""));
+                assert_eq!(status.to_string(), expected_status, "{request}\n{body}");
+                learn(&body, expected, &mut ids);
+                let expected = fill(expected, &ids);
+                if sign == "<" {
+                    assert_eq!(body.trim_end(), expected, "{request}");
+                } else {
+                    assert!(body.contains(&expected), "{request}\n{body}\nhas no\n{expected}");
+                }
+            }
+            other => panic!("no such sign: {other}"),
+        }
+    }
+}
+
+async fn send(fixture: &Fixture, request: &str) -> (u16, String) {
+    let mut words = request.splitn(3, ' ');
+    let (method, path) = (words.next().expect("a method"), words.next().expect("a path"));
+    let body = words.next().unwrap_or_default().to_owned();
+    let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    fixture.answer(request.body(Body::from(body)).expect("a request")).await
+}
+
+/// Takes up the id of a silence that has just been made.
+fn learn(body: &str, expected: &str, ids: &mut Vec<String>) {
+    let next = format!("{{\"silenceID\":\"${}\"}}", ids.len() + 1);
+    if expected == next {
+        let json: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        ids.push(json["silenceID"].as_str().expect("an id").to_owned());
+    }
+}
+
+fn fill(text: &str, ids: &[String]) -> String {
+    ids.iter().enumerate().fold(text.to_owned(), |text, (i, id)| text.replace(&format!("${}", i + 1), id))
+}
+
+#[tokio::test]
+async fn silences_are_made_changed_and_ended() {
+    play(&Fixture::open(), include_str!("../fixtures/silences.txt")).await;
+}
+
+#[tokio::test]
+async fn before_the_store_is_open_nothing_is_silenced() {
+    let fixture = Fixture::new(Config::default(), Flags::default());
+    let silence = r#"{"matchers":[{"name":"a","value":"b","isRegex":false}],"startsAt":"1970-01-01T00:00:30Z","endsAt":"1970-01-01T01:00:00Z","createdBy":"me","comment":"c"}"#;
+    for request in ["GET /api/v2/silences".to_owned(), format!("POST /api/v2/silences {silence}")] {
+        let (status, body) = send(&fixture, &request).await;
+        assert_eq!(status, 503, "{request}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn only_json_is_taken() {
+    let fixture = Fixture::open();
+    let request = Request::post("/api/v2/silences").header("content-type", "text/plain").body(Body::from("{}"));
+    let (status, body) = fixture.answer(request.expect("a request")).await;
+    let expected =
+        r#"{"code":415,"message":"unsupported media type \"text/plain\", only [application/json] are allowed"}"#;
+    assert_eq!((status, body.trim_end()), (415, expected));
+}
