@@ -67,6 +67,8 @@ pub struct StorageConfig {
     pub max_ahead: Duration,
     /// How many series the head takes before new ones are refused.
     pub max_series: u64,
+    /// How many exemplars are kept before the oldest go; 0 keeps none.
+    pub max_exemplars: usize,
 }
 
 impl Default for StorageConfig {
@@ -77,6 +79,7 @@ impl Default for StorageConfig {
             lateness: Duration::from_secs(3_600),
             max_ahead: Duration::from_secs(600),
             max_series: 5_000_000,
+            max_exemplars: 100_000,
         }
     }
 }

@@ -20,6 +20,7 @@ pub(crate) fn store_options(config: &Config) -> sonde_tsdb::Options {
         lateness_ms: ms(storage.lateness),
         max_ahead_ms: ms(storage.max_ahead),
         max_series: usize::try_from(storage.max_series).unwrap_or(usize::MAX),
+        max_exemplars: storage.max_exemplars,
         ..sonde_tsdb::Options::default()
     }
 }

@@ -1,5 +1,6 @@
 //! Prometheus's HTTP API under `/api/v1`. The reference is 3.14 (web/api/v1/api.go).
 
+mod exemplars;
 mod metadata;
 mod parameters;
 mod query;
@@ -23,7 +24,7 @@ pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new()
         .route("/query", get(query::instant).post(query::instant))
         .route("/query_range", get(query::range).post(query::range))
-        .route("/query_exemplars", get(query::exemplars).post(query::exemplars))
+        .route("/query_exemplars", get(exemplars::exemplars).post(exemplars::exemplars))
         .route("/format_query", get(query::format).post(query::format))
         .route("/labels", get(series::label_names).post(series::label_names))
         .route("/label/{name}/values", get(series::label_values))

@@ -8,7 +8,7 @@ use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use sonde_disk::{Fs, MemFs};
 use sonde_proto::remote_write::{
-    BucketSpan, Count, Histogram, Label, MetricMetadata, Sample, TimeSeries, WriteRequest, compress, encode,
+    BucketSpan, Count, Exemplar, Histogram, Label, MetricMetadata, Sample, TimeSeries, WriteRequest, compress, encode,
 };
 use sonde_runtime::{Clock, ManualClock};
 use sonde_tracedb::TraceDb;
@@ -103,6 +103,11 @@ fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> TimeSeries {
     }
 }
 
+fn exemplar(labels: &[(&str, &str)], value: f64, timestamp: i64) -> Exemplar {
+    let label = |(name, value): &(&str, &str)| Label { name: (*name).into(), value: (*value).into() };
+    Exemplar { labels: labels.iter().map(label).collect(), value, timestamp }
+}
+
 fn of(timeseries: Vec<TimeSeries>) -> WriteRequest {
     WriteRequest { timeseries, ..WriteRequest::default() }
 }
@@ -113,6 +118,13 @@ fn data() -> WriteRequest {
     let with = |values: [f64; 5]| times.into_iter().zip(values).collect::<Vec<_>>();
     let mut latency = series(&[("__name__", "latency"), ("job", "a")], &[]);
     latency.histograms.push(histogram(3, &[1, 1]));
+    latency.exemplars.push(exemplar(&[("trace_id", "b\"2")], 3.0, 60_000));
+    let mut requests = series(
+        &[("__name__", "http_requests_total"), ("code", "200"), ("job", "a")],
+        &with([0.0, 30.0, 60.0, 90.0, 120.0]),
+    );
+    requests.exemplars.push(exemplar(&[("trace_id", "a1")], 0.25, 15_000));
+    requests.exemplars.push(exemplar(&[], f64::NAN, 15_500));
     let metadata = MetricMetadata {
         kind: 1,
         metric_family_name: "http_requests_total".into(),
@@ -122,10 +134,7 @@ fn data() -> WriteRequest {
     WriteRequest {
         timeseries: vec![
             series(&[("__name__", "up"), ("instance", "1"), ("job", "a")], &with([1.0; 5])),
-            series(
-                &[("__name__", "http_requests_total"), ("code", "200"), ("job", "a")],
-                &with([0.0, 30.0, 60.0, 90.0, 120.0]),
-            ),
+            requests,
             series(&[("__name__", "service.requests"), ("http.route", "/x")], &with([5.0; 5])),
             series(
                 &[("job", "b"), ("__name__", "odd")],
@@ -561,5 +570,43 @@ mod otlp {
         }
         let (_, page) = fixture.get("/").await;
         assert!(page.contains("2 in the head (1 traces)"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn bad_exemplars_are_counted_and_fail_nothing() {
+    let fixture = Fixture::open();
+    let mut up = series(&[("__name__", "up")], &[(60_000, 1.0)]);
+    let long = "x".repeat(200);
+    up.exemplars = vec![
+        exemplar(&[("trace_id", "a"), ("trace_id", "b")], 1.0, 60_000),
+        exemplar(&[("", "a")], 1.0, 60_000),
+        exemplar(&[("trace_id", &long)], 1.0, 60_000),
+        exemplar(&[("z", "1"), ("b", ""), ("a", "2")], 1.0, 60_000),
+        exemplar(&[("z", "1"), ("a", "2")], 1.0, 60_000 + 3_600_000),
+    ];
+    let mut nameless = series(&[("job", "a")], &[]);
+    nameless.exemplars = vec![exemplar(&[], 1.0, 60_000)];
+    let mut alone = series(&[("__name__", "alone")], &[]);
+    alone.exemplars = vec![exemplar(&[("a", "1")], 1.0, 60_000)];
+    assert_eq!(fixture.write(&of(vec![up, nameless, alone])).await, (204, String::new()));
+    let (_, found) = fixture.get("/api/v1/query_exemplars?query=up%20or%20alone").await;
+    let one = |name: &str, labels: &str| {
+        format!(
+            r#"{{"seriesLabels":{{"__name__":"{name}"}},"exemplars":[{{"labels":{labels},"value":"1","timestamp":60}}]}}"#
+        )
+    };
+    let expected = format!("[{},{}]", one("alone", r#"{"a":"1"}"#), one("up", r#"{"a":"2","z":"1"}"#));
+    assert_eq!(found, format!(r#"{{"status":"success","data":{expected}}}"#));
+    let (_, page) = fixture.get("/metrics").await;
+    for line in [
+        "sonde_ingest_exemplars_total 7",
+        "sonde_ingest_refused_exemplars_total{reason=\"invalid_labels\"} 2",
+        "sonde_ingest_refused_exemplars_total{reason=\"series_refused\"} 1",
+        "sonde_tsdb_rejected_exemplars_total{reason=\"labels_too_long\"} 1",
+        "sonde_tsdb_rejected_exemplars_total{reason=\"too_far_ahead\"} 1",
+        "sonde_tsdb_exemplars 2",
+    ] {
+        assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
     }
 }

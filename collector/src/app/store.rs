@@ -103,6 +103,13 @@ fn tell_damage(report: &OpenReport) {
     if let Some(reason) = &report.manifest_damage {
         tracing::error!("damage in the list of blocks, all blocks that can be read were taken: {reason}");
     }
+    if let Some(reason) = &report.exemplar_damage {
+        tracing::error!("the file of exemplars could not be read, those of the write-ahead log are there: {reason}");
+    }
+    if report.orphan_exemplars > 0 {
+        let count = report.orphan_exemplars;
+        tracing::error!("{count} exemplars lost their series with damaged records of the write-ahead log");
+    }
     if report.orphans > 0 {
         tracing::error!("{} samples lost their series with damaged records of the write-ahead log", report.orphans);
     }

@@ -55,7 +55,8 @@ impl Ingest {
                 prepared = self.translate(&body, &config, resolution).unwrap_or_default();
             }
             let samples = std::mem::take(&mut prepared.samples);
-            Batch { source, cursor, samples, metadata: news.entries.clone(), exemplars: Vec::new() }
+            let exemplars = std::mem::take(&mut prepared.exemplars);
+            Batch { source, cursor, samples, metadata: news.entries.clone(), exemplars }
         })?;
         let pending = pending.with_news(news);
 
@@ -63,6 +64,7 @@ impl Ingest {
         if outcome.verdict == CursorVerdict::Duplicate {
             return Ok(Consumed { pending, accepted: Accepted::default(), duplicate: true });
         }
+        self.count_exemplars(&prepared);
         let mut refusals = Refusals::default();
         for (reason, points) in &prepared.report.rejected {
             self.stats.otlp_untranslated.fetch_add(*points, Relaxed);
@@ -79,6 +81,15 @@ impl Ingest {
         let rejected = refusals.count();
         let message = if rejected > 0 { refusals.to_string() } else { String::new() };
         Ok(Consumed { pending, accepted: Accepted { rejected, message }, duplicate: false })
+    }
+
+    fn count_exemplars(&self, prepared: &Prepared) {
+        let report = &prepared.report;
+        self.stats.exemplars.fetch_add(report.exemplars + report.exemplars_without_value, Relaxed);
+        self.stats.exemplars_trimmed.fetch_add(report.trimmed_exemplars, Relaxed);
+        self.stats.exemplars_without_value.fetch_add(report.exemplars_without_value, Relaxed);
+        let without_series = prepared.exemplars_without_series + report.exemplars_without_point;
+        self.stats.exemplars_without_series.fetch_add(without_series, Relaxed);
     }
 
     /// Translates a request; one that is written as no encoder writes it is first written anew.

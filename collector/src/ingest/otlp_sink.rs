@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sonde_model::TimestampMs;
+use sonde_model::{Exemplar, TimestampMs};
 use sonde_translate::{MetricMetadata, Piece, Report, Row, RowValue, SeriesKey, Sink};
-use sonde_tsdb::{BatchSample, BatchValue, MetricKind, SeriesRef};
+use sonde_tsdb::{BatchExemplar, BatchSample, BatchValue, MetricKind, SeriesRef};
 
 use super::label_hash::Domain;
 use super::labels::{self, LabelProblem};
@@ -17,6 +17,9 @@ use crate::config::IngestConfig;
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
     pub(super) samples: Vec<BatchSample>,
+    pub(super) exemplars: Vec<BatchExemplar>,
+    /// Exemplars of rows whose series are refused.
+    pub(super) exemplars_without_series: u64,
     pub(super) news: News,
     /// Rows whose series are refused.
     pub(super) refused: BTreeMap<LabelProblem, u64>,
@@ -34,13 +37,15 @@ pub(super) struct OtlpSink<'a> {
     /// The look into the memo; closed while the store is asked, which takes its own locks.
     lookup: Option<Lookup<'a, SeriesRef>>,
     learned: Vec<(u128, SeriesRef)>,
+    /// The series of the last sample, unless it was refused.
+    last: Option<SeriesRef>,
     prepared: Prepared,
 }
 
 impl<'a> OtlpSink<'a> {
     pub(super) fn new(ingest: &'a Ingest, limits: &'a IngestConfig, resolution: Resolution, salt: u128) -> Self {
         let (learned, prepared) = (Vec::new(), Prepared::default());
-        OtlpSink { ingest, limits, resolution, salt, lookup: None, learned, prepared }
+        OtlpSink { ingest, limits, resolution, salt, lookup: None, learned, last: None, prepared }
     }
 
     /// Remembers what was learned, and hands over what was collected.
@@ -85,6 +90,7 @@ impl<'a> OtlpSink<'a> {
             RowValue::Histogram(h) => BatchValue::Histogram(Box::new(h)),
             RowValue::HistogramDelta(h) => BatchValue::HistogramDelta(Box::new(h)),
         };
+        self.last = Some(series);
         self.prepared.samples.push(BatchSample { series, timestamp, value });
     }
 }
@@ -116,9 +122,17 @@ impl Sink for OtlpSink<'_> {
         match known.map_or_else(|| self.resolve(&row), Ok) {
             Ok(series) => self.push(series, row.timestamp, row.value),
             Err(problem) => {
+                self.last = None;
                 *self.prepared.refused.entry(problem).or_default() += 1;
                 self.prepared.example.get_or_insert_with(|| labels::excerpt(row.labels));
             }
+        }
+    }
+
+    fn exemplar(&mut self, exemplar: Exemplar) {
+        match self.last {
+            Some(series) => self.prepared.exemplars.push(BatchExemplar { series, exemplar }),
+            None => self.prepared.exemplars_without_series += 1,
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use sonde_model::Labels;
+use sonde_model::{Exemplar, Labels};
 use sonde_proto::remote_write::{
-    DecodeError, HistogramView, Limits, MetadataView, SampleView, SeriesView, WireError, WriteRequestView,
+    DecodeError, ExemplarView, HistogramView, Limits, MetadataView, SampleView, SeriesView, WireError, WriteRequestView,
 };
-use sonde_tsdb::{Batch, BatchSample, BatchValue, MetricKind, Outcome, RejectReason, SeriesRef, Source};
+use sonde_tsdb::{Batch, BatchExemplar, BatchSample, BatchValue, MetricKind, Outcome, RejectReason, SeriesRef, Source};
 
 use super::metadata::News;
 use super::refusals::{Refusals, describe};
@@ -37,13 +37,17 @@ pub(crate) struct Written {
 #[derive(Debug, Default)]
 struct Prepared {
     samples: Vec<BatchSample>,
+    exemplars: Vec<BatchExemplar>,
     /// Where the samples of each taken series begin in `samples`, with the index of the series in the request.
     origins: Vec<(u32, u32)>,
     /// Series that were refused, by their index in the request.
     refused: Vec<(usize, LabelProblem)>,
     /// Series with histograms that contradict themselves, and how many.
     bad_histograms: Vec<(usize, u64)>,
-    exemplars: u64,
+    /// Exemplars whose labels cannot be such.
+    bad_exemplars: u64,
+    /// Exemplars of series that were refused.
+    exemplars_without_series: u64,
 }
 
 impl Ingest {
@@ -67,7 +71,8 @@ impl Ingest {
                 prepared = self.prepare(&view, &config.ingest, resolution).unwrap_or_default();
             }
             let samples = std::mem::take(&mut prepared.samples);
-            Batch { source: Source::Push, cursor: None, samples, metadata: news.entries.clone(), exemplars: Vec::new() }
+            let exemplars = std::mem::take(&mut prepared.exemplars);
+            Batch { source: Source::Push, cursor: None, samples, metadata: news.entries.clone(), exemplars }
         })?;
         describe_samples(&view, &prepared.origins, &outcome, &mut refusals);
         let refused = (refusals.count() > 0).then(|| format!("{refusals}; {} were stored", outcome.accepted));
@@ -111,7 +116,10 @@ impl Ingest {
                     prepared.origins.push((prepared.samples.len() as u32, index as u32));
                     collect(index, &series, reference, &mut prepared)?;
                 }
-                Err(problem) => prepared.refused.push((index, problem)),
+                Err(problem) => {
+                    prepared.exemplars_without_series += series.exemplar_count() as u64;
+                    prepared.refused.push((index, problem));
+                }
             }
         }
         drop(lookup);
@@ -153,7 +161,10 @@ impl Ingest {
     fn count(&self, body: &[u8], prepared: &Prepared) {
         self.stats.remote_write_bytes.fetch_add(body.len() as u64, Relaxed);
         self.stats.remote_write_samples.fetch_add(prepared.samples.len() as u64, Relaxed);
-        self.stats.exemplars_dropped.fetch_add(prepared.exemplars, Relaxed);
+        let refused = prepared.bad_exemplars + prepared.exemplars_without_series;
+        self.stats.exemplars.fetch_add(prepared.exemplars.len() as u64 + refused, Relaxed);
+        self.stats.exemplars_with_bad_labels.fetch_add(prepared.bad_exemplars, Relaxed);
+        self.stats.exemplars_without_series.fetch_add(prepared.exemplars_without_series, Relaxed);
     }
 
     /// Says which series were refused, and counts their samples. Walks the request again: this is the rare case.
@@ -188,7 +199,14 @@ fn collect(
         let SampleView { timestamp, value } = sample?;
         into.samples.push(BatchSample { series: reference, timestamp, value: BatchValue::Float(value) });
     }
-    into.exemplars += series.exemplar_count() as u64;
+    if series.exemplar_count() > 0 {
+        for exemplar in series.exemplars() {
+            match read_exemplar(&exemplar?)? {
+                Some(exemplar) => into.exemplars.push(BatchExemplar { series: reference, exemplar }),
+                None => into.bad_exemplars += 1,
+            }
+        }
+    }
     if series.histogram_count() == 0 {
         return Ok(());
     }
@@ -208,6 +226,23 @@ fn collect(
         into.bad_histograms.push((index, bad_histograms));
     }
     Ok(())
+}
+
+/// An exemplar; `None` where its labels cannot be such.
+fn read_exemplar(view: &ExemplarView<'_>) -> Result<Option<Exemplar>, DecodeError> {
+    let mut labels = Vec::new();
+    for label in view.labels() {
+        match label {
+            Ok((_, "")) => {}
+            Ok(label) => labels.push(label),
+            Err(DecodeError::Wire(WireError::Utf8 { .. })) => return Ok(None),
+            Err(other) => return Err(other),
+        }
+    }
+    labels.sort_unstable();
+    let is_bad = labels.windows(2).any(|pair| pair[0].0 == pair[1].0) || labels.first().is_some_and(|l| l.0.is_empty());
+    let exemplar = || Exemplar { labels: Labels::from_sorted(&labels), value: view.value, timestamp: view.timestamp };
+    Ok((!is_bad).then(exemplar))
 }
 
 /// Says which samples the store refused. Walks the request again: this is the rare case.

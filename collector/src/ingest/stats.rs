@@ -19,8 +19,16 @@ pub(crate) struct IngestStats {
     pub(crate) remote_write_samples: AtomicU64,
     /// Bytes of remote write bodies after decompression.
     pub(crate) remote_write_bytes: AtomicU64,
-    /// Exemplars that came by remote write; they are not stored yet.
-    pub(crate) exemplars_dropped: AtomicU64,
+    /// Exemplars that came, by either road, whatever became of them.
+    pub(crate) exemplars: AtomicU64,
+    /// Exemplars whose series was refused.
+    pub(crate) exemplars_without_series: AtomicU64,
+    /// Exemplars whose labels are not UTF-8, repeat a name or have an empty one.
+    pub(crate) exemplars_with_bad_labels: AtomicU64,
+    /// OTLP exemplars without a value.
+    pub(crate) exemplars_without_value: AtomicU64,
+    /// OTLP exemplars whose attributes were left out because they are too long; the rest is kept.
+    pub(crate) exemplars_trimmed: AtomicU64,
     /// Native histograms of remote write that contradict themselves.
     pub(crate) invalid_histograms: AtomicU64,
     /// OTLP metric batches that were stored, in whole or in part.

@@ -11,17 +11,18 @@ use crate::ingest::{Ingest, IngestStats, LabelProblem};
 /// Registers what ingest counts.
 pub(super) fn register_ingest(registry: &Registry, ingest: &Arc<Ingest>) {
     let source = Source { registry, owner: ingest };
-    let counters: [Counter<IngestStats>; 6] = [
+    let counters: [Counter<IngestStats>; 7] = [
         ("sonde_remote_write_samples_total", "Samples that came by remote write, whatever became of them.", |s| {
             &s.remote_write_samples
         }),
         ("sonde_remote_write_bytes_total", "Bytes of remote write bodies after decompression.", |s| {
             &s.remote_write_bytes
         }),
+        ("sonde_ingest_exemplars_total", "Exemplars that came, whatever became of them.", |s| &s.exemplars),
         (
-            "sonde_remote_write_exemplars_dropped_total",
-            "Exemplars that came by remote write; they are not stored.",
-            |s| &s.exemplars_dropped,
+            "sonde_ingest_trimmed_exemplars_total",
+            "OTLP exemplars whose attributes were left out because they are too long.",
+            |s| &s.exemplars_trimmed,
         ),
         ("sonde_remote_write_invalid_histograms_total", "Histograms that contradict themselves.", |s| {
             &s.invalid_histograms
@@ -53,6 +54,17 @@ pub(super) fn register_ingest(registry: &Registry, ingest: &Arc<Ingest>) {
         let help = "Samples whose series was refused, by reason.";
         let metric = Metric::counter("sonde_ingest_refused_samples_total", help).label("reason", problem.as_str());
         source.register(metric, move |ingest| ingest.stats().refused(problem) as f64);
+    }
+    const REFUSED: &str = "sonde_ingest_refused_exemplars_total";
+    let refused: [Counter<IngestStats>; 3] = [
+        (REFUSED, "series_refused", |s| &s.exemplars_without_series),
+        (REFUSED, "invalid_labels", |s| &s.exemplars_with_bad_labels),
+        (REFUSED, "no_value", |s| &s.exemplars_without_value),
+    ];
+    for (name, reason, counter) in refused {
+        let help = "Exemplars that were refused before they came to the store, by reason.";
+        let metric = Metric::counter(name, help).label("reason", reason);
+        source.register(metric, move |ingest| load(counter(ingest.stats())));
     }
     source.gauge("sonde_ingest_inflight_bytes", "Bytes of requests that are being worked on.", |i| {
         i.budget().used() as f64

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use sonde_disk::WalStats;
 use sonde_runtime::{Metric, Registry};
-use sonde_tsdb::{Db, HeadStatus, OpenReport, RejectReason, Stats};
+use sonde_tsdb::{Db, ExemplarRejectReason, ExemplarStatus, HeadStatus, OpenReport, RejectReason, Stats};
 
 use super::source::{Counter, Gauge, Source, load};
 
 /// Registers what the store counts, and its state.
 pub(super) fn register_store(registry: &Registry, db: &Arc<Db>) {
     let source = Source { registry, owner: db };
-    let counters: [Counter<Stats>; 24] = [
+    let counters: [Counter<Stats>; 27] = [
         ("sonde_tsdb_batches_total", "Batches that were stored.", |s| &s.batches),
         ("sonde_tsdb_duplicate_batches_total", "Batches that were there already.", |s| &s.duplicate_batches),
         ("sonde_tsdb_conflicting_batches_total", "Batches whose number was taken by another content.", |s| {
@@ -28,6 +28,9 @@ pub(super) fn register_store(registry: &Registry, db: &Arc<Db>) {
             &s.late_samples
         }),
         ("sonde_tsdb_duplicate_samples_total", "Samples that were there already.", |s| &s.duplicate_samples),
+        ("sonde_tsdb_exemplars_total", "Exemplars that were stored.", |s| &s.exemplars),
+        ("sonde_tsdb_duplicate_exemplars_total", "Exemplars that were there already.", |s| &s.duplicate_exemplars),
+        ("sonde_tsdb_exemplars_evicted_total", "Exemplars pushed out by newer ones.", |s| &s.exemplars_evicted),
         ("sonde_tsdb_series_created_total", "Series that came into being.", |s| &s.series_created),
         ("sonde_tsdb_series_removed_total", "Series that left the head.", |s| &s.series_removed),
         ("sonde_tsdb_series_refused_total", "Series refused because the head is full.", |s| &s.series_refused),
@@ -53,6 +56,19 @@ pub(super) fn register_store(registry: &Registry, db: &Arc<Db>) {
     for reason in RejectReason::ALL {
         let metric = Metric::counter("sonde_tsdb_rejected_samples_total", "Samples that were refused, by reason.");
         source.register(metric.label("reason", reason.as_str()), move |db| db.stats().rejected(reason) as f64);
+    }
+    for reason in ExemplarRejectReason::ALL {
+        let metric = Metric::counter("sonde_tsdb_rejected_exemplars_total", "Exemplars that were refused, by reason.");
+        let read = move |db: &Db| db.stats().exemplars_rejected(reason) as f64;
+        source.register(metric.label("reason", reason.as_str()), read);
+    }
+    let exemplars: [Gauge<ExemplarStatus>; 3] = [
+        ("sonde_tsdb_exemplars", "Exemplars that are kept.", |s| s.exemplars as f64),
+        ("sonde_tsdb_exemplar_series", "Series that have exemplars.", |s| s.series as f64),
+        ("sonde_tsdb_exemplar_bytes", "Estimated bytes of exemplars in memory.", |s| s.bytes as f64),
+    ];
+    for (name, help, read) in exemplars {
+        source.gauge(name, help, move |db| read(&db.exemplar_status()));
     }
     let gauges: [Gauge<HeadStatus>; 8] = [
         ("sonde_tsdb_head_series", "Series in the head.", |s| s.series as f64),

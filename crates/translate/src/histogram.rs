@@ -57,21 +57,23 @@ pub(crate) fn translate(
         }
         let stale = view.flags & NO_RECORDED_VALUE != 0;
         let value = |value: f64| if stale { RowValue::Float(stale_nan()) } else { float(temporality, value) };
-        let row = |id, name, extra, number| PointRow { id, name, extra, value: value(number) };
+        let row = |id, name, extra, number| PointRow { id, name, extra, value: value(number), exemplars_to: None };
 
         let count = view.count as f64;
         let sum = view.sum.or(stale.then_some(0.0)).map(|sum| row(SUM, &names.sum, None, sum));
         let mut below = 0;
-        let buckets = texts.of(&view).iter().zip(view.bucket_counts.integers());
-        let buckets = (BUCKETS..).zip(buckets).map(|(id, (le, in_bucket))| {
+        let bounds = view.explicit_bounds.doubles();
+        let buckets = texts.of(&view).iter().zip(bounds).zip(view.bucket_counts.integers());
+        let buckets = (BUCKETS..).zip(buckets).map(|(id, ((le, bound), in_bucket))| {
             below += in_bucket;
-            row(id, &names.bucket, Some(le.as_str()), below as f64)
+            PointRow { exemplars_to: Some(bound), ..row(id, &names.bucket, Some(le.as_str()), below as f64) }
         });
-        let all = row(ALL, &names.bucket, Some("+Inf"), count);
+        let all = PointRow { exemplars_to: Some(f64::INFINITY), ..row(ALL, &names.bucket, Some("+Inf"), count) };
         let rows = once(row(COUNT, &names.count, None, count)).chain(sum).chain(buckets).chain(once(all));
 
-        let (time_unix_nano, attributes) = (view.time_unix_nano, view.attributes);
-        let point = Point { time_unix_nano, attributes, extra: "le", bounds: view.explicit_bounds.bytes() };
+        let (time_unix_nano, attributes, exemplars) = (view.time_unix_nano, view.attributes, view.exemplars());
+        let bounds = view.explicit_bounds.bytes();
+        let point = Point { time_unix_nano, attributes, extra: "le", bounds, exemplars };
         context.point(&point, rows)?;
     }
     Ok(())

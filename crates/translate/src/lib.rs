@@ -4,6 +4,7 @@
 //! what Prometheus 3.14 does at `/api/v1/otlp/v1/metrics`; where we differ on purpose,
 //! `docs/decisions/0011-otlp-to-prometheus.md` says so.
 
+mod exemplar;
 mod exponential;
 mod histogram;
 mod label_name;

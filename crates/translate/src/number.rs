@@ -28,8 +28,8 @@ pub(crate) fn translate(
                 continue;
             }
         };
-        let (time_unix_nano, attributes) = (point.time_unix_nano, point.attributes);
-        let point = Point { time_unix_nano, attributes, extra: "", bounds: &[] };
+        let (time_unix_nano, attributes, exemplars) = (point.time_unix_nano, point.attributes, point.exemplars());
+        let point = Point { time_unix_nano, attributes, extra: "", bounds: &[], exemplars };
         context.point(&point, std::iter::once(PointRow::only(name, value)))?;
     }
     Ok(())

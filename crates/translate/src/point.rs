@@ -2,8 +2,11 @@
 
 use smallvec::SmallVec;
 use sonde_model::TimestampMs;
-use sonde_proto::otlp::{AttributeView, AttributesView, ResourceMetricsView, ScopeMetricsView, ViewError};
+use sonde_proto::otlp::{
+    AttributeView, AttributesView, ExemplarView, Messages, ResourceMetricsView, ScopeMetricsView, ViewError,
+};
 
+use crate::exemplar::PointExemplars;
 use crate::labels::Scratch;
 use crate::options::Options;
 use crate::report::{RejectReason, Report};
@@ -44,6 +47,8 @@ pub(crate) struct Point<'a> {
     pub(crate) extra: &'static str,
     /// What else decides which series its rows belong to.
     pub(crate) bounds: &'a [u8],
+    /// Its exemplars.
+    pub(crate) exemplars: Messages<'a, ExemplarView<'a>>,
 }
 
 /// A row of a point.
@@ -53,12 +58,14 @@ pub(crate) struct PointRow<'n> {
     pub(crate) name: &'n str,
     pub(crate) extra: Option<&'n str>,
     pub(crate) value: RowValue,
+    /// The row has the exemplars up to here that no row before it has; infinity is all that are left.
+    pub(crate) exemplars_to: Option<f64>,
 }
 
 impl<'n> PointRow<'n> {
     /// The only row of a point.
     pub(crate) fn only(name: &'n str, value: RowValue) -> Self {
-        PointRow { id: 0, name, extra: None, value }
+        PointRow { id: 0, name, extra: None, value, exemplars_to: Some(f64::INFINITY) }
     }
 }
 
@@ -108,6 +115,7 @@ impl Context<'_, '_> {
             return Ok(());
         }
         let timestamp = (point.time_unix_nano / 1_000_000).cast_signed();
+        let mut exemplars = PointExemplars::new(point.exemplars, timestamp, self.report)?;
         let mut key = self.key(point);
         let mut unknown = None;
         while unknown.is_none() {
@@ -119,7 +127,10 @@ impl Context<'_, '_> {
                 Some(key) => self.sink.take(row_key(key, row.id), timestamp, row.value),
                 None => Some(row.value),
             };
-            unknown = value.map(|value| PointRow { value, ..row });
+            match value {
+                Some(value) => unknown = Some(PointRow { value, ..row }),
+                None => self.give(&mut exemplars, row.exemplars_to),
+            }
         }
 
         let attributes = match self.read(point) {
@@ -130,6 +141,7 @@ impl Context<'_, '_> {
                 attributes
             }
             Err(AttributesError::Rejected(reason)) => {
+                self.report.exemplars_without_point += exemplars.len() as u64;
                 self.reject(reason);
                 return Ok(());
             }
@@ -141,8 +153,17 @@ impl Context<'_, '_> {
         for row in unknown.into_iter().chain(rows) {
             let labels = labels.with(row.name, point.extra, row.extra);
             self.sink.row(Row { key: key.map(|key| row_key(key, row.id)), labels, timestamp, value: row.value });
+            if let Some(bound) = row.exemplars_to {
+                exemplars.give(bound, self.sink);
+            }
         }
         Ok(())
+    }
+
+    fn give(&mut self, exemplars: &mut PointExemplars, bound: Option<f64>) {
+        if let Some(bound) = bound {
+            exemplars.give(bound, self.sink);
+        }
     }
 
     /// Leaves a point out.

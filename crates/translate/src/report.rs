@@ -9,6 +9,14 @@ pub struct Report {
     pub rejected: Vec<(RejectReason, u64)>,
     /// Points of which attributes had to be joined because their names fall together.
     pub colliding_attributes: u64,
+    /// Exemplars that came with the points.
+    pub exemplars: u64,
+    /// Of those the ones whose attributes were left out because they are too long.
+    pub trimmed_exemplars: u64,
+    /// Exemplars of points that were left out.
+    pub exemplars_without_point: u64,
+    /// Exemplars that were left out because they have no value.
+    pub exemplars_without_value: u64,
     /// Resources whose `target_info` was left out because it has an attribute that cannot be a label, or too many.
     pub dropped_target_infos: u64,
 }

@@ -1,6 +1,6 @@
 //! One translated sample, and what takes it.
 
-use sonde_model::{Histogram, TimestampMs};
+use sonde_model::{Exemplar, Histogram, TimestampMs};
 
 use crate::report::MetricKind;
 
@@ -24,6 +24,9 @@ pub trait Sink {
 
     /// Takes a sample with its labels.
     fn row(&mut self, row: Row<'_>);
+
+    /// Takes an exemplar of the sample that was taken last. Of a histogram each bucket has those that lie in it.
+    fn exemplar(&mut self, _exemplar: Exemplar) {}
 
     /// Takes what the request says about a metric; called once a family and request.
     fn describe(&mut self, _metric: MetricMetadata<'_>) {}

@@ -22,7 +22,7 @@ pub(crate) fn translate(
         let view = view?;
         let stale = view.flags & NO_RECORDED_VALUE != 0;
         let value = |value: f64| RowValue::Float(if stale { stale_nan() } else { value });
-        let row = |id, name, extra, number| PointRow { id, name, extra, value: value(number) };
+        let row = |id, name, extra, number| PointRow { id, name, extra, value: value(number), exemplars_to: None };
 
         let quantiles: Vec<QuantileView> = view.quantiles().collect::<Result<_, _>>()?;
         let texts: Vec<String> = quantiles.iter().map(|q| number_text(q.quantile)).collect();
@@ -33,7 +33,8 @@ pub(crate) fn translate(
         let rows = rows.map(|(id, (text, q))| row(id, names.family.as_str(), Some(text.as_str()), q.value));
 
         let (time_unix_nano, attributes) = (view.time_unix_nano, view.attributes);
-        let point = Point { time_unix_nano, attributes, extra: "quantile", bounds: &bounds };
+        let point =
+            Point { time_unix_nano, attributes, extra: "quantile", bounds: &bounds, exemplars: Messages::default() };
         context.point(&point, head.into_iter().chain(rows))?;
     }
     Ok(())

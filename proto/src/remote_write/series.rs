@@ -63,6 +63,7 @@ impl<'a> SeriesView<'a> {
                 }
                 3 => {
                     field.bytes()?;
+                    view.exemplar_count += 1;
                 }
                 4 => {
                     field.bytes()?;

@@ -38,6 +38,7 @@ fn decode(body: &[u8]) -> Result<Decoded, DecodeError> {
             histograms: Vec::new(),
         };
         assert_eq!((item.label_count(), item.sample_count()), (owned.labels.len(), owned.samples.len()));
+        assert_eq!(item.exemplar_count(), owned.exemplars.len());
         series.push((owned, item.histograms().collect::<Result<Vec<_>, _>>()?));
     }
     let metadata = view.metadata().map(|m| {

@@ -38,7 +38,7 @@ impl<'a> WriteRequestView<'a> {
     pub fn series(&self) -> impl Iterator<Item = Result<SeriesView<'a>, DecodeError>> + use<'a> {
         let limits = self.limits;
         let mut fields = Fields::new(self.body);
-        let (mut series_count, mut sample_count) = (0, 0);
+        let (mut series_count, mut sample_count, mut exemplar_count) = (0, 0, 0);
         let mut next = move || -> Result<Option<SeriesView<'a>>, DecodeError> {
             while let Some(field) = fields.next()? {
                 if field.number != 1 {
@@ -49,6 +49,8 @@ impl<'a> WriteRequestView<'a> {
                 let series = SeriesView::parse(field.bytes()?, limits)?;
                 sample_count += series.sample_count() + series.histogram_count();
                 DecodeError::check("samples", sample_count, limits.max_samples)?;
+                exemplar_count += series.exemplar_count();
+                DecodeError::check("exemplars", exemplar_count, limits.max_samples)?;
                 return Ok(Some(series));
             }
             Ok(None)

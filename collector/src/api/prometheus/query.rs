@@ -1,4 +1,4 @@
-//! `/query`, `/query_range`, `/query_exemplars` and `/format_query`.
+//! `/query`, `/query_range` and `/format_query`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,20 +88,6 @@ pub(super) async fn range(State(server): State<Arc<Server>>, form: Form) -> Resu
         .await
 }
 
-/// `/query_exemplars`: exemplars are not stored yet, and the answer says so.
-pub(super) async fn exemplars(form: Form) -> Result<Response, ApiError> {
-    let start = parameters::time(&form, "start")?.unwrap_or(parameters::MIN_TIME);
-    let end = parameters::time(&form, "end")?.unwrap_or(parameters::MAX_TIME);
-    if end < start {
-        return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
-    }
-    expression(&form)?;
-    let answer = Answer::new(|json| {
-        json.raw("[]");
-    });
-    Ok(answer.finish(&[], &["exemplars are not stored yet".to_owned()]))
-}
-
 /// `/format_query`: the expression printed again, over several lines where it is long.
 pub(super) async fn format(form: Form) -> Result<Answer, ApiError> {
     let (_, expr) = expression(&form)?;
@@ -110,7 +96,7 @@ pub(super) async fn format(form: Form) -> Result<Answer, ApiError> {
     }))
 }
 
-fn expression(form: &Form) -> Result<(String, Expr), ApiError> {
+pub(super) fn expression(form: &Form) -> Result<(String, Expr), ApiError> {
     let text = form.get("query").unwrap_or_default();
     let expr = sonde_promql::parse(text).map_err(|e| ApiError::parameter("query", e))?;
     Ok((text.to_owned(), expr))

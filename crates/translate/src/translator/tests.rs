@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use sonde_model::{Labels, is_stale};
 use sonde_proto::otlp::common::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
 use sonde_proto::otlp::metrics::{
-    ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
-    ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint, exponential_histogram_data_point::Buckets,
-    metric::Data, number_data_point, summary_data_point::ValueAtQuantile,
+    Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric,
+    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint, exemplar,
+    exponential_histogram_data_point::Buckets, metric::Data, number_data_point, summary_data_point::ValueAtQuantile,
 };
 use sonde_proto::otlp::resource::Resource;
 use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
@@ -123,6 +123,11 @@ impl Sink for Collect {
         }
     }
 
+    fn exemplar(&mut self, e: sonde_model::Exemplar) {
+        let text = format!(" # {} {} @{}", e.labels, e.value, e.timestamp);
+        self.rows.last_mut().expect("a sample before it").push_str(&text);
+    }
+
     fn describe(&mut self, metric: MetricMetadata<'_>) {
         self.metadata.push((metric.family.to_owned(), metric.kind, metric.unit.to_owned()));
     }
@@ -193,6 +198,78 @@ fn numbers() {
             ("delta_level_seconds", MetricKind::Gauge, "seconds"),
         ]
     );
+}
+
+fn exemplar(value: f64, time_ms: u64, id: u8, filtered: &[(&str, &str)]) -> Exemplar {
+    Exemplar {
+        filtered_attributes: attributes(filtered),
+        time_unix_nano: time_ms * MS,
+        span_id: if id == 0 { Vec::new() } else { vec![id; 8] },
+        trace_id: if id == 0 { vec![0; 16] } else { vec![id; 16] },
+        value: Some(exemplar::Value::AsDouble(value)),
+    }
+}
+
+#[test]
+fn exemplars_go_with_the_sample_that_they_stand_for() {
+    let ids = |id: &str| format!("span_id=\"{}\", trace_id=\"{}\"", id.repeat(8), id.repeat(16));
+    let whole = Exemplar { value: Some(exemplar::Value::AsInt(3)), ..exemplar(0.0, 5, 1, &[]) };
+    let without_value = Exemplar { value: None, ..exemplar(0.0, 5, 2, &[]) };
+    let long = "x".repeat(62);
+    let counted = NumberDataPoint {
+        exemplars: vec![
+            whole,
+            without_value,
+            exemplar(0.5, 0, 0, &[("user.id", "7"), ("empty", ""), ("", "nameless")]),
+            exemplar(0.5, 6, 2, &[("trace_id", "not mine"), ("user", "8")]),
+            exemplar(0.5, 6, 2, &[("user", &long)]),
+        ],
+        ..number(&[], 7, 1.0)
+    };
+    let took = HistogramDataPoint {
+        exemplars: [5.0, 0.1, 1e9, 0.05, f64::NAN].map(|value| exemplar(value, 8, 0, &[])).to_vec(),
+        ..histogram_point(&[0.1, 5.0], &[2, 1, 2])
+    };
+    let spread = ExponentialHistogramDataPoint {
+        time_unix_nano: 9 * MS,
+        exemplars: vec![exemplar(2.0, 8, 3, &[])],
+        ..ExponentialHistogramDataPoint::default()
+    };
+    let spread = ExponentialHistogram { aggregation_temporality: 2, data_points: vec![spread] };
+    let took = Histogram { aggregation_temporality: 2, data_points: vec![took] };
+    let metrics = vec![
+        metric("requests", "1", sum(2, true, vec![counted])),
+        metric("took", "s", Data::Histogram(took)),
+        metric("spread", "", Data::ExponentialHistogram(spread)),
+    ];
+    let nameless = NumberDataPoint {
+        attributes: attributes(&[("..", "x")]),
+        exemplars: vec![exemplar(1.0, 5, 1, &[])],
+        ..number(&[], 7, 1.0)
+    };
+    let metrics = [metrics, vec![metric("nameless", "", gauge(vec![nameless]))]].concat();
+    let Translated { rows, report, .. } = translated(&request(&[], metrics), &Options::default());
+    let of = |name: &str| -> Vec<&str> {
+        let rows = rows.iter().filter(|row| row.starts_with(name));
+        rows.flat_map(|row| row.split(" # ").skip(1)).collect()
+    };
+    let (one, two, three) = (ids("01"), ids("02"), ids("03"));
+    assert_eq!(
+        of("requests_total"),
+        [
+            "{\"user.id\"=\"7\"} 0.5 @7".to_owned(),
+            format!("{{{two}, user=\"8\"}} 0.5 @6"),
+            format!("{{{two}}} 0.5 @6"),
+            format!("{{{one}}} 3 @5"),
+        ]
+    );
+    assert_eq!(of("spread"), [format!("{{{three}}} 2 @8")]);
+    assert_eq!(of("took_seconds_bucket{le=\"0.1\""), ["{} 0.05 @8", "{} 0.1 @8"]);
+    assert_eq!(of("took_seconds_bucket{le=\"5\""), ["{} 5 @8"]);
+    assert_eq!(of("took_seconds_bucket{le=\"+Inf\""), ["{} 1000000000 @8", "{} NaN @8"]);
+    assert_eq!((of("took_seconds_count").len(), of("took_seconds_sum").len()), (0, 0));
+    assert_eq!(report.exemplars_without_point, 1);
+    assert_eq!((report.exemplars, report.trimmed_exemplars, report.exemplars_without_value), (11, 1, 1));
 }
 
 fn histogram_point(bounds: &[f64], buckets: &[u64]) -> HistogramDataPoint {

@@ -43,6 +43,13 @@ impl<'a, V> Messages<'a, V> {
     }
 }
 
+impl<V> Default for Messages<'_, V> {
+    /// None.
+    fn default() -> Self {
+        Messages { fields: Fields::new(&[]), number: 0, view: PhantomData }
+    }
+}
+
 impl<V> Clone for Messages<'_, V> {
     fn clone(&self) -> Self {
         *self
