@@ -10,11 +10,12 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use sonde_disk::{Fs, OsFs};
 use sonde_otlp::exporter::{BackoffOptions, Exporter, ExporterError, ExporterOptions};
-use sonde_otlp::{ServeOptions, WireConnector, receiver, serve};
+use sonde_otlp::{ServeOptions, WireConnector, certificates, receiver, serve};
 use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
 use sonde_runtime::signal::ReloadRequests;
 use sonde_runtime::telemetry::Telemetry;
 use sonde_runtime::{Clock, Registry, Stage, Stages, StagesError};
+use sonde_tls::{ClientTls, Reloading, ServerTls, TlsError};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,8 @@ pub struct App {
     origin: Arc<Origin>,
     queues: Queues,
     exporter: Exporter,
+    client_tls: Option<Arc<ClientTls>>,
+    server_tls: Option<Arc<ServerTls>>,
     grpc: Option<TcpListener>,
     http: Option<TcpListener>,
     reload: Option<(PathBuf, ReloadRequests)>,
@@ -62,6 +65,9 @@ pub enum BuildError {
     /// The queue cannot be opened.
     #[error("the agent's data")]
     Queue(#[from] OpenError),
+    /// A certificate or a key is no good.
+    #[error("the agent's certificates")]
+    Tls(#[from] TlsError),
     /// The exporter cannot be made.
     #[error("the agent's collector")]
     Exporter(#[from] ExporterError),
@@ -89,7 +95,10 @@ impl App {
     /// As [`App::build`], on any file system.
     pub async fn build_on(fs: Arc<dyn Fs>, config: Config, clock: Clock) -> Result<Self, BuildError> {
         config.check()?;
-        let exporter = Exporter::new(exporter_options(&config))?;
+        let now_s = clock.now_ms().div_euclid(1_000);
+        let client_tls = client_tls(&config, now_s)?;
+        let server_tls = config.otlp.tls.options().map(|options| load(options, now_s)).transpose()?;
+        let exporter = Exporter::new(ExporterOptions { tls: client_tls.clone(), ..exporter_options(&config) })?;
         let (dir, options) = (config.agent_dir(), queue_options(&config));
         let opening = tokio::task::spawn_blocking(move || Queues::open(fs, &dir, &options));
         let (queues, report) = opening.await.map_err(|_| BuildError::CutOff)??;
@@ -103,7 +112,8 @@ impl App {
         let http = bind("otlp.http_listen", config.otlp.http_listen).await?;
         let origin = Arc::new(Origin::new(&resource::detect(), &config.resource_attributes));
         let registry = Registry::new();
-        Ok(App { config, clock, registry, origin, queues, exporter, grpc, http, reload: None })
+        let reload = None;
+        Ok(App { config, clock, registry, origin, queues, exporter, client_tls, server_tls, grpc, http, reload })
     }
 
     /// Reads the file at `path` again whenever that is requested, and follows changes of `host` and `scrape`.
@@ -149,6 +159,7 @@ impl App {
         self.spawn_exporters(&exporter);
         self.spawn_gaps(&telemetry);
         self.spawn_telemetry(&telemetry);
+        self.spawn_certificates(&receivers);
         self.spawn_otlp(&receivers);
         self.spawn_live(&receivers);
 
@@ -200,8 +211,31 @@ impl App {
         });
     }
 
+    /// The certificates follow their files.
+    fn spawn_certificates(&self, stage: &Stage) {
+        if let Some(tls) = &self.client_tls {
+            self_metrics::register_certificates(&self.registry, tls.stats(), "client", "ca");
+            let follow = certificates::follow("collector.tls", Arc::clone(tls), self.clock.clone(), stage.token());
+            stage.spawn("certificates to the collector", follow);
+        }
+        if let Some(tls) = &self.server_tls {
+            self_metrics::register_certificates(&self.registry, tls.stats(), "server", "client_ca");
+            let follow = certificates::follow("otlp.tls", Arc::clone(tls), self.clock.clone(), stage.token());
+            stage.spawn("certificates of the listeners", follow);
+        }
+    }
+
+    /// How a listener is served.
+    fn serve_options(&self, listener: &'static str) -> ServeOptions {
+        let options = ServeOptions { tls: self.server_tls.clone(), ..ServeOptions::default() };
+        if self.server_tls.is_some() {
+            self_metrics::register_handshakes(&self.registry, &options.handshakes, listener);
+        }
+        options
+    }
+
     fn spawn_otlp(&mut self, stage: &Stage) {
-        let config = &self.config.otlp;
+        let config = self.config.otlp.clone();
         let (queues, clock) = (self.queues.clone(), self.clock.clone());
         let consumer = Arc::new(LocalOtlp::new(queues, clock, &self.origin, config.add_host_attributes));
         let max_body_bytes = usize::try_from(config.max_body.0).unwrap_or(usize::MAX);
@@ -213,11 +247,13 @@ impl App {
         }
         if let Some(listener) = self.grpc.take() {
             let router = receiver::grpc_router(Arc::clone(&consumer), limits.clone(), Arc::clone(&stats));
-            stage.spawn("OTLP/gRPC", serve(listener, router, ServeOptions::default(), stage.token()));
+            let options = self.serve_options("otlp-grpc");
+            stage.spawn("OTLP/gRPC", serve(listener, router, options, stage.token()));
         }
         if let Some(listener) = self.http.take() {
             let router = receiver::http_router(consumer, limits, stats);
-            stage.spawn("OTLP/HTTP", serve(listener, router, ServeOptions::default(), stage.token()));
+            let options = self.serve_options("otlp-http");
+            stage.spawn("OTLP/HTTP", serve(listener, router, options, stage.token()));
         }
     }
 
@@ -243,6 +279,18 @@ async fn bind(key: &'static str, listen: Listen) -> Result<Option<TcpListener>, 
     }
 }
 
+/// What is shown to the collector, and whom the agent trusts; nothing where the endpoint is not encrypted.
+fn client_tls(config: &Config, now_s: i64) -> Result<Option<Arc<ClientTls>>, TlsError> {
+    let is_https = config.collector.endpoint.starts_with("https://");
+    is_https.then(|| load(config.collector.tls.options(), now_s)).transpose()
+}
+
+fn load<S: sonde_tls::Source>(source: S, now_s: i64) -> Result<Arc<Reloading<S>>, TlsError> {
+    let (loaded, warnings) = Reloading::load(source, now_s)?;
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(Arc::new(loaded))
+}
+
 fn exporter_options(config: &Config) -> ExporterOptions {
     let collector = &config.collector;
     ExporterOptions {
@@ -251,6 +299,7 @@ fn exporter_options(config: &Config) -> ExporterOptions {
         compress: collector.compress,
         timeout: collector.timeout.0,
         connect_timeout: collector.connect_timeout.0,
+        server_name: Some(collector.tls.server_name.clone()).filter(|name| !name.is_empty()),
         ..ExporterOptions::default()
     }
 }

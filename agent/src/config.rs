@@ -7,6 +7,7 @@ mod host;
 mod otlp;
 mod pattern;
 mod scrape;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ pub use host::{HostConfig, HostReceiver};
 pub use otlp::{Listen, OtlpConfig};
 pub use pattern::Patterns;
 pub use scrape::ScrapeConfig;
+pub use tls::{CollectorTlsConfig, ListenTlsConfig, TlsVersion};
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -51,6 +53,8 @@ pub struct Config {
 pub struct CollectorConfig {
     /// The OTLP/gRPC endpoint of the collector, or of any OTLP backend.
     pub endpoint: String,
+    /// Whom to trust and what to show there.
+    pub tls: CollectorTlsConfig,
     /// Headers of every request, for instance `authorization`.
     pub headers: BTreeMap<String, String>,
     /// Whether requests are compressed with zstd.
@@ -120,7 +124,10 @@ pub enum LoadError {
 impl Config {
     /// Loads and checks a file.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        let config: Config = load_file(path)?;
+        let mut config: Config = load_file(path)?;
+        let directory = path.parent().unwrap_or(Path::new("."));
+        config.collector.tls.relative_to(directory);
+        config.otlp.tls.relative_to(directory);
         let value = |error| LoadError::Value { origin: path.display().to_string(), error };
         config.check().map_err(value)?;
         Ok(config)
@@ -138,6 +145,7 @@ impl Config {
         let Some(authority) = authority.filter(|authority| !authority.is_empty()) else {
             return Err(invalid("collector.endpoint", format!("`{endpoint}` is no URL; write http://HOST:4317")));
         };
+        self.collector.tls.check(endpoint)?;
         for (key, listen) in [("otlp.grpc_listen", self.otlp.grpc_listen), ("otlp.http_listen", self.otlp.http_listen)]
         {
             if listen.address().is_some_and(|address| authority == address.to_string()) {
@@ -185,6 +193,7 @@ impl Default for CollectorConfig {
     fn default() -> Self {
         CollectorConfig {
             endpoint: "http://127.0.0.1:4317".to_owned(),
+            tls: CollectorTlsConfig::default(),
             headers: BTreeMap::new(),
             compress: true,
             timeout: Duration::from_secs(10),

@@ -7,6 +7,7 @@ use sonde_model::Signal;
 use sonde_otlp::exporter::{self, FailureKind};
 use sonde_otlp::receiver;
 use sonde_runtime::{Clock, Metric, Registry};
+use sonde_tls::{HandshakeFailure, HandshakeStats};
 
 use crate::config::HostReceiver;
 use crate::export::ExportStats;
@@ -134,6 +135,39 @@ pub fn register_otlp(registry: &Registry, stats: &Arc<receiver::Stats>) {
     for reason in receiver::Reason::ALL {
         let refused = Metric::counter("sonde_agent_otlp_refused_total", "Requests of local applications refused.");
         on(registry, refused.label("reason", reason.as_str()), stats, move |stats| stats.refused(reason));
+    }
+}
+
+/// Registers how long certificates hold and how often they were read again; `own` and `authorities` are their names.
+pub fn register_certificates(
+    registry: &Registry,
+    stats: &Arc<sonde_tls::Stats>,
+    own: &'static str,
+    authorities: &'static str,
+) {
+    let expiry = |certificate: &'static str, end: fn(&sonde_tls::Stats) -> Option<i64>| {
+        let help = "Until when a certificate holds, in seconds since the epoch; 0 for none.";
+        let metric = Metric::gauge("sonde_tls_certificate_expiry_timestamp_seconds", help);
+        on(registry, metric.label("certificate", certificate), stats, move |stats| {
+            end(stats).and_then(|end| u64::try_from(end).ok()).unwrap_or(0)
+        });
+    };
+    expiry(own, sonde_tls::Stats::certificate_end);
+    expiry(authorities, sonde_tls::Stats::authorities_end);
+    let reloads = Metric::counter("sonde_tls_reloads_total", "Times that changed certificates were taken.");
+    on(registry, reloads.label("certificate", own), stats, |stats| stats.reloads.load(Relaxed));
+    let failures = Metric::counter("sonde_tls_reload_failures_total", "Times that changed certificates were no good.");
+    on(registry, failures.label("certificate", own), stats, |stats| stats.reload_failures.load(Relaxed));
+}
+
+/// Registers how the TLS handshakes of a listener end.
+pub fn register_handshakes(registry: &Registry, stats: &Arc<HandshakeStats>, listener: &'static str) {
+    let completed = Metric::counter("sonde_tls_handshakes_total", "TLS handshakes that led to a connection.");
+    on(registry, completed.label("listener", listener), stats, |stats| stats.completed.load(Relaxed));
+    for failure in HandshakeFailure::ALL {
+        let failed = Metric::counter("sonde_tls_handshake_failures_total", "TLS handshakes that failed.");
+        let failed = failed.label("listener", listener).label("reason", failure.as_str());
+        on(registry, failed, stats, move |stats| stats.failures(failure));
     }
 }
 

@@ -33,6 +33,7 @@ async fn serve(flags: Flags, agent_file: Option<PathBuf>) -> Result<(), Problem>
     let (addresses, health) = (collector.addresses(), collector.health());
     // It is reached without a socket, whatever the listeners ask for; the address is a name in the log.
     agent_config.collector.endpoint = format!("http://{}", addresses.main);
+    agent_config.collector.tls = sonde_agent::config::CollectorTlsConfig::default();
     let agent = sonde_agent::App::build(agent_config, clock.clone()).await.map_err(|e| problem(&e))?;
     let mut agent = agent.with_wire(collector.wire()).map_err(|e| problem(&e))?;
     if let Some(path) = agent_file {

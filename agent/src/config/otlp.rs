@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sonde_runtime::config::ByteSize;
 
-use super::{InvalidConfig, in_range, invalid};
+use super::{InvalidConfig, ListenTlsConfig, in_range, invalid};
 
 /// What local applications may send.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -15,11 +15,13 @@ pub struct OtlpConfig {
     pub grpc_listen: Listen,
     /// Where OTLP/HTTP is taken.
     pub http_listen: Listen,
+    /// TLS on both.
+    pub tls: ListenTlsConfig,
     /// The largest request, compressed or not.
     pub max_body: ByteSize,
     /// Whether `host.name` and `host.id` are added to resources that do not say them.
     pub add_host_attributes: bool,
-    /// Whether addresses beyond loopback may be listened on without a token or TLS.
+    /// Whether addresses beyond loopback may be listened on though nobody must show a certificate.
     pub insecure: bool,
 }
 
@@ -65,12 +67,14 @@ impl Serialize for Listen {
 
 impl OtlpConfig {
     pub(super) fn check(&self) -> Result<(), InvalidConfig> {
+        self.tls.check()?;
         in_range("otlp.max_body (in bytes)", self.max_body.0, 1 << 10, 64 << 20)?;
         for (key, listen) in [("otlp.grpc_listen", self.grpc_listen), ("otlp.http_listen", self.http_listen)] {
             let Some(address) = listen.address() else { continue };
-            if !address.ip().is_loopback() && !self.insecure {
+            let is_protected = self.tls.is_on() && self.tls.asks();
+            if !(address.ip().is_loopback() || is_protected || self.insecure) {
                 let message = format!(
-                    "{address} can be reached from other machines and there is no token or TLS yet; \
+                    "{address} can be reached from other machines: set otlp.tls.cert_file, key_file and client_ca_file, \
                      listen on 127.0.0.1, or say `insecure: true`"
                 );
                 return Err(invalid(key, message));
@@ -85,6 +89,7 @@ impl Default for OtlpConfig {
         OtlpConfig {
             grpc_listen: Listen::Off,
             http_listen: Listen::Off,
+            tls: ListenTlsConfig::default(),
             max_body: ByteSize::mib(16),
             add_host_attributes: true,
             insecure: false,

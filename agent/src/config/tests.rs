@@ -15,12 +15,13 @@ fn an_empty_file_gives_defaults_that_hold() {
 fn every_key_can_be_set() {
     let text = "
 data_dir: /var/lib/sonde
-collector: {endpoint: 'https://collector:4317', headers: {authorization: Bearer x}, compress: false, timeout: 3s,
+collector: {endpoint: 'https://collector:4317', tls: {ca_file: a, server_name: b, cert_file: c, key_file: d}, headers: {authorization: Bearer x}, compress: false, timeout: 3s,
             connect_timeout: 1s, max_in_flight: 2, retry_initial: 100ms, retry_max: 1m}
 queue: {max_bytes: 64MiB, max_trace_bytes: 64MiB, min_free: 0B}
 host: {interval: 1s, slow_interval: 1s, receivers: [cpu, connections], root: /host, per_cpu: true, disk_exclude: ['sda*'],
        filesystem_exclude_types: [nfs], filesystem_exclude_mounts: [/boot], network_exclude: []}
-otlp: {grpc_listen: '127.0.0.1:14317', http_listen: 'off', max_body: 1MiB, add_host_attributes: false, insecure: true}
+otlp: {grpc_listen: '127.0.0.1:14317', http_listen: 'off', max_body: 1MiB,
+       tls: {cert_file: c, key_file: d, client_ca_file: e, min_version: TLS13}, add_host_attributes: false, insecure: true}
 scrape: [{job: node, urls: ['http://h:9100/metrics'], interval: 5s, timeout: 5s, labels: {team: a},
           honor_timestamps: false, max_body: 1MiB, max_samples: 10}]
 resource_attributes: {deployment.environment.name: prod}
@@ -45,8 +46,20 @@ fn values_that_cannot_work_are_named() {
         ),
         (
             "otlp: {http_listen: '0.0.0.0:4318'}",
-            "otlp.http_listen: 0.0.0.0:4318 can be reached from other machines and there is no token or TLS yet; \
-             listen on 127.0.0.1, or say `insecure: true`",
+            "otlp.http_listen: 0.0.0.0:4318 can be reached from other machines: set otlp.tls.cert_file, key_file and \
+             client_ca_file, listen on 127.0.0.1, or say `insecure: true`",
+        ),
+        (
+            "otlp: {http_listen: '0.0.0.0:4318', tls: {cert_file: c}}",
+            "otlp.tls: a certificate needs its private key: set both cert_file and key_file",
+        ),
+        (
+            "collector: {endpoint: 'https://c:4317', tls: {cert_file: c}}",
+            "collector.tls: a certificate needs its private key: set both cert_file and key_file, or neither",
+        ),
+        (
+            "collector: {endpoint: 'http://c:4317', tls: {ca_file: c}}",
+            "collector.tls: collector.endpoint is http://c:4317, where nothing is encrypted; write https://HOST:4317",
         ),
         ("host: {interval: 1m}", "host.slow_interval: 15s is shorter than 1m"),
         ("host: {receivers: [cpu, cpu]}", "host.receivers: cpu stands there twice"),
