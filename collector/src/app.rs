@@ -21,7 +21,7 @@ use crate::flags::Flags;
 use crate::notify::Notifier;
 use crate::rules::{self, RuleFilesError};
 use crate::server::Server;
-use crate::settings::{otlp_limits, scheme, webhooks};
+use crate::settings::{notify_setup, otlp_limits, scheme};
 use crate::state::Location;
 use crate::telemetry;
 use crate::tls::Tls;
@@ -93,7 +93,7 @@ impl App {
         // Links and the collector's own instance name show the real port.
         flags.listen = main.local_addr().unwrap_or(flags.listen);
 
-        notifier.configure(webhooks(&config, &flags));
+        notifier.configure(notify_setup(&config, &flags).map_err(|e| StartError::Notifier(e.to_string()))?);
         let server = Arc::new(Server::new(config, flags, clock, notifier).with_tls(tls));
         Ok(App { server, fs, state, rule_files, reload: Reload::new(), main, otlp_grpc, otlp_http, wire: None })
     }

@@ -16,11 +16,15 @@ use sonde_runtime::config::{ByteSize, Duration};
 
 pub use anomaly::{AnomalyConfig, WatchConfig};
 pub use derive::{DeriveConfig, ServiceGraphConfig, SpanMetricsConfig};
-pub use notify::{NotifyConfig, WebhookConfig};
+pub use notify::{
+    InhibitRuleConfig, NamedIntervalConfig, NotifyConfig, ReceiverConfig, ReceiverWebhookConfig, RouteConfig,
+    TimeIntervalConfig, TimeRangeConfig, WebhookConfig,
+};
 pub use tls::{ClientAuth, ClientRole, TlsConfig, TlsVersion};
 pub use traces::TracesConfig;
 
 use crate::consumer::DECODED_FACTOR;
+use crate::notify::Setup;
 use crate::rules::BUILTIN;
 
 /// The whole file.
@@ -300,7 +304,8 @@ impl Config {
             let reason = "must not be smaller than ingest.max_body and four times ingest.max_decoded_body together";
             return invalid("ingest.max_inflight", reason.into());
         }
-        self.anomaly.check().and_then(|()| self.notify.check()).or_else(|(key, reason)| invalid(&key, reason))
+        let notify = || Setup::new(&self.notify, "").map(drop).map_err(|e| (e.key, e.reason));
+        self.anomaly.check().and_then(|()| notify()).or_else(|(key, reason)| invalid(&key, reason))
     }
 
     /// What is allowed, but hardly meant; each names its key.

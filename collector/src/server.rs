@@ -15,11 +15,11 @@ use crate::config::{Config, ConfigError};
 use crate::derive::DeriveStats;
 use crate::flags::Flags;
 use crate::ingest::{Ingest, SpanIngest};
-use crate::notify::Notifier;
+use crate::notify::{Notifier, SetupError};
 use crate::query::{QueryPool, StoreSource};
 use crate::rule_store::StoreForRules;
 use crate::rules::{self, RuleFilesError, Rules};
-use crate::settings::{rule_settings, webhooks};
+use crate::settings::{notify_setup, rule_settings};
 use crate::state::{Memory, State};
 use crate::telemetry;
 use crate::tls::Tls;
@@ -125,10 +125,11 @@ impl Server {
         let anomalies = Anomalies::new(Arc::clone(&store) as _, fs, learned, self.clock.clone());
         let settings = rule_settings(&self.config.load(), &self.flags);
         let rules = Rules::new(store, self.notifier.clone(), self.clock.clone(), settings);
+        let firing = memory.firing();
         rules.recall(memory.groups);
         // Silences first: nothing is told that was silenced before the start.
         self.notifier.silences().recall(state.clone(), memory.silences);
-        self.notifier.recall(state.clone(), memory.outbox);
+        self.notifier.recall(state.clone(), memory.outbox, &firing);
         let core = self.core.get_or_init(|| Core { db, ingest: Arc::new(ingest), rules, anomalies, state });
         self.health.ready("store");
         core
@@ -184,6 +185,7 @@ impl Server {
             None => self.config.load_full(),
         };
         let files = rules::read_files(&new.rules.files)?;
+        let notify = notify_setup(&new, &self.flags)?;
         if let Some(tls) = &self.tls {
             tls.reload(&new.tls, self.clock.now_ms())?;
         }
@@ -193,7 +195,7 @@ impl Server {
         }
         new.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         self.config.store(Arc::clone(&new));
-        self.notifier.configure(webhooks(&new, &self.flags));
+        self.notifier.configure(notify);
         telemetry::register_notifier(self);
         if let Some(core) = self.core() {
             core.ingest.forget_memo();
@@ -216,4 +218,7 @@ pub(crate) enum ReloadError {
     /// A certificate is no good.
     #[error(transparent)]
     Tls(#[from] sonde_tls::TlsError),
+    /// Nobody can be told of alerts by what the configuration says.
+    #[error(transparent)]
+    Notify(#[from] SetupError),
 }

@@ -7,7 +7,7 @@ use sonde_otlp::receiver;
 
 use crate::config::Config;
 use crate::flags::Flags;
-use crate::notify::WebhookOptions;
+use crate::notify::{Setup, SetupError};
 use crate::rules::Settings;
 
 /// The options of the metrics store.
@@ -56,10 +56,9 @@ pub(crate) fn rule_settings(config: &Config, flags: &Flags) -> Settings {
     Settings { interval: config.rules.evaluation_interval.0, environment: Environment { external, query_offset_ms: 0 } }
 }
 
-/// The webhooks.
-pub(crate) fn webhooks(config: &Config, flags: &Flags) -> Vec<WebhookOptions> {
-    let url = external_url(config, flags);
-    config.notify.webhooks.iter().map(|webhook| WebhookOptions::new(webhook, &url)).collect()
+/// Who is told of alerts. A configuration that was proven has no mistake in it.
+pub(crate) fn notify_setup(config: &Config, flags: &Flags) -> Result<Setup, SetupError> {
+    Setup::new(&config.notify, &external_url(config, flags))
 }
 
 /// How URLs of this collector begin.

@@ -82,7 +82,7 @@ fn open(server: &Server, fs: Arc<dyn Fs>) -> Result<(Arc<Db>, OpenReport), Error
 fn open_state(location: &Location) -> Result<(State, state::Memory), Error> {
     let (state, memory) = State::open(location, state::Options::default())?;
     let alerts: usize = memory.groups.iter().flat_map(|group| &group.rules).map(|rule| rule.alerts.len()).sum();
-    let (groups, outbox) = (memory.groups.len(), memory.outbox.values().map(Vec::len).sum::<usize>());
+    let (groups, outbox) = (memory.groups.len(), memory.outbox.len());
     let silences = memory.silences.len();
     tracing::info!(groups, alerts, outbox, silences, "the state database is open");
     Ok((state, memory))

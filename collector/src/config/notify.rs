@@ -1,17 +1,32 @@
 //! The part of the configuration file that says where alerts go.
 
+mod route;
+
 use serde::{Deserialize, Serialize};
 use sonde_runtime::config::Duration;
 
-/// Where alerts go.
+pub use route::{
+    InhibitRuleConfig, NamedIntervalConfig, ReceiverConfig, ReceiverWebhookConfig, RouteConfig, TimeIntervalConfig,
+    TimeRangeConfig,
+};
+
+/// Where alerts go. What it means as a whole is made of it in [`crate::notify::Setup`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NotifyConfig {
-    /// The webhooks: each gets every alert, as Alertmanager's payload of version 4.
+    /// The simple form: each of these webhooks gets every alert, as Alertmanager's payload of version 4.
     pub webhooks: Vec<WebhookConfig>,
+    /// The root of the routing tree, in the words of Alertmanager.
+    pub route: Option<RouteConfig>,
+    /// The receivers that routes name.
+    pub receivers: Vec<ReceiverConfig>,
+    /// Which alerts keep which others quiet.
+    pub inhibit_rules: Vec<InhibitRuleConfig>,
+    /// The recurring times that routes name.
+    pub time_intervals: Vec<NamedIntervalConfig>,
 }
 
-/// One webhook.
+/// One webhook that gets every alert.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookConfig {
@@ -69,33 +84,4 @@ fn default_group_interval() -> Duration {
 
 fn default_repeat_interval() -> Duration {
     Duration::from_secs(4 * 3_600)
-}
-
-impl NotifyConfig {
-    /// What must hold beyond the type of each key; else the key and what is wrong with it.
-    pub(super) fn check(&self) -> Result<(), (String, String)> {
-        for (i, webhook) in self.webhooks.iter().enumerate() {
-            let wrong = |key: &str, reason: &str| Err((format!("notify.webhooks[{i}].{key}"), reason.to_owned()));
-            let is_http = webhook.url.starts_with("http://") || webhook.url.starts_with("https://");
-            if !is_http || webhook.url.parse::<http::Uri>().is_err() {
-                return wrong("url", "must be an http:// or https:// address");
-            }
-            if webhook.name.is_empty() {
-                return wrong("name", "must not be empty");
-            }
-            for (key, value) in [
-                ("timeout", webhook.timeout),
-                ("group_interval", webhook.group_interval),
-                ("repeat_interval", webhook.repeat_interval),
-            ] {
-                if value.0.is_zero() {
-                    return wrong(key, "must be greater than 0");
-                }
-            }
-            if self.webhooks[..i].iter().any(|other| other.name == webhook.name) {
-                return wrong("name", "is used twice; give each webhook its own");
-            }
-        }
-        Ok(())
-    }
 }

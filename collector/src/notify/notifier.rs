@@ -1,71 +1,37 @@
 //! The receivers, and the task that sends what is due for them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use reqwest::Client;
-use sonde_alerting::{AlertInstance, DispatchOptions, Dispatcher, GroupBy, GroupMemory, Notification};
-use sonde_model::TimestampMs;
-use sonde_runtime::{Clock, config};
+use sonde_alerting::{AlertInstance, Dispatcher, Failure, GroupMemory, LaneId, Notification, Target};
+use sonde_model::{Labels, TimestampMs};
+use sonde_runtime::Clock;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::{self, Attempt, ClientError};
 use super::json;
+use super::setup::{Setup, Webhook};
 use super::stats::{ReceiverStats, Stats, add};
-use crate::config::WebhookConfig;
 use crate::silences::Silences;
 use crate::state::{Change, CommitError, Done, State};
 
 /// The longest sleep of the task: so long may a jump of the clock go unnoticed.
 const MAX_SLEEP: Duration = Duration::from_secs(5);
-/// Notifications that are under way at a time, over all receivers.
-const MAX_IN_FLIGHT: usize = 32;
 /// The wait before the second attempt; it doubles from there.
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// No wait between attempts is longer, unless the receiver asks for it.
 const MAX_BACKOFF: Duration = Duration::from_secs(15);
 /// After this long a notification is given up; what is due then goes out anew, with what has changed meanwhile.
 const MAX_ELAPSED: Duration = Duration::from_secs(60);
-/// The name in `group_by` that makes every alert a group of its own, as in Alertmanager.
-const GROUP_BY_ALL: &str = "...";
 /// How long attempts that run may take once the process is to end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
-
-/// One webhook, ready to be sent to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebhookOptions {
-    /// Where to post.
-    pub url: String,
-    /// How long one attempt may take.
-    pub timeout: Duration,
-    /// The name of the receiver, and when it is sent what.
-    pub dispatch: DispatchOptions,
-}
-
-impl WebhookOptions {
-    /// What the configuration says about a webhook. `external_url` is where people find this collector.
-    pub fn new(config: &WebhookConfig, external_url: &str) -> Self {
-        let millis = |duration: config::Duration| i64::try_from(duration.0.as_millis()).unwrap_or(i64::MAX);
-        let all = config.group_by.iter().any(|name| name == GROUP_BY_ALL);
-        let dispatch = DispatchOptions {
-            receiver: config.name.clone(),
-            group_by: if all { GroupBy::All } else { GroupBy::Labels(config.group_by.clone()) },
-            group_wait_ms: millis(config.group_wait),
-            group_interval_ms: millis(config.group_interval),
-            repeat_interval_ms: millis(config.repeat_interval),
-            send_resolved: config.send_resolved,
-            max_alerts: config.max_alerts,
-            external_url: external_url.to_owned(),
-        };
-        WebhookOptions { url: config.url.clone(), timeout: config.timeout.0, dispatch }
-    }
-}
 
 /// The receivers of alerts. Clones share them.
 #[derive(Clone)]
@@ -76,14 +42,17 @@ pub struct Notifier {
 struct Inner {
     clock: Clock,
     client: Client,
-    receivers: ArcSwap<Vec<Arc<Receiver>>>,
-    /// By name, so that a reload keeps counting.
-    stats: Mutex<BTreeMap<String, Arc<ReceiverStats>>>,
+    webhooks: ArcSwap<BTreeMap<Target, Webhook>>,
+    /// By name of the receiver, so that a reload keeps counting.
+    stats: Mutex<BTreeMap<Arc<str>, Arc<ReceiverStats>>>,
+    /// Alerts that were dropped because for too long they could not be told.
+    expired: AtomicU64,
     changed: Notify,
     state: OnceLock<State>,
     silences: Silences,
-    /// Held while something is decided and handed to the state database, so that it stands there in the order of the decisions.
-    deciding: Mutex<()>,
+    /// Locked while something is decided and handed to the state database, so that it stands there in the order of the
+    /// decisions.
+    dispatcher: Mutex<Dispatcher>,
     /// A commit failed: the next one brings everything.
     incomplete: Arc<AtomicBool>,
 }
@@ -97,13 +66,6 @@ pub struct News {
     pub generator_url: String,
 }
 
-struct Receiver {
-    options: WebhookOptions,
-    /// Shared with the receiver of this name before the last reload.
-    dispatcher: Arc<Mutex<Dispatcher>>,
-    stats: Arc<ReceiverStats>,
-}
-
 impl Notifier {
     /// No receivers yet: [`Notifier::configure`] brings them.
     pub fn new(clock: Clock) -> Result<Self, ClientError> {
@@ -111,86 +73,68 @@ impl Notifier {
             silences: Silences::new(clock.clone()),
             clock,
             client: delivery::client()?,
-            receivers: ArcSwap::default(),
+            webhooks: ArcSwap::default(),
             stats: Mutex::default(),
+            expired: AtomicU64::new(0),
             changed: Notify::new(),
             state: OnceLock::new(),
-            deciding: Mutex::default(),
+            dispatcher: Mutex::new(Dispatcher::new(Setup::default().plan)),
             incomplete: Arc::default(),
         };
         Ok(Notifier { inner: Arc::new(inner) })
     }
 
-    /// Takes up what receivers were to be told and had been told before the start, and keeps it in the database from now on.
-    /// Receivers that are not configured any more are forgotten.
-    pub fn recall(&self, state: State, outbox: BTreeMap<String, Vec<GroupMemory>>) {
-        let mut forgotten = Vec::new();
-        let deciding = self.inner.deciding.lock();
-        let receivers = self.inner.receivers.load();
-        for (name, groups) in outbox {
-            match receivers.iter().find(|receiver| receiver.stats.name == name) {
-                Some(receiver) => {
-                    let mut dispatcher = receiver.dispatcher.lock();
-                    dispatcher.restore(groups);
-                    receiver.count(&dispatcher);
-                }
-                None => forgotten.push(Change::ReceiverGone(name)),
-            }
-        }
+    /// Takes up what receivers were to be told and had been told before the start, and the alerts that fired then; keeps it in
+    /// the database from now on. What was remembered of receivers that are not configured any more is forgotten.
+    pub fn recall(&self, state: State, outbox: Vec<(LaneId, GroupMemory)>, firing: &[Labels]) {
+        let mut dispatcher = self.inner.dispatcher.lock();
+        dispatcher.restore(outbox);
+        firing.iter().for_each(|labels| dispatcher.recall_firing(labels));
+        self.inner.count(&dispatcher);
         if self.inner.state.set(state).is_err() {
             tracing::error!("the outbox was recalled twice");
         }
-        // Alerts may be grouped in another way by now.
+        // Alerts may be routed and grouped in another way by now.
         self.inner.incomplete.store(true, Ordering::Relaxed);
-        self.inner.hand_over(forgotten, Box::new(|_| {}));
-        drop(deciding);
+        self.inner.hand_over(&mut dispatcher, Vec::new(), Box::new(|_| {}));
+        drop(dispatcher);
         self.inner.changed.notify_one();
     }
 
-    /// Replaces the receivers. One that has the name of an old one goes on with what that was told, as far as alerts are
-    /// grouped in the same way; others start anew.
-    pub fn configure(&self, webhooks: Vec<WebhookOptions>) {
-        let deciding = self.inner.deciding.lock();
-        let old = self.inner.receivers.load();
-        let receivers: Vec<_> = webhooks
-            .into_iter()
-            .map(|options| {
-                let name = &options.dispatch.receiver;
-                match old.iter().find(|receiver| receiver.stats.name == *name) {
-                    Some(same) if same.options == options => Arc::clone(same),
-                    Some(same) => Arc::new(same.reconfigure(options)),
-                    None => Arc::new(self.receiver(options)),
-                }
-            })
-            .collect();
-        let is_gone = |name: &str| receivers.iter().all(|receiver| receiver.stats.name != name);
-        let gone = old.iter().map(|receiver| receiver.stats.name.clone()).filter(|name| is_gone(name));
-        let gone = gone.map(Change::ReceiverGone).collect();
-        self.inner.receivers.store(Arc::new(receivers));
-        self.inner.hand_over(gone, Box::new(|_| {}));
-        drop(deciding);
+    /// Replaces routes and receivers. What a webhook was told holds on as far as alerts come to it by the same route, grouped in
+    /// the same way; else it is told anew.
+    pub fn configure(&self, setup: Setup) {
+        let mut dispatcher = self.inner.dispatcher.lock();
+        for name in setup.plan.receivers().keys() {
+            let fresh = || Arc::new(ReceiverStats { name: name.to_string(), ..ReceiverStats::default() });
+            self.inner.stats.lock().entry(Arc::clone(name)).or_insert_with(fresh);
+        }
+        self.inner.webhooks.store(Arc::new(setup.webhooks));
+        if *dispatcher.plan() != setup.plan {
+            dispatcher.reconfigure(setup.plan);
+        }
+        self.inner.count(&dispatcher);
+        self.inner.hand_over(&mut dispatcher, Vec::new(), Box::new(|_| {}));
+        drop(dispatcher);
         self.inner.changed.notify_one();
-    }
-
-    fn receiver(&self, options: WebhookOptions) -> Receiver {
-        let name = options.dispatch.receiver.clone();
-        let fresh = || Arc::new(ReceiverStats { name: name.clone(), ..ReceiverStats::default() });
-        let stats = Arc::clone(self.inner.stats.lock().entry(name.clone()).or_insert_with(fresh));
-        let dispatcher = Arc::new(Mutex::new(Dispatcher::new(options.dispatch.clone())));
-        Receiver { dispatcher, options, stats }
     }
 
     /// Takes what an evaluation says about alerts, and commits it together with what else changed. Blocks until it is durable,
     /// not on the network. Where it cannot be made durable, receivers are told all the same.
     pub fn record(&self, news: &[News], changes: Vec<Change>, now: TimestampMs) -> Result<(), CommitError> {
         let (sender, committed) = std::sync::mpsc::sync_channel(1);
-        let deciding = self.inner.deciding.lock();
-        for receiver in self.inner.receivers.load().iter() {
-            receiver.take(news, now);
+        let mut dispatcher = self.inner.dispatcher.lock();
+        for News { alerts, generator_url } in news {
+            for alert in alerts {
+                for receiver in dispatcher.take(alert, generator_url, now) {
+                    add(&self.inner.stats_of(&receiver).dropped_alerts);
+                }
+            }
         }
+        self.inner.count(&dispatcher);
         // Nobody waits any more only where this thread has panicked.
-        self.inner.hand_over(changes, Box::new(move |result| drop(sender.send(result))));
-        drop(deciding);
+        self.inner.hand_over(&mut dispatcher, changes, Box::new(move |result| drop(sender.send(result))));
+        drop(dispatcher);
         let result = committed.recv().unwrap_or(Err(CommitError::Closed));
         self.inner.changed.notify_one();
         result
@@ -201,9 +145,19 @@ impl Notifier {
         &self.inner.silences
     }
 
+    /// Looks at who is told of what. Nothing is decided meanwhile.
+    pub fn look<T>(&self, look: impl FnOnce(&Dispatcher) -> T) -> T {
+        look(&self.inner.dispatcher.lock())
+    }
+
     /// The counters of all receivers, by name.
     pub fn stats(&self) -> Stats {
         self.inner.stats.lock().values().map(Arc::clone).collect()
+    }
+
+    /// Alerts that were dropped because for days after their end they could not be told.
+    pub fn expired(&self) -> u64 {
+        self.inner.expired.load(Ordering::Relaxed)
     }
 
     /// Sends what is due until the token is cancelled; attempts that run then get a moment to end.
@@ -227,20 +181,16 @@ impl Notifier {
     /// Starts what is due and says how long to sleep.
     fn start_due(&self, token: &CancellationToken, sending: &mut JoinSet<()>) -> Duration {
         let now = self.inner.clock.now_ms();
-        let mut next = TimestampMs::MAX;
-        let _in_order = self.inner.deciding.lock();
-        for receiver in self.inner.receivers.load().iter() {
-            let mut dispatcher = receiver.dispatcher.lock();
-            let room = MAX_IN_FLIGHT.saturating_sub(sending.len());
-            for notification in dispatcher.due(now, room) {
-                let (inner, receiver, token) = (Arc::clone(&self.inner), Arc::clone(receiver), token.clone());
-                sending.spawn(async move { receiver.deliver(&inner, notification, &token).await });
-            }
-            if sending.len() < MAX_IN_FLIGHT {
-                next = next.min(dispatcher.next_due().unwrap_or(TimestampMs::MAX));
-            }
+        let mut dispatcher = self.inner.dispatcher.lock();
+        let silences = self.inner.silences.current();
+        for notification in dispatcher.due(now, &|labels| !silences.mutes(labels, now).is_empty()) {
+            let (inner, token) = (Arc::clone(&self.inner), token.clone());
+            sending.spawn(async move { inner.deliver(notification, &token).await });
         }
-        self.inner.hand_over(Vec::new(), Box::new(|_| {}));
+        let next = dispatcher.next_due().unwrap_or(TimestampMs::MAX);
+        self.inner.expired.store(dispatcher.expired(), Ordering::Relaxed);
+        self.inner.count(&dispatcher);
+        self.inner.hand_over(&mut dispatcher, Vec::new(), Box::new(|_| {}));
         Duration::from_millis(u64::try_from(next.saturating_sub(now)).unwrap_or(0)).min(MAX_SLEEP)
     }
 }
@@ -252,21 +202,13 @@ impl std::fmt::Debug for Notifier {
 }
 
 impl Inner {
-    /// Hands changes to the state database, and with them what has changed for receivers. `deciding` must be locked.
-    fn hand_over(&self, mut changes: Vec<Change>, done: Done) {
+    /// Hands changes to the state database, and with them what has changed for receivers.
+    fn hand_over(&self, dispatcher: &mut Dispatcher, mut changes: Vec<Change>, done: Done) {
         let Some(state) = self.state.get() else { return done(Ok(())) };
-        let whole = self.incomplete.swap(false, Ordering::Relaxed);
-        for receiver in self.receivers.load().iter() {
-            let name = &receiver.stats.name;
-            let mut dispatcher = receiver.dispatcher.lock();
-            let changed = if whole {
-                changes.push(Change::ReceiverGone(name.clone()));
-                dispatcher.memory().into_iter().map(|memory| (memory.key.clone(), Some(memory))).collect()
-            } else {
-                dispatcher.changes()
-            };
-            let outbox = |(key, memory)| Change::Outbox { receiver: name.clone(), key, memory };
-            changes.extend(changed.into_iter().map(outbox));
+        if self.incomplete.swap(false, Ordering::Relaxed) {
+            changes.push(Change::Outbox(dispatcher.memory()));
+        } else {
+            changes.extend(dispatcher.changes().into_iter().map(Change::OutboxGroup));
         }
         let incomplete = Arc::clone(&self.incomplete);
         let has_changes = !changes.is_empty();
@@ -281,86 +223,87 @@ impl Inner {
         );
     }
 
-    /// Does something about a receiver and waits until it, and everything before it, is durable. That it cannot be made
-    /// durable has been logged and counted.
-    async fn durably(&self, decide: impl FnOnce()) {
+    /// Decides something and waits until it, and everything before it, is durable. That it cannot be made durable has been
+    /// logged and counted.
+    async fn durably(&self, decide: impl FnOnce(&mut Dispatcher)) {
         let (sender, committed) = tokio::sync::oneshot::channel();
         {
-            let _in_order = self.deciding.lock();
-            decide();
+            let mut dispatcher = self.dispatcher.lock();
+            decide(&mut dispatcher);
             // Nobody waits any more where the task was given up.
-            self.hand_over(Vec::new(), Box::new(move |result| drop(sender.send(result))));
+            self.hand_over(&mut dispatcher, Vec::new(), Box::new(move |result| drop(sender.send(result))));
         }
         drop(committed.await);
     }
-}
-
-impl Receiver {
-    /// The same receiver with other options.
-    fn reconfigure(&self, options: WebhookOptions) -> Self {
-        self.dispatcher.lock().reconfigure(options.dispatch.clone());
-        Receiver { options, dispatcher: Arc::clone(&self.dispatcher), stats: Arc::clone(&self.stats) }
-    }
-
-    fn take(&self, news: &[News], now: TimestampMs) {
-        let mut dispatcher = self.dispatcher.lock();
-        for News { alerts, generator_url } in news {
-            for alert in alerts {
-                if !dispatcher.take(alert, generator_url, now) {
-                    add(&self.stats.dropped_alerts);
-                }
-            }
-        }
-        self.count(&dispatcher);
-    }
 
     /// Tries until the receiver has the notification, refuses it, or too much time has gone.
-    async fn deliver(&self, inner: &Inner, notification: Notification, token: &CancellationToken) {
+    async fn deliver(&self, notification: Notification, token: &CancellationToken) {
         // What is told must not be forgotten: first comes the disk.
-        inner.durably(|| {}).await;
-        let name = &self.stats.name;
+        self.durably(|_| {}).await;
+        let stats = self.stats_of(&notification.lane.target.receiver);
+        let outcome = self.attempt(&notification, &stats, token).await;
+        let end = |dispatcher: &mut Dispatcher| {
+            let now = self.clock.now_ms();
+            match &outcome {
+                Ok(()) => dispatcher.delivered(&notification, now),
+                Err((failure, _)) => dispatcher.failed(&notification, *failure, now),
+            }
+            self.count(dispatcher);
+        };
+        self.durably(end).await;
+        match outcome {
+            Ok(()) => add(&stats.delivered),
+            Err((_, reason)) => {
+                add(&stats.failed);
+                let (receiver, group) = (&stats.name, &notification.payload.group_key);
+                tracing::warn!(receiver, %group, "a notification failed and is due again: {reason}");
+            }
+        }
+        self.changed.notify_one();
+    }
+
+    async fn attempt(
+        &self,
+        notification: &Notification,
+        stats: &ReceiverStats,
+        token: &CancellationToken,
+    ) -> Result<(), (Failure, String)> {
+        let Some(webhook) = self.webhooks.load().get(&notification.lane.target).cloned() else {
+            return Err((Failure::Refused, "the receiver is not configured any more".to_owned()));
+        };
         let body = json::body(&notification.payload);
-        let give_up = inner.clock.monotonic() + MAX_ELAPSED;
+        let give_up = self.clock.monotonic() + MAX_ELAPSED;
         let mut backoff = FIRST_BACKOFF;
-        let outcome = loop {
-            match delivery::attempt(&inner.client, &self.options.url, self.options.timeout, body.clone()).await {
-                Attempt::Delivered => break Ok(()),
-                Attempt::Refused(reason) => break Err(reason),
+        loop {
+            match delivery::attempt(&self.client, &webhook.url, webhook.timeout, body.clone()).await {
+                Attempt::Delivered => return Ok(()),
+                Attempt::Refused(reason) => return Err((Failure::Refused, reason)),
                 Attempt::Retry { after, reason } => {
                     let wait = after.unwrap_or_else(|| backoff.mul_f64(0.5 + fastrand::f64()));
-                    if inner.clock.monotonic() + wait > give_up {
-                        break Err(reason);
+                    if self.clock.monotonic() + wait > give_up {
+                        return Err((Failure::Away, reason));
                     }
-                    tracing::debug!(receiver = name, "a notification is tried again in {wait:?}: {reason}");
+                    tracing::debug!(receiver = stats.name, "a notification is tried again in {wait:?}: {reason}");
                     tokio::select! {
-                        () = inner.clock.sleep(wait) => {}
-                        () = token.cancelled() => break Err(reason),
+                        () = self.clock.sleep(wait) => {}
+                        () = token.cancelled() => return Err((Failure::Away, reason)),
                     }
-                    add(&self.stats.retries);
+                    add(&stats.retries);
                     backoff = (backoff * 2).min(MAX_BACKOFF);
                 }
             }
-        };
-        let end = || {
-            let mut dispatcher = self.dispatcher.lock();
-            match &outcome {
-                Ok(()) => dispatcher.delivered(&notification, inner.clock.now_ms()),
-                Err(_) => dispatcher.failed(&notification),
-            }
-            self.count(&dispatcher);
-        };
-        inner.durably(end).await;
-        match outcome {
-            Ok(()) => add(&self.stats.delivered),
-            Err(reason) => {
-                add(&self.stats.failed);
-                tracing::warn!(receiver = name, group = %notification.payload.group_key, "a notification failed: {reason}");
-            }
         }
-        inner.changed.notify_one();
+    }
+
+    fn stats_of(&self, receiver: &Arc<str>) -> Arc<ReceiverStats> {
+        let fresh = || Arc::new(ReceiverStats { name: receiver.to_string(), ..ReceiverStats::default() });
+        Arc::clone(self.stats.lock().entry(Arc::clone(receiver)).or_insert_with(fresh))
     }
 
     fn count(&self, dispatcher: &Dispatcher) {
-        self.stats.alerts.store(dispatcher.alerts() as u64, Ordering::Relaxed);
+        let counts = dispatcher.alerts();
+        for (name, stats) in self.stats.lock().iter() {
+            stats.alerts.store(counts.get(name).copied().unwrap_or_default() as u64, Ordering::Relaxed);
+        }
     }
 }

@@ -16,7 +16,7 @@ use sonde_runtime::Clock;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{News, Notifier, ReceiverStats, WebhookOptions};
+use super::{News, Notifier, ReceiverStats, Setup};
 use crate::config::Config;
 use crate::rules::tests::provider;
 use crate::state::{Location, Options, State};
@@ -61,8 +61,7 @@ impl World {
             "notify:\n  webhooks:\n  - {{url: '{url}', group_wait: 0s, group_interval: 20ms, timeout: 2s, {more}}}\n"
         );
         let config = Config::parse(&text, "test.yml").expect("a configuration");
-        let options = config.notify.webhooks.iter().map(|w| WebhookOptions::new(w, "http://sonde:9090"));
-        self.notifier.configure(options.collect());
+        self.notifier.configure(Setup::new(&config.notify, "http://sonde:9090").expect("a setup"));
     }
 
     /// Says something about an alert.
@@ -180,7 +179,7 @@ async fn a_receiver_that_is_away_does_not_hold_up_others_and_gets_it_later() {
         world.url
     );
     let config = Config::parse(&text, "test.yml").expect("a configuration");
-    world.notifier.configure(config.notify.webhooks.iter().map(|w| WebhookOptions::new(w, "")).collect());
+    world.notifier.configure(Setup::new(&config.notify, "").expect("a setup"));
     world.take(alert("x", AlertState::Firing), "", 0);
     world.until("the other", || world.count(ReceiverStats::delivered) == 1).await;
     world.until("an attempt", || world.count(ReceiverStats::retries) > 0).await;
@@ -202,7 +201,7 @@ async fn a_restart_repeats_nothing_and_loses_nothing() {
     let mut world = World::new().await;
     world.configure(&world.url, "");
     let (state, memory) = open();
-    world.notifier.recall(state.clone(), memory.outbox);
+    world.notifier.recall(state.clone(), memory.outbox, &[]);
     world.take(alert("x", AlertState::Firing), "http://s", 0);
     world.until("the delivery", || world.count(ReceiverStats::delivered) == 1).await;
     let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.and_then(|l| l.local_addr()).expect("an address");
@@ -216,9 +215,9 @@ async fn a_restart_repeats_nothing_and_loses_nothing() {
     state.close();
     world.notifier = Notifier::new(Clock::system()).expect("a client");
     let (state, memory) = open();
-    assert_eq!(memory.outbox.values().map(Vec::len).sum::<usize>(), 1);
+    assert_eq!(memory.outbox.len(), 1);
     world.configure(&url, "");
-    world.notifier.recall(state.clone(), memory.outbox);
+    world.notifier.recall(state.clone(), memory.outbox, &[]);
     world.running.spawn(world.notifier.clone().run(world.token.clone()));
     world.until("what was not told", || bodies.lock().len() == 2).await;
     assert_eq!(bodies.lock()[1]["alerts"].as_array().map(Vec::len), Some(2));
@@ -228,7 +227,7 @@ async fn a_restart_repeats_nothing_and_loses_nothing() {
     state.close();
     world.notifier = Notifier::new(Clock::system()).expect("a client");
     let (state, memory) = open();
-    world.notifier.recall(state.clone(), memory.outbox);
+    world.notifier.recall(state.clone(), memory.outbox, &[]);
     state.close();
     assert!(open().1.outbox.is_empty());
 }

@@ -97,7 +97,7 @@ impl World {
         provider();
         let (clock, hand) = Clock::manual(now);
         let notifier = Notifier::new(clock.clone()).expect("a client");
-        notifier.recall(state, memory.outbox);
+        notifier.recall(state, memory.outbox, &[]);
         let rules = Rules::new(Arc::clone(&store) as Arc<dyn RuleStore>, notifier, clock, settings());
         rules.recall(memory.groups);
         let token = CancellationToken::new();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
+use sonde_alerting::alert::ALERT_NAME;
 use sonde_alerting::{AlertInstance, RuleMemory};
 use sonde_model::Labels;
 
@@ -57,8 +58,8 @@ pub(super) fn forget_group(connection: &Connection, file: &str, name: &str) -> r
 pub(super) fn write_transition(connection: &Connection, line: &Transition, keep: u32) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO alert_history (at, file, rule_group, labels, from_state, to_state, value)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO alert_history (at, file, rule_group, labels, from_state, to_state, value, alertname)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
             line.at,
@@ -68,6 +69,7 @@ pub(super) fn write_transition(connection: &Connection, line: &Transition, keep:
             line.from.as_str(),
             line.to.as_str(),
             line.value,
+            line.labels.get(ALERT_NAME).unwrap_or_default(),
         ])?;
     let newest = connection.last_insert_rowid();
     connection.prepare_cached("DELETE FROM alert_history WHERE id <= ?1")?.execute([newest - i64::from(keep)])?;

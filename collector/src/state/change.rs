@@ -1,11 +1,9 @@
 //! What is written to the state database, and what is read from it at the start. Plain data.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sonde_alerting::silence::{Silence, SilenceId};
-use sonde_alerting::webhook::GroupKey;
-use sonde_alerting::{AlertInstance, AlertState, GroupMemory, RuleMemory};
+use sonde_alerting::{AlertInstance, AlertState, GroupMemory, LaneId, OutboxChange, RuleMemory};
 use sonde_model::{Labels, TimestampMs};
 
 /// One thing that changed.
@@ -22,17 +20,10 @@ pub enum Change {
     },
     /// Something happened to an alert.
     Transition(Transition),
-    /// What a receiver is to be told and has been told of one group of alerts; `None` where there is nothing left.
-    Outbox {
-        /// The name of the receiver.
-        receiver: String,
-        /// Which group.
-        key: GroupKey,
-        /// What is to be remembered.
-        memory: Option<GroupMemory>,
-    },
-    /// Everything that a receiver was to be told and has been told is void.
-    ReceiverGone(String),
+    /// What a webhook is to be told and has been told of one group of alerts.
+    OutboxGroup(OutboxChange),
+    /// The same of all webhooks and groups: what was stored before goes.
+    Outbox(Vec<(LaneId, GroupMemory)>),
     /// A silence was made or has changed.
     Silence(Arc<Silence>),
     /// A silence is so old that nobody needs it any more.
@@ -93,10 +84,18 @@ pub struct Transition {
 pub struct Memory {
     /// Rule groups, sorted by file and name.
     pub groups: Vec<StoredGroup>,
-    /// The outbox by receiver.
-    pub outbox: BTreeMap<String, Vec<GroupMemory>>,
+    /// The outbox.
+    pub outbox: Vec<(LaneId, GroupMemory)>,
     /// Silences.
     pub silences: Vec<Silence>,
+}
+
+impl Memory {
+    /// The labels of the alerts that fired.
+    pub fn firing(&self) -> Vec<Labels> {
+        let alerts = self.groups.iter().flat_map(|group| &group.rules).flat_map(|rule| &rule.alerts);
+        alerts.filter(|alert| alert.state == AlertState::Firing).map(|alert| alert.labels.clone()).collect()
+    }
 }
 
 /// A rule group as it was after its last evaluation.

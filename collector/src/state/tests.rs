@@ -2,8 +2,8 @@
 
 use std::sync::mpsc::sync_channel;
 
-use sonde_alerting::webhook::{GroupKey, PayloadAlert};
-use sonde_alerting::{AlertInstance, AlertState, GroupMemory, RuleMemory, SentMemory};
+use sonde_alerting::webhook::PayloadAlert;
+use sonde_alerting::{AlertInstance, AlertState, GroupMemory, LaneId, OutboxChange, RuleMemory, SentMemory, Target};
 use sonde_model::Labels;
 
 use super::*;
@@ -51,7 +51,8 @@ fn line(at: i64) -> Change {
 
 fn outbox(host: &str, sent: Option<SentMemory>) -> GroupMemory {
     let alerts = vec![PayloadAlert::new(&alert(host, AlertState::Firing), "http://s/graph")];
-    GroupMemory { key: GroupKey(Labels::from_pairs([("host", host)])), next: 5_000, alerts, sent }
+    let believed = [Labels::from_pairs([("b", host)])].into();
+    GroupMemory { labels: Labels::from_pairs([("host", host)]), next: 5_000, alerts, sent, believed }
 }
 
 /// Commits and waits.
@@ -79,17 +80,24 @@ fn what_was_committed_comes_back() {
     commit(&state, vec![group(all, vec![], 10_000), line(10_000)]).expect("it is committed");
     let gone = vec![(2, alert("x", AlertState::Pending).labels)];
     let sent = SentMemory { at: 9, firing: [alert("y", AlertState::Firing).labels].into(), resolved: [].into() };
-    let write = |receiver: &str, memory: &GroupMemory| Change::Outbox {
-        receiver: receiver.into(),
-        key: memory.key.clone(),
-        memory: Some(memory.clone()),
+    let lane = |receiver: &str| LaneId {
+        route: r#"{}/{a="b"}"#.into(),
+        target: Target { receiver: receiver.into(), webhook: 3 },
+    };
+    let write = |receiver: &str, memory: &GroupMemory| {
+        Change::OutboxGroup(OutboxChange {
+            lane: lane(receiver),
+            group: memory.labels.clone(),
+            memory: Some(memory.clone()),
+        })
     };
     let (x, y) = (outbox("x", None), outbox("y", Some(sent)));
     let changes =
-        vec![group(vec![], gone, 20_000), write("hook", &x), write("hook", &y), write("old", &x), line(20_000)];
+        vec![write("old", &x), Change::Outbox(vec![(lane("hook"), x.clone())]), write("hook", &y), line(20_000)];
+    commit(&state, vec![group(vec![], gone, 20_000)]).expect("it is committed");
     commit(&state, changes).expect("it is committed");
-    let forget = Change::Outbox { receiver: "hook".into(), key: x.key.clone(), memory: None };
-    commit(&state, vec![forget, Change::ReceiverGone("old".into())]).expect("it is committed");
+    let forget = OutboxChange { lane: lane("hook"), group: x.labels.clone(), memory: None };
+    commit(&state, vec![Change::OutboxGroup(forget)]).expect("it is committed");
     assert_eq!(state.history(1).expect("lines").iter().map(|l| l.at).collect::<Vec<_>>(), [20_000], "the newest first");
     state.close();
     assert!(matches!(commit(&state, vec![]), Err(CommitError::Closed)));
@@ -101,7 +109,7 @@ fn what_was_committed_comes_back() {
     assert_eq!((name.as_str(), labels), ("High", &rule_labels()));
     assert_eq!(alerts[0], alert("y", AlertState::Firing));
     assert!(alerts[1].value.is_nan() && alerts[1].keep_firing_since == Some(3_000), "{alerts:?}");
-    assert_eq!(memory.outbox, [("hook".to_owned(), vec![y])].into());
+    assert_eq!(memory.outbox, [(lane("hook"), y)]);
     assert_eq!(state.history(10).expect("lines").len(), 2);
     commit(&state, vec![Change::GroupGone { file: "a.yml".into(), name: "g".into() }]).expect("it is committed");
     drop(state);
@@ -170,4 +178,28 @@ fn without_room_a_bundle_fails_as_a_whole_and_the_next_may_work() {
     drop(state);
     let (_, memory) = open(&file(&dir));
     assert_eq!((memory.groups[0].last_evaluation, memory.groups[0].rules[0].alerts.len()), (3, 1));
+}
+
+/// A database as the first version of the schema had it.
+#[test]
+fn what_older_programs_remembered_comes_along() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let location = Location::File(dir.path().join("state.sqlite"));
+    let old = rusqlite::Connection::open(location.path()).expect("it opens");
+    old.execute_batch(include_str!("schema/001_alerts.sql")).expect("the first schema");
+    old.execute_batch(
+        r#"PRAGMA user_version = 1;
+        INSERT INTO outbox VALUES ('hook', '{"alertname":"High"}', 7, '[]', 5, '[{"alertname":"High"}]', '[]');
+        INSERT INTO alert_history (at, file, rule_group, labels, from_state, to_state, value)
+        VALUES (3, 'f', 'g', '{"alertname":"High","host":"x"}', 'pending', 'firing', 1.5);"#,
+    )
+    .expect("rows");
+    drop(old);
+    let (state, memory) = open(&location);
+    let high = Labels::from_pairs([("alertname", "High")]);
+    let lane = LaneId { route: "{}".into(), target: Target { receiver: "hook".into(), webhook: 0 } };
+    let sent = Some(SentMemory { at: 5, firing: [high.clone()].into(), resolved: [].into() });
+    let group = GroupMemory { labels: high, next: 7, alerts: Vec::new(), sent, believed: [].into() };
+    assert_eq!(memory.outbox, [(lane, group)]);
+    assert_eq!(state.history(1).expect("a line")[0].at, 3);
 }

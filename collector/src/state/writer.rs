@@ -164,10 +164,8 @@ impl Writer {
                 Change::Group(change) => alerts::write_group(&transaction, change)?,
                 Change::GroupGone { file, name } => alerts::forget_group(&transaction, file, name)?,
                 Change::Transition(line) => alerts::write_transition(&transaction, line, self.options.history)?,
-                Change::Outbox { receiver, key, memory } => {
-                    outbox::write(&transaction, receiver, key, memory.as_ref())?;
-                }
-                Change::ReceiverGone(receiver) => outbox::forget_receiver(&transaction, receiver)?,
+                Change::OutboxGroup(change) => outbox::write(&transaction, change)?,
+                Change::Outbox(all) => outbox::replace(&transaction, all)?,
                 Change::Silence(silence) => silences::write(&transaction, silence)?,
                 Change::SilenceGone(id) => silences::forget(&transaction, *id)?,
             }

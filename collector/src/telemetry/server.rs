@@ -119,6 +119,12 @@ pub(crate) fn register_core(server: &Arc<Server>) {
         "Changes that the state database did not take because too many waited.",
         state(|s| s.busy()),
     );
+    let notifier = server.notifier.clone();
+    let expired = Metric::counter(
+        "sonde_notify_expired_alerts_total",
+        "Alerts dropped because for days after their end they could not be told.",
+    );
+    server.registry.register(expired, move || notifier.expired() as f64);
     register_notifier(server);
 }
 

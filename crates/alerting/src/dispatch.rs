@@ -1,239 +1,232 @@
-//! When which alerts are sent to a receiver: grouping, waiting, repeating. Pure in time.
+//! Which receiver is told of which alerts, and when: routing, grouping, waiting, muting, repeating. Pure in time.
 //!
-//! The decisions are those of Alertmanager's dispatcher and notification log for one route: a group is sent for the first time
-//! `group_wait` after its first alert, then every `group_interval` if something has changed, and else after `repeat_interval`.
+//! The decisions are those of Alertmanager's dispatcher and notification log: a group is told for the first time `group_wait`
+//! after its first alert, then every `group_interval` if something has changed, and else after `repeat_interval`. An alert that
+//! is silenced or inhibited, or on a route that is muted now, is neither told nor forgotten: once that ends, the receiver is
+//! told what it should know.
 
+mod lane;
 mod memory;
+mod plan;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sonde_model::{Labels, TimestampMs};
 
-use crate::alert::{ALERT_NAME, AlertInstance, AlertState};
-use crate::webhook::{GroupKey, Payload, PayloadAlert, Status};
+use crate::alert::{AlertInstance, AlertState};
+use crate::inhibit::Inhibitor;
+use crate::webhook::{GroupKey, Payload, PayloadAlert};
+use lane::Lane;
 
-pub use memory::{GroupMemory, SentMemory};
+pub use memory::{GroupMemory, OutboxChange, SentMemory};
+pub use plan::{Endpoint, Plan, PlanError, PlanSpec};
 
-/// Alerts that one receiver may have at a time; more are dropped and counted.
+/// Alerts that are kept for one route and webhook at a time; more are dropped and counted.
 pub const MAX_ALERTS: usize = 100_000;
+/// Notifications that are under way to one webhook at a time: one that is away does not hold up others.
+pub const MAX_IN_FLIGHT: usize = 8;
+/// So long after its end an alert is kept for a receiver that does not take it, or whose silence does not end.
+pub const MAX_HELD_MS: i64 = 5 * 24 * 3_600_000;
+/// A notification that failed for now is due again after this long, where the group's interval is longer.
+pub const RETRY_MS: i64 = 15_000;
 
-/// The labels that make a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GroupBy {
-    /// Alerts that agree in these labels are one group; no label: all alerts are one group.
-    Labels(Vec<String>),
-    /// Every alert is its own group, Alertmanager's `...`.
-    All,
+/// A webhook of a receiver.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// The name of the receiver.
+    pub receiver: Arc<str>,
+    /// The place of the webhook in the receiver, from 0.
+    pub webhook: u32,
 }
 
-impl Default for GroupBy {
-    fn default() -> Self {
-        GroupBy::Labels(vec![ALERT_NAME.to_owned()])
-    }
-}
-
-/// How a receiver wants its notifications.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DispatchOptions {
-    /// The name of the receiver, in payloads.
-    pub receiver: String,
-    /// What makes a group.
-    pub group_by: GroupBy,
-    /// From the first alert of a group to its first notification.
-    pub group_wait_ms: i64,
-    /// Between two looks at whether a group has changed, and between two attempts.
-    pub group_interval_ms: i64,
-    /// Between two notifications of a group in which nothing changes.
-    pub repeat_interval_ms: i64,
-    /// Whether the receiver hears that an alert has been resolved.
-    pub send_resolved: bool,
-    /// Alerts in one payload; 0 for no limit.
-    pub max_alerts: usize,
-    /// Where a browser finds the sender.
-    pub external_url: String,
+/// The groups of one route as one webhook hears of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LaneId {
+    /// The id of the route.
+    pub route: Arc<str>,
+    /// Who is told.
+    pub target: Target,
 }
 
 /// A payload that is due, and what has to be told once it has been delivered or given up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notification {
+    /// On which way.
+    pub lane: LaneId,
     /// What to send.
     pub payload: Payload,
     firing: BTreeSet<Labels>,
     resolved: BTreeSet<Labels>,
 }
 
-/// The groups of one receiver.
+/// Why a notification was not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It may work later.
+    Away,
+    /// The receiver does not want it as it is: it is tried again when the group's interval is over.
+    Refused,
+}
+
+/// A group of alerts, as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertGroup<'a> {
+    /// Route and labels.
+    pub key: GroupKey,
+    /// Who hears of it.
+    pub receiver: &'a str,
+    /// Alerts that fire, and alerts whose end has not been told.
+    pub alerts: Vec<&'a PayloadAlert>,
+}
+
+/// All groups of all receivers.
 #[derive(Debug)]
 pub struct Dispatcher {
-    options: DispatchOptions,
-    groups: BTreeMap<GroupKey, AlertGroup>,
-    alerts: usize,
-    /// Groups of which something changed that has to survive a restart.
-    changed: BTreeSet<GroupKey>,
-}
-
-#[derive(Debug)]
-struct AlertGroup {
-    alerts: BTreeMap<Labels, PayloadAlert>,
-    /// When the group is looked at next.
-    next: TimestampMs,
-    /// What the receiver knows.
-    sent: Option<Sent>,
-    in_flight: bool,
-}
-
-#[derive(Debug)]
-struct Sent {
-    at: TimestampMs,
-    firing: BTreeSet<Labels>,
-    resolved: BTreeSet<Labels>,
+    plan: Plan,
+    lanes: BTreeMap<LaneId, Lane>,
+    inhibitor: Inhibitor,
+    in_flight: BTreeMap<Target, usize>,
+    /// Groups of lanes that are not there any more: what is remembered of them has to go.
+    gone: BTreeSet<(LaneId, Labels)>,
+    expired: u64,
 }
 
 impl Dispatcher {
-    /// A receiver that has not heard of any alert.
-    pub fn new(options: DispatchOptions) -> Self {
-        Dispatcher { options, groups: BTreeMap::new(), alerts: 0, changed: BTreeSet::new() }
+    /// Receivers that have not heard of any alert.
+    pub fn new(plan: Plan) -> Self {
+        let inhibitor = Inhibitor::new(plan.inhibit_rules().to_vec());
+        Dispatcher {
+            lanes: lanes(&plan),
+            plan,
+            inhibitor,
+            in_flight: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            expired: 0,
+        }
     }
 
-    /// The settings.
-    pub fn options(&self) -> &DispatchOptions {
-        &self.options
+    /// Routes, receivers and the rest of the settings.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
-    /// Alerts that are kept now.
-    pub fn alerts(&self) -> usize {
-        self.alerts
+    /// Alerts that are kept now, by receiver; one that several routes or webhooks are told of counts for each.
+    pub fn alerts(&self) -> BTreeMap<Arc<str>, usize> {
+        let mut counts = BTreeMap::new();
+        for (id, lane) in &self.lanes {
+            *counts.entry(Arc::clone(&id.target.receiver)).or_insert(0) += lane.alerts();
+        }
+        counts
+    }
+
+    /// Alerts that were dropped because for too long after their end they could not be told.
+    pub fn expired(&self) -> u64 {
+        self.expired
     }
 
     /// Takes the news about an alert: it fires, or it has been resolved. An empty link leaves the one that is known.
     ///
-    /// `false` says that the alert was dropped, because there are [`MAX_ALERTS`] already.
-    pub fn take(&mut self, alert: &AlertInstance, generator_url: &str, now: TimestampMs) -> bool {
-        let key = GroupKey(group_labels(&self.options.group_by, &alert.labels));
-        let known = self.groups.get(&key).is_some_and(|group| group.alerts.contains_key(&alert.labels));
-        if !known {
-            // Nobody needs to hear of the end of something of whose beginning nobody heard.
-            if alert.state == AlertState::Inactive {
-                return true;
+    /// Gives the receivers that do not hear of it, because there are [`MAX_ALERTS`] for them already.
+    pub fn take(&mut self, alert: &AlertInstance, generator_url: &str, now: TimestampMs) -> Vec<Arc<str>> {
+        match alert.state {
+            AlertState::Inactive => self.inhibitor.ends(&alert.labels),
+            _ if self.inhibitor.firing() < MAX_ALERTS => self.inhibitor.fires(&alert.labels),
+            _ => {}
+        }
+        let mut dropped = Vec::new();
+        for id in self.plan.lanes_for(&alert.labels) {
+            let taken = self.lanes.get_mut(&id).is_none_or(|lane| lane.take(alert, generator_url, now));
+            if !taken {
+                dropped.push(id.target.receiver);
             }
-            if self.alerts >= MAX_ALERTS {
-                return false;
-            }
-            self.alerts += 1;
         }
-        let next = now + self.options.group_wait_ms;
-        let group = self.groups.entry(key.clone()).or_insert_with(|| AlertGroup {
-            alerts: BTreeMap::new(),
-            next,
-            sent: None,
-            in_flight: false,
-        });
-        let mut new = PayloadAlert::new(alert, generator_url);
-        let old = group.alerts.get(&alert.labels);
-        if let Some(known) = old.filter(|_| generator_url.is_empty()) {
-            new.generator_url.clone_from(&known.generator_url);
-        }
-        // Other annotations alone come again with the next evaluation.
-        if old.is_none_or(|old| (old.status, old.starts_at) != (new.status, new.starts_at)) {
-            self.changed.insert(key);
-        }
-        group.alerts.insert(alert.labels.clone(), new);
-        true
+        dropped
+    }
+
+    /// An alert is known to fire from before a restart: it inhibits from now on, and nobody is told of it by this.
+    pub fn recall_firing(&mut self, labels: &Labels) {
+        self.inhibitor.fires(labels);
     }
 
     /// When [`Dispatcher::due`] should be asked again; `None` while there is nothing to wait for.
     pub fn next_due(&self) -> Option<TimestampMs> {
-        self.groups.values().filter(|group| !group.in_flight).map(|group| group.next).min()
+        let open = self.lanes.iter().filter(|(id, _)| self.room(&id.target) > 0);
+        open.filter_map(|(_, lane)| lane.next_due()).min()
     }
 
-    /// The notifications that are due, at most `room` of them; the others stay due.
+    /// The notifications that are due; `silenced` says which alerts a silence mutes.
     ///
-    /// Each must be answered with [`Dispatcher::delivered`] or [`Dispatcher::failed`].
-    pub fn due(&mut self, now: TimestampMs, room: usize) -> Vec<Notification> {
+    /// Each must be answered with [`Dispatcher::delivered`] or [`Dispatcher::failed`]. Of one webhook at most
+    /// [`MAX_IN_FLIGHT`] are under way; the others stay due.
+    pub fn due(&mut self, now: TimestampMs, silenced: &dyn Fn(&Labels) -> bool) -> Vec<Notification> {
         let mut due = Vec::new();
-        for (key, group) in &mut self.groups {
-            if group.in_flight || group.next > now {
-                continue;
-            }
-            if due.len() >= room {
-                break;
-            }
-            group.next = now + self.options.group_interval_ms;
-            let labels_of = |status: Status| -> BTreeSet<Labels> {
-                let of_status = group.alerts.values().filter(|alert| alert.status == status);
-                of_status.map(|alert| alert.labels.clone()).collect()
+        let inhibitor = &self.inhibitor;
+        let muted_routes = self.plan.muted_routes(now);
+        for (id, lane) in &mut self.lanes {
+            let in_flight = self.in_flight.entry(id.target.clone()).or_default();
+            let route_is_muted = muted_routes.contains(&(Arc::clone(&id.route), Arc::clone(&id.target.receiver)));
+            let muted =
+                |labels: &Labels| route_is_muted || silenced(labels) || inhibitor.inhibited_by(labels).is_some();
+            let looked = lane.due(now, MAX_IN_FLIGHT.saturating_sub(*in_flight), &muted);
+            *in_flight += looked.due.len();
+            self.expired += looked.expired;
+            let notification = |told: lane::Told| Notification {
+                lane: id.clone(),
+                payload: told.payload,
+                firing: told.firing,
+                resolved: told.resolved,
             };
-            let (firing, resolved) = (labels_of(Status::Firing), labels_of(Status::Resolved));
-            if !needs_sending(&self.options, group.sent.as_ref(), &firing, &resolved, now) {
-                if forget(group, &resolved, &mut self.alerts) {
-                    self.changed.insert(key.clone());
-                }
-                continue;
-            }
-            let wanted = |alert: &&PayloadAlert| self.options.send_resolved || alert.status == Status::Firing;
-            let alerts: Vec<_> = group.alerts.values().filter(wanted).cloned().collect();
-            let options = &self.options;
-            let payload = Payload::new(key, &options.receiver, &options.external_url, alerts, options.max_alerts);
-            group.in_flight = true;
-            due.push(Notification { payload, firing, resolved });
+            due.extend(looked.due.into_iter().map(notification));
         }
-        self.groups.retain(|_, group| !group.alerts.is_empty());
         due
     }
 
     /// The receiver has taken a notification.
     pub fn delivered(&mut self, notification: &Notification, now: TimestampMs) {
-        let Some(group) = self.groups.get_mut(&notification.payload.group_key) else { return };
-        group.in_flight = false;
-        let (firing, resolved) = (notification.firing.clone(), notification.resolved.clone());
-        group.sent = Some(Sent { at: now, firing, resolved });
-        self.changed.insert(notification.payload.group_key.clone());
-        forget(group, &notification.resolved, &mut self.alerts);
-        if group.alerts.is_empty() {
-            self.groups.remove(&notification.payload.group_key);
+        self.landed(&notification.lane.target);
+        if let Some(lane) = self.lanes.get_mut(&notification.lane) {
+            let group = &notification.payload.group_key.labels;
+            lane.delivered(group, &notification.firing, &notification.resolved, now);
         }
     }
 
-    /// A notification was given up: the group is looked at again when its interval is over.
-    pub fn failed(&mut self, notification: &Notification) {
-        if let Some(group) = self.groups.get_mut(&notification.payload.group_key) {
-            group.in_flight = false;
+    /// A notification was given up: it is due again, later, with what is known then.
+    pub fn failed(&mut self, notification: &Notification, failure: Failure, now: TimestampMs) {
+        self.landed(&notification.lane.target);
+        if let Some(lane) = self.lanes.get_mut(&notification.lane) {
+            let again = (failure == Failure::Away).then(|| now + RETRY_MS);
+            self.expired += lane.failed(&notification.payload.group_key.labels, again, now);
+        }
+    }
+
+    /// The fingerprint of an alert that keeps this one quiet.
+    pub fn inhibited_by(&self, labels: &Labels) -> Option<u64> {
+        self.inhibitor.inhibited_by(labels)
+    }
+
+    /// The groups, by route and receiver; of several webhooks of a receiver the first stands for all.
+    pub fn groups(&self) -> impl Iterator<Item = AlertGroup<'_>> {
+        let first = self.lanes.iter().filter(|(id, _)| id.target.webhook == 0);
+        first.flat_map(|(id, lane)| {
+            lane.groups().map(|(key, alerts)| AlertGroup { key, receiver: &id.target.receiver, alerts })
+        })
+    }
+
+    fn room(&self, target: &Target) -> usize {
+        MAX_IN_FLIGHT.saturating_sub(self.in_flight.get(target).copied().unwrap_or_default())
+    }
+
+    fn landed(&mut self, target: &Target) {
+        if let Some(in_flight) = self.in_flight.get_mut(target) {
+            *in_flight = in_flight.saturating_sub(1);
         }
     }
 }
 
-fn group_labels(group_by: &GroupBy, labels: &Labels) -> Labels {
-    match group_by {
-        GroupBy::All => labels.clone(),
-        GroupBy::Labels(names) => labels.without(|name| !names.iter().any(|n| n == name)),
-    }
-}
-
-/// Alertmanager's `needsUpdate`: whether the receiver knows something else than what is.
-fn needs_sending(
-    options: &DispatchOptions,
-    sent: Option<&Sent>,
-    firing: &BTreeSet<Labels>,
-    resolved: &BTreeSet<Labels>,
-    now: TimestampMs,
-) -> bool {
-    let Some(sent) = sent else { return !firing.is_empty() };
-    if !firing.is_subset(&sent.firing) {
-        return true;
-    }
-    if firing.is_empty() {
-        return options.send_resolved && !sent.firing.is_empty();
-    }
-    if options.send_resolved && !resolved.is_subset(&sent.resolved) {
-        return true;
-    }
-    now - sent.at >= options.repeat_interval_ms
-}
-
-/// Drops alerts that are resolved and of which the receiver has heard, unless they fire again by now. Says whether there were any.
-fn forget(group: &mut AlertGroup, resolved: &BTreeSet<Labels>, count: &mut usize) -> bool {
-    let before = group.alerts.len();
-    group.alerts.retain(|labels, alert| alert.status == Status::Firing || !resolved.contains(labels));
-    *count -= before - group.alerts.len();
-    before != group.alerts.len()
+/// One lane for each route and each webhook of its receiver.
+fn lanes(plan: &Plan) -> BTreeMap<LaneId, Lane> {
+    plan.lanes().map(|(id, options)| (id, Lane::new(options))).collect()
 }

@@ -7,8 +7,11 @@ pub mod alert;
 pub mod dispatch;
 pub mod fingerprint;
 pub mod group;
+pub mod inhibit;
+pub mod interval;
 pub mod matcher;
 mod recording;
+pub mod route;
 pub mod rules;
 pub mod silence;
 pub mod template;
@@ -16,17 +19,21 @@ pub mod webhook;
 mod yaml;
 
 pub use alert::{AlertInstance, AlertState};
-pub use dispatch::{DispatchOptions, Dispatcher, GroupBy, GroupMemory, Notification, SentMemory};
+pub use dispatch::{
+    AlertGroup, Dispatcher, Endpoint, Failure, GroupMemory, LaneId, Notification, OutboxChange, Plan, PlanError,
+    PlanSpec, SentMemory, Target,
+};
 pub use group::{
     EvaluationError, GroupState, Health, OutputSample, QueryFn, RuleMemory, RuleOutput, RuleState, SeenFn,
 };
+pub use inhibit::InhibitRule;
+pub use interval::TimeInterval;
 pub use matcher::{Matcher, MatcherError, Matchers};
+pub use route::{GroupBy, Route, RouteSpec};
 pub use rules::{AlertingRule, Group, RecordingRule, Rule, RuleError, RuleExpr, RuleFile};
 pub use silence::{Silence, SilenceId, SilenceSet, SilenceState};
 pub use template::{External, Template};
 pub use webhook::Payload;
 
-#[cfg(test)]
-mod dispatch_tests;
 #[cfg(test)]
 mod group_tests;

@@ -1,6 +1,7 @@
 //! The webhook payload of Alertmanager, version 4, as plain data; whoever sends it writes the JSON.
 
 use std::fmt;
+use std::sync::Arc;
 
 use sonde_model::labels::Quoted;
 use sonde_model::{Labels, LabelsBuilder, TimestampMs};
@@ -76,14 +77,19 @@ impl Status {
     }
 }
 
-/// A group of alerts, named by its labels as Alertmanager names it: `{}:{alertname="HighLoad"}`.
+/// A group of alerts, named by its route and its labels as Alertmanager names it: `{}/{severity="page"}:{alertname="HighLoad"}`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GroupKey(pub Labels);
+pub struct GroupKey {
+    /// The key of the route.
+    pub route: Arc<str>,
+    /// The labels that the alerts of the group agree in.
+    pub labels: Labels,
+}
 
 impl fmt::Display for GroupKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("{}:{")?;
-        for (i, (name, value)) in self.0.iter().enumerate() {
+        write!(f, "{}:{{", self.route)?;
+        for (i, (name, value)) in self.labels.iter().enumerate() {
             let comma = if i > 0 { ", " } else { "" };
             write!(f, "{comma}{name}={}", Quoted(value))?;
         }
@@ -131,7 +137,7 @@ impl Payload {
             truncated_alerts,
             status: if firing { Status::Firing } else { Status::Resolved },
             receiver: receiver.to_owned(),
-            group_labels: group.0.clone(),
+            group_labels: group.labels.clone(),
             common_labels,
             common_annotations,
             external_url: external_url.to_owned(),
