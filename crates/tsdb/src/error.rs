@@ -40,6 +40,16 @@ pub enum Error {
         /// What does not hold.
         reason: String,
     },
+    /// A block of a format that this program does not read. It is sound as far as can be told, and stays where it is.
+    #[error("block {path} has format version {version}, this program reads {readable}; run the release that wrote it")]
+    UnknownVersion {
+        /// The file.
+        path: PathBuf,
+        /// What it says of itself.
+        version: u32,
+        /// The version that is known.
+        readable: u32,
+    },
     /// A merge would not fit on the disk. It is tried again.
     #[error("merging blocks needs {needed} bytes and {available} are available; free some, or lower the retention")]
     NoSpace {

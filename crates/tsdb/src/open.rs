@@ -190,6 +190,11 @@ fn open_blocks(
                 kept.push(seq);
                 report.unavailable.push(Quarantined { path, reason: source.to_string() });
             }
+            Err(error @ Error::UnknownVersion { .. }) => {
+                tracing::error!(%error, "a block is left alone");
+                kept.push(seq);
+                report.unavailable.push(Quarantined { path, reason: error.to_string() });
+            }
             Err(error) => report.quarantined.push(set_aside(fs, &path, &error)),
         }
     }

@@ -10,7 +10,7 @@ pub(crate) const MAGIC: [u8; 8] = *b"SONDEBLK";
 /// What it ends with.
 const END_MAGIC: [u8; 4] = *b"SBLK";
 /// The format that this program writes and reads.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 /// Footer offset, footer length, footer checksum, version, magic.
 pub(crate) const TRAILER_LEN: usize = 24;
 /// A footer over this is refused: it would describe a block of terabytes.
@@ -18,11 +18,13 @@ pub(crate) const MAX_FOOTER_BYTES: u32 = 256 << 20;
 /// A page over this is refused.
 pub(crate) const MAX_PAGE_BYTES: u32 = 256 << 20;
 
-/// Where a page lies, and its checksum.
+/// Where a page lies, how it is to be unpacked, and its checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PageRef {
     pub(crate) offset: u64,
     pub(crate) len: u32,
+    /// Its bytes once unpacked, 0 if it is not packed.
+    pub(crate) unpacked: u32,
     pub(crate) crc: u32,
 }
 
@@ -49,7 +51,7 @@ pub(crate) struct Meta {
 pub(crate) struct Directories {
     /// Symbols, [`SYMBOLS_PER_PAGE`](super::pages::SYMBOLS_PER_PAGE) a page, each page with its first symbol.
     pub(crate) symbols: Vec<(String, PageRef)>,
-    /// Series, [`SERIES_PER_PAGE`](super::pages::SERIES_PER_PAGE) a page.
+    /// Series, [`SERIES_PER_PAGE`](super::series_page::SERIES_PER_PAGE) a page.
     pub(crate) series: Vec<PageRef>,
     /// Postings, each page with its first label: symbol of the name, symbol of the value.
     pub(crate) postings: Vec<((u32, u32), PageRef)>,
@@ -70,20 +72,17 @@ pub(crate) fn trailer(offset: u64, footer: &[u8]) -> [u8; TRAILER_LEN] {
     trailer
 }
 
-/// Where the footer lies, by the trailer of a file of `file_len` bytes.
-pub(crate) fn read_trailer(trailer: &[u8; TRAILER_LEN], file_len: u64) -> Result<PageRef, DecodeError> {
+/// Where the footer lies, by the trailer of a file of `file_len` bytes, and the version of the format.
+pub(crate) fn read_trailer(trailer: &[u8; TRAILER_LEN], file_len: u64) -> Result<(PageRef, u32), DecodeError> {
     let mut reader = Reader::new(trailer);
     let (offset, len, crc, version) = (reader.u64_le()?, reader.u32_le()?, reader.u32_le()?, reader.u32_le()?);
     if reader.rest() != END_MAGIC {
         return Err(DecodeError::Inconsistent { what: "the file does not end as a block does" });
     }
-    if version != VERSION {
-        return Err(DecodeError::Unknown { what: "block version", value: version.min(255) as u8 });
-    }
     if len > MAX_FOOTER_BYTES || offset.checked_add(u64::from(len) + TRAILER_LEN as u64) != Some(file_len) {
         return Err(DecodeError::Inconsistent { what: "the footer is not where the trailer says" });
     }
-    Ok(PageRef { offset, len, crc })
+    Ok((PageRef { offset, len, unpacked: 0, crc }, version))
 }
 
 /// The footer.
@@ -131,23 +130,23 @@ pub(crate) fn decode(bytes: &[u8], end: u64) -> Result<(Meta, Directories), Deco
     };
     let symbol_count = reader.u32()?;
     let mut directories = Directories { symbol_count, ..Directories::default() };
-    for _ in 0..reader.count(7, "symbol pages")? {
+    for _ in 0..reader.count(8, "symbol pages")? {
         let page = read_page(&mut reader, end)?;
         directories.symbols.push((reader.str()?.to_owned(), page));
     }
-    for _ in 0..reader.count(6, "series pages")? {
+    for _ in 0..reader.count(7, "series pages")? {
         directories.series.push(read_page(&mut reader, end)?);
     }
-    for _ in 0..reader.count(8, "postings pages")? {
+    for _ in 0..reader.count(9, "postings pages")? {
         let page = read_page(&mut reader, end)?;
         directories.postings.push(((reader.u32()?, reader.u32()?), page));
     }
-    for _ in 0..reader.count(6, "chunk pages")? {
+    for _ in 0..reader.count(7, "chunk pages")? {
         directories.chunks.push(read_page(&mut reader, end)?);
     }
     let pages_for = |n: u32, per_page: usize| (n as usize).div_ceil(per_page);
     if directories.symbols.len() != pages_for(symbol_count, super::pages::SYMBOLS_PER_PAGE)
-        || directories.series.len() != pages_for(meta.series, super::pages::SERIES_PER_PAGE)
+        || directories.series.len() != pages_for(meta.series, super::series_page::SERIES_PER_PAGE)
         || !reader.is_empty()
     {
         return Err(DecodeError::Inconsistent { what: "the counts of a footer do not fit together" });
@@ -158,12 +157,16 @@ pub(crate) fn decode(bytes: &[u8], end: u64) -> Result<(Meta, Directories), Deco
 fn put_page(out: &mut Vec<u8>, page: &PageRef) {
     put(out, page.offset);
     put(out, u64::from(page.len));
+    put(out, u64::from(page.unpacked));
     out.extend_from_slice(&page.crc.to_le_bytes());
 }
 
 fn read_page(reader: &mut Reader<'_>, end: u64) -> Result<PageRef, DecodeError> {
-    let page = PageRef { offset: reader.varint()?, len: reader.u32()?, crc: reader.u32_le()? };
-    if page.len > MAX_PAGE_BYTES || page.offset.checked_add(u64::from(page.len)).is_none_or(|e| e > end) {
+    let (offset, len, unpacked) = (reader.varint()?, reader.u32()?, reader.u32()?);
+    let page = PageRef { offset, len, unpacked, crc: reader.u32_le()? };
+    if page.len.max(page.unpacked) > MAX_PAGE_BYTES
+        || page.offset.checked_add(u64::from(page.len)).is_none_or(|e| e > end)
+    {
         return Err(DecodeError::Inconsistent { what: "a page lies outside its block" });
     }
     Ok(page)

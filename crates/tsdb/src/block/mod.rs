@@ -4,13 +4,15 @@
 
 pub(crate) mod footer;
 mod index;
+mod packing;
 mod pages;
 pub(crate) mod reader;
+mod series_page;
 pub(crate) mod writer;
 
 pub(crate) use index::BlockIndex;
-pub(crate) use pages::SeriesEntry;
 pub(crate) use reader::{Block, Caching, HeldPage};
+pub(crate) use series_page::SeriesEntry;
 pub(crate) use writer::{BlockWriter, Identity};
 
 /// The pages of all blocks that are kept in memory.

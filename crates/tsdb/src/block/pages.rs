@@ -1,14 +1,11 @@
-//! What is in the pages of a block: symbols, series, postings. Pure bytes.
+//! What is in the pages of a block besides series: symbols and postings. Pure bytes.
 
-use sonde_disk::varint::{Reader, put, put_signed};
-use sonde_model::TimestampMs;
+use sonde_disk::varint::{Reader, put};
 
 use crate::codec::DecodeError;
 
 /// Symbols a page.
 pub(crate) const SYMBOLS_PER_PAGE: usize = 128;
-/// Series a page.
-pub(crate) const SERIES_PER_PAGE: usize = 64;
 /// A page of postings is closed when it has reached so many bytes.
 pub(crate) const POSTINGS_PAGE_BYTES: usize = 8 << 10;
 /// A page of chunks is closed when it has reached so many bytes.
@@ -18,26 +15,6 @@ pub(crate) const CHUNK_PAGE_BYTES: usize = 32 << 10;
 const DIFFERENCES: u8 = 0;
 /// A postings list that has no gaps.
 const RUN: u8 = 1;
-
-/// Where a chunk lies, and of when it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ChunkRef {
-    pub(crate) min: TimestampMs,
-    pub(crate) max: TimestampMs,
-    pub(crate) page: u32,
-    pub(crate) offset: u32,
-    pub(crate) len: u32,
-    pub(crate) samples: u32,
-}
-
-/// A series of a block.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SeriesEntry {
-    /// The labels as symbols, in the order of their names.
-    pub(crate) pairs: Vec<(u32, u32)>,
-    /// The chunks, by their first time.
-    pub(crate) chunks: Vec<ChunkRef>,
-}
 
 /// A page of symbols, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,93 +86,58 @@ pub(crate) fn read_symbols(bytes: &[u8]) -> Result<SymbolPage, DecodeError> {
     Ok(SymbolPage { text, ends })
 }
 
-/// Appends one series to a page. `before` is the last chunk of the series before it in the page.
-pub(crate) fn put_series(entry: &SeriesEntry, before: Option<&ChunkRef>, out: &mut Vec<u8>) {
-    put(out, entry.pairs.len() as u64);
-    for (name, value) in &entry.pairs {
-        put(out, u64::from(*name));
-        put(out, u64::from(*value));
-    }
-    put(out, entry.chunks.len() as u64);
-    let mut before = before.copied();
-    for chunk in &entry.chunks {
-        put_signed(out, chunk.min.wrapping_sub(before.map_or(0, |b| b.min)));
-        put(out, chunk.max.wrapping_sub(chunk.min) as u64);
-        put(out, u64::from(chunk.samples));
-        put(out, u64::from(chunk.len));
-        match before {
-            Some(b) => {
-                // Chunks are written in the order of the series, so that the place follows from the one before.
-                put(out, u64::from(chunk.page - b.page));
-                debug_assert_eq!(chunk.offset, if chunk.page == b.page { b.offset + b.len } else { 0 }, "BUG: a gap");
-            }
-            None => {
-                put(out, u64::from(chunk.page));
-                put(out, u64::from(chunk.offset));
-            }
-        }
-        before = Some(*chunk);
-    }
+/// The series that have a label, as they come: in the order of their numbers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PostingsList {
+    first: u32,
+    last: u32,
+    count: u32,
+    /// The differences, as they are written. A list without gaps has none: it is known by its first and last number.
+    differences: Vec<u8>,
 }
 
-/// Reads a page of series and hands them out one by one.
-pub(crate) fn read_series(
-    bytes: &[u8],
-    visit: &mut dyn FnMut(usize, &SeriesEntry) -> Result<(), crate::Error>,
-) -> Result<Result<usize, crate::Error>, DecodeError> {
-    let mut reader = Reader::new(bytes);
-    let mut entry = SeriesEntry::default();
-    let mut before: Option<ChunkRef> = None;
-    let mut at = 0;
-    while !reader.is_empty() {
-        entry.pairs.clear();
-        entry.chunks.clear();
-        for _ in 0..reader.count(2, "labels")? {
-            entry.pairs.push((reader.u32()?, reader.u32()?));
+impl PostingsList {
+    /// Adds a series, whose number is above those before.
+    pub(crate) fn push(&mut self, series: u32) {
+        if self.count == 0 {
+            self.first = series;
+        } else {
+            debug_assert!(series > self.last, "BUG: postings do not grow");
+            if series == self.last + 1 && self.is_run() {
+                self.last = series;
+                self.count += 1;
+                return;
+            }
+            if self.is_run() {
+                put(&mut self.differences, u64::from(self.first));
+                (1..self.count).for_each(|_| self.differences.push(1));
+            }
+            put(&mut self.differences, u64::from(series - self.last));
         }
-        for _ in 0..reader.count(5, "chunks")? {
-            let min = before.map_or(0, |b| b.min).wrapping_add(reader.signed()?);
-            let max = min.wrapping_add(reader.varint()? as i64);
-            let (samples, len) = (reader.u32()?, reader.u32()?);
-            let (page, offset) = match before {
-                Some(b) => match reader.u32()? {
-                    0 => (b.page, b.offset.checked_add(b.len).ok_or(DecodeError::OutOfRange)?),
-                    pages => (b.page.checked_add(pages).ok_or(DecodeError::OutOfRange)?, 0),
-                },
-                None => (reader.u32()?, reader.u32()?),
-            };
-            let chunk = ChunkRef { min, max, page, offset, len, samples };
-            entry.chunks.push(chunk);
-            before = Some(chunk);
-        }
-        if let Err(error) = visit(at, &entry) {
-            return Ok(Err(error));
-        }
-        at += 1;
+        self.last = series;
+        self.count += 1;
     }
-    Ok(Ok(at))
-}
 
-/// Appends a label and its series to a page of postings.
-pub(crate) fn put_postings(label: (u32, u32), list: &[u32], out: &mut Vec<u8>) {
-    put(out, u64::from(label.0));
-    put(out, u64::from(label.1));
-    put(out, list.len() as u64);
-    let mut body = Vec::new();
-    let run = list.windows(2).all(|w| w[1] == w[0] + 1);
-    if run {
-        body.push(RUN);
-        put(&mut body, u64::from(list.first().copied().unwrap_or(0)));
-    } else {
-        body.push(DIFFERENCES);
-        let mut before = 0;
-        for series in list {
-            put(&mut body, u64::from(series - before));
-            before = *series;
+    /// Whether there is no gap.
+    fn is_run(&self) -> bool {
+        self.differences.is_empty()
+    }
+
+    /// Appends the list under its label to a page.
+    pub(crate) fn write(&self, label: (u32, u32), out: &mut Vec<u8>) {
+        put(out, u64::from(label.0));
+        put(out, u64::from(label.1));
+        put(out, u64::from(self.count));
+        if self.is_run() {
+            put(out, 1 + sonde_disk::varint::len(u64::from(self.first)) as u64);
+            out.push(RUN);
+            put(out, u64::from(self.first));
+        } else {
+            put(out, 1 + self.differences.len() as u64);
+            out.push(DIFFERENCES);
+            out.extend_from_slice(&self.differences);
         }
     }
-    put(out, body.len() as u64);
-    out.extend_from_slice(&body);
 }
 
 /// One label of a page of postings, its list not yet read.

@@ -10,8 +10,11 @@ use sonde_model::TimestampMs;
 
 use super::PageCache;
 use super::footer::{self, Directories, MAGIC, Meta, PageRef};
-use super::pages::{self, ChunkRef, SERIES_PER_PAGE, SYMBOLS_PER_PAGE, SeriesEntry, SymbolPage};
+use super::packing::unpack;
+use super::pages::{self, SYMBOLS_PER_PAGE, SymbolPage};
+use super::series_page::{self, ChunkRef, SERIES_PER_PAGE, SeriesEntry};
 use crate::Error;
+use crate::codec::sealed::{self, Extent};
 use crate::codec::{DecodeError, chunk};
 use crate::columns::{Columns, overlay};
 
@@ -44,7 +47,16 @@ impl Block {
         let file = fs.open(path).map_err(io)?;
         let bytes = file.len().map_err(io)?;
         let trailer = file::read_trailer(file.as_ref(), bytes, MAGIC).map_err(io)?.map_err(damaged)?;
-        let place = footer::read_trailer(&trailer, bytes).map_err(damaged)?;
+        let (place, version) = footer::read_trailer(&trailer, bytes).map_err(damaged)?;
+        if version != footer::VERSION {
+            let mut header = [0; file::HEADER_LEN];
+            file.read_exact_at(&mut header, 0).map_err(io)?;
+            // A version that only one end of the file names is damage.
+            if header != file::header(MAGIC, version) {
+                return Err(damaged(DecodeError::Inconsistent { what: "header and trailer name different versions" }));
+            }
+            return Err(Error::UnknownVersion { path: path.to_owned(), version, readable: footer::VERSION });
+        }
         let damage = "the checksum of the footer does not hold";
         let footer = file::read_checked(file.as_ref(), place.offset, place.len, place.crc, damage);
         let footer = footer.map_err(io)?.map_err(damaged)?;
@@ -90,7 +102,7 @@ impl Block {
             let mut wanted = |at: usize, entry: &SeriesEntry| {
                 if numbers.next_if(|n| *n as usize == base + at).is_some() { visit(entry) } else { Ok(()) }
             };
-            pages::read_series(&bytes, &mut wanted).map_err(|e| self.undecodable(e))??;
+            series_page::read_series(&bytes, &mut wanted).map_err(|e| self.undecodable(e))??;
             if numbers.peek().is_some_and(|n| *n as usize / SERIES_PER_PAGE == page) {
                 return Err(self.damage("a page lacks series"));
             }
@@ -114,7 +126,8 @@ impl Block {
             let decoded = if chunk::holds_histograms(bytes) {
                 chunk::decode_histograms(bytes, &mut histograms.histograms)
             } else {
-                chunk::decode_floats(bytes, &mut columns.floats)
+                let ChunkRef { min, max, samples, .. } = *chunk_ref;
+                sealed::decode_floats(bytes, Extent { min, max, samples }, &mut columns.floats)
             };
             decoded.map_err(|e| self.undecodable(e))?;
         }
@@ -174,7 +187,8 @@ impl Block {
         let damage = "the checksum of a page does not hold";
         let bytes = file::read_checked(self.file.as_ref(), place.offset, place.len, place.crc, damage);
         let bytes = bytes.map_err(io)?.map_err(|e| self.undecodable(e))?;
-        let page: Arc<[u8]> = bytes.into();
+        let bytes = if place.unpacked == 0 { Ok(bytes) } else { unpack(&bytes, place.unpacked) };
+        let page: Arc<[u8]> = bytes.map_err(|e| self.undecodable(e))?.into();
         if caching == Caching::Keep {
             self.cache.put(key, Arc::clone(&page));
         }

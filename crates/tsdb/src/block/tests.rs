@@ -99,6 +99,22 @@ fn a_block_comes_back() {
 }
 
 #[test]
+fn another_version_is_told_from_damage() {
+    let (fs, path) = (MemFs::new(), Path::new("a.block"));
+    let (_, bytes) = write(&fs, path, &series(3, 3));
+    let file = fs.open(path).unwrap();
+    file.write_at(&[1], bytes - 8).unwrap();
+    assert!(matches!(open(&fs, path), Err(crate::Error::DamagedBlock { .. })));
+    file.write_at(&[1], 8).unwrap();
+    let error = open(&fs, path).unwrap_err();
+    assert!(matches!(error, crate::Error::UnknownVersion { version: 1, readable: 2, .. }), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "block a.block has format version 1, this program reads 2; run the release that wrote it"
+    );
+}
+
+#[test]
 fn every_flipped_byte_is_noticed_or_harmless() {
     let (fs, path) = (MemFs::new(), Path::new("a.block"));
     let written = series(9, 20);
@@ -121,7 +137,7 @@ proptest! {
     fn any_bytes_are_taken_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = footer::decode(&bytes, 1000);
         let _ = pages::read_symbols(&bytes).map(|page| page.lower_bound("a"));
-        let _ = pages::read_series(&bytes, &mut |_, _| Ok(()));
+        let _ = series_page::read_series(&bytes, &mut |_, _| Ok(()));
         let mut reader = sonde_disk::varint::Reader::new(&bytes);
         while let Ok(Some(entry)) = pages::next_postings(&mut reader) {
             let _ = entry.list(1000);
@@ -129,10 +145,14 @@ proptest! {
     }
 
     #[test]
-    fn postings_lists_come_back(list in prop::collection::btree_set(0u32..5000, 0..300)) {
+    fn postings_lists_come_back(
+        list in prop_oneof![prop::collection::btree_set(0u32..5000, 0..300), prop::collection::btree_set(0u32..20, 0..20)]
+    ) {
         let list: Vec<u32> = list.into_iter().collect();
         let mut bytes = Vec::new();
-        pages::put_postings((3, 4), &list, &mut bytes);
+        let mut postings = pages::PostingsList::default();
+        list.iter().for_each(|series| postings.push(*series));
+        postings.write((3, 4), &mut bytes);
         let mut reader = sonde_disk::varint::Reader::new(&bytes);
         let entry = pages::next_postings(&mut reader).unwrap().unwrap();
         prop_assert_eq!((entry.label, entry.list(5000).unwrap()), ((3, 4), list));

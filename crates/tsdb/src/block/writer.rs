@@ -9,17 +9,19 @@ use sonde_disk::{File, Fs};
 use sonde_model::{Histogram, TimestampMs};
 
 use super::footer::{self, Directories, Meta, PageRef};
-use super::pages::{
-    self, CHUNK_PAGE_BYTES, ChunkRef, POSTINGS_PAGE_BYTES, SERIES_PER_PAGE, SYMBOLS_PER_PAGE, SeriesEntry,
-};
+use super::packing::Packer;
+use super::pages::{self, CHUNK_PAGE_BYTES, POSTINGS_PAGE_BYTES, PostingsList, SYMBOLS_PER_PAGE};
+use super::series_page::{ChunkRef, SERIES_PER_PAGE, SeriesEntry, SeriesPage};
 use crate::Error;
-use crate::codec::chunk::{self, Scratch};
+use crate::codec::chunk;
+use crate::codec::sealed::{self, Scratch};
 use crate::columns::Columns;
 
 /// Bytes that are collected before they are written.
 const WRITE_BYTES: usize = 1 << 20;
-/// Samples of a chunk of floats at most.
-const CHUNK_SAMPLES: usize = 1_000;
+/// Samples of a chunk of floats at most: half a day at 15 seconds. More would hardly be smaller, and dearer to read for
+/// a query of an hour.
+const CHUNK_SAMPLES: usize = 2_880;
 /// Samples of a chunk of histograms at most.
 const HISTOGRAM_CHUNK_SAMPLES: usize = 120;
 
@@ -40,10 +42,10 @@ pub(crate) struct BlockWriter {
     buffer: Vec<u8>,
     written: u64,
     directories: Directories,
-    postings: BTreeMap<(u32, u32), Vec<u32>>,
-    series_page: Vec<u8>,
-    last_in_page: Option<ChunkRef>,
+    postings: BTreeMap<(u32, u32), PostingsList>,
+    series_page: SeriesPage,
     chunk_page: Vec<u8>,
+    packer: Packer,
     last_pairs: Vec<(u32, u32)>,
     scratch: Scratch,
     meta: Meta,
@@ -64,9 +66,9 @@ impl BlockWriter {
             written: 0,
             directories: Directories { symbol_count: symbols.len() as u32, ..Directories::default() },
             postings: BTreeMap::new(),
-            series_page: Vec::new(),
-            last_in_page: None,
+            series_page: SeriesPage::default(),
             chunk_page: Vec::new(),
+            packer: Packer::new().map_err(|source| io("pack", path, source))?,
             last_pairs: Vec::new(),
             scratch: Scratch::default(),
             meta,
@@ -91,7 +93,7 @@ impl BlockWriter {
         let floats = &columns.floats;
         for (ts, values) in evenly(&floats.timestamps, CHUNK_SAMPLES).zip(evenly(&floats.values, CHUNK_SAMPLES)) {
             let start = self.chunk_page.len();
-            chunk::encode_floats(ts, values, &mut self.scratch, &mut self.chunk_page);
+            sealed::encode_floats(ts, values, &mut self.scratch, &mut self.chunk_page);
             entry.chunks.push(self.place_chunk(start, ts)?);
         }
         let histograms = &columns.histograms;
@@ -104,14 +106,13 @@ impl BlockWriter {
             entry.chunks.push(self.place_chunk(start, &ts)?);
         }
         self.close_chunk_page(CHUNK_PAGE_BYTES)?;
-        pages::put_series(&entry, self.last_in_page.as_ref(), &mut self.series_page);
-        self.last_in_page = entry.chunks.last().copied().or(self.last_in_page);
+        self.series_page.put(&entry);
         for pair in pairs {
             self.postings.entry(*pair).or_default().push(self.meta.series);
         }
         self.meta.series += 1;
         self.meta.samples += columns.len() as u64;
-        if (self.meta.series as usize).is_multiple_of(SERIES_PER_PAGE) {
+        if self.series_page.len() == SERIES_PER_PAGE {
             self.close_series_page()?;
         }
         Ok(())
@@ -120,14 +121,14 @@ impl BlockWriter {
     /// Writes the index and the footer and makes the file durable. Its name is the caller's business.
     pub(crate) fn finish(mut self) -> Result<(Meta, u64), Error> {
         self.close_chunk_page(1)?;
-        if !self.series_page.is_empty() {
+        if self.series_page.len() > 0 {
             self.close_series_page()?;
         }
         let mut bytes = Vec::new();
         let mut first = None;
         for (label, list) in std::mem::take(&mut self.postings) {
             let first_label = *first.get_or_insert(label);
-            pages::put_postings(label, &list, &mut bytes);
+            list.write(label, &mut bytes);
             if bytes.len() >= POSTINGS_PAGE_BYTES {
                 let page = self.page(&bytes)?;
                 self.directories.postings.push((first_label, page));
@@ -177,20 +178,22 @@ impl BlockWriter {
     }
 
     fn close_series_page(&mut self) -> Result<(), Error> {
-        let mut bytes = std::mem::take(&mut self.series_page);
+        let mut bytes = Vec::new();
+        self.series_page.finish(&mut bytes);
         let page = self.page(&bytes)?;
         self.directories.series.push(page);
-        bytes.clear();
-        self.series_page = bytes;
-        self.last_in_page = None;
         Ok(())
     }
 
-    fn page(&mut self, bytes: &[u8]) -> Result<PageRef, Error> {
+    fn page(&mut self, page: &[u8]) -> Result<PageRef, Error> {
         let offset = self.written + self.buffer.len() as u64;
+        let packed = self.packer.pack(page);
+        let unpacked = if packed.is_some() { page.len() as u32 } else { 0 };
+        let bytes = packed.unwrap_or(page);
+        let place = PageRef { offset, len: bytes.len() as u32, unpacked, crc: crc32fast::hash(bytes) };
         self.buffer.extend_from_slice(bytes);
         self.write(WRITE_BYTES)?;
-        Ok(PageRef { offset, len: bytes.len() as u32, crc: crc32fast::hash(bytes) })
+        Ok(place)
     }
 
     fn write(&mut self, at_least: usize) -> Result<(), Error> {

@@ -7,6 +7,8 @@ pub mod chunk;
 pub(crate) mod decimal;
 pub(crate) mod histogram;
 pub(crate) mod number;
+pub(crate) mod pack;
+pub mod sealed;
 pub(crate) mod timestamps;
 pub(crate) mod xor;
 

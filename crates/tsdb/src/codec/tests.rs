@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use sonde_disk::varint::Reader;
 use sonde_model::{FloatColumn, Histogram, HistogramColumn, Span};
 
-use super::{chunk, histogram, number};
+use super::{chunk, histogram, number, pack, sealed};
 
 /// Values as they come: counters, decimals, noise, constants, odd ones.
 fn values() -> impl Strategy<Value = Vec<f64>> {
@@ -61,6 +61,16 @@ fn timestamps(n: usize) -> impl Strategy<Value = Vec<i64>> {
     })
 }
 
+fn bits(values: &[f64]) -> Vec<u64> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+fn extent(ts: &[i64]) -> sealed::Extent {
+    sealed::Extent { min: ts[0], max: ts[ts.len() - 1], samples: ts.len() as u32 }
+}
+
+const STALE: f64 = f64::from_bits(sonde_model::STALE_NAN_BITS);
+
 fn samples() -> impl Strategy<Value = (Vec<i64>, Vec<f64>)> {
     values().prop_flat_map(|v| (timestamps(v.len()), Just(v)))
 }
@@ -113,8 +123,44 @@ proptest! {
         let mut column = FloatColumn::default();
         chunk::decode_floats(&bytes, &mut column).unwrap();
         prop_assert_eq!(&column.timestamps, &ts);
-        let bits = |v: &[f64]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         prop_assert_eq!(bits(&column.values), bits(&values));
+    }
+
+    #[test]
+    fn sealed_chunks_are_lossless(
+        (ts, mut values) in samples(),
+        stale in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+        behind in any::<bool>(),
+        repeat in 1usize..4,
+    ) {
+        stale.iter().for_each(|at| { let at = at.index(values.len()); values[at] = STALE });
+        // Long chunks are packed by other codecs.
+        let span = ts[ts.len() - 1] - ts[0] + 15_000;
+        let ts: Vec<i64> = (0..repeat as i64).flat_map(|r| ts.iter().map(move |t| t + r * span)).collect();
+        let values = values.repeat(repeat);
+        let mut bytes = Vec::new();
+        sealed::encode_floats(&ts, &values, &mut sealed::Scratch::default(), &mut bytes);
+        let mut column = FloatColumn::default();
+        if behind {
+            column.push(i64::MIN, 0.5);
+        }
+        sealed::decode_floats(&bytes, extent(&ts), &mut column).unwrap();
+        prop_assert_eq!(&column.timestamps[usize::from(behind)..], &ts[..]);
+        prop_assert_eq!(bits(&column.values[usize::from(behind)..]), bits(&values));
+    }
+
+    #[test]
+    fn packed_numbers_are_lossless(v in prop::collection::vec(any::<i64>(), 1..300), shift in 0u32..64) {
+        let v: Vec<i64> = v.iter().map(|n| n >> shift).collect();
+        let mut bytes = Vec::new();
+        pack::put_integers(&v, &mut bytes).unwrap();
+        let mut read = Vec::new();
+        pack::read_integers(&bytes, v.len(), |n| read.push(n)).unwrap();
+        prop_assert_eq!(&read, &v);
+        let floats: Vec<f64> = v.iter().map(|n| f64::from_bits(*n as u64)).collect();
+        bytes.clear();
+        pack::put_floats(&floats, &mut bytes).unwrap();
+        prop_assert_eq!(bits(&pack::read_floats(&bytes, v.len()).unwrap()), bits(&floats));
     }
 
     #[test]
@@ -146,6 +192,14 @@ proptest! {
     fn any_bytes_are_taken_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = chunk::decode_floats(&bytes, &mut FloatColumn::default());
         let _ = chunk::decode_histograms(&bytes, &mut HistogramColumn::default());
+        for samples in [0, 1, 7, 1000, u32::MAX] {
+            let extent = sealed::Extent { min: 0, max: 15_000 * (i64::from(samples) - 1), samples };
+            let _ = sealed::decode_floats(&bytes, extent, &mut FloatColumn::default());
+        }
+        for n in [1, 7, 300] {
+            let _ = pack::read_integers(&bytes, n, |_| ());
+            let _ = pack::read_floats(&bytes, n);
+        }
         let _ = histogram::decode(&mut Reader::new(&bytes), None);
         let _ = number::read(&mut Reader::new(&bytes));
         let _ = Reader::new(&bytes).str();
@@ -158,6 +212,27 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] ^= flip;
         let _ = chunk::decode_floats(&bytes, &mut FloatColumn::default());
+    }
+
+    #[test]
+    fn damaged_sealed_chunks_are_taken_without_panic(
+        (ts, values) in samples(),
+        repeat in 1usize..5,
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let span = ts[ts.len() - 1] - ts[0] + 15_000;
+        let ts: Vec<i64> = (0..repeat as i64).flat_map(|r| ts.iter().map(move |t| t + r * span)).collect();
+        let mut bytes = Vec::new();
+        sealed::encode_floats(&ts, &values.repeat(repeat), &mut sealed::Scratch::default(), &mut bytes);
+        let mut cut_off = bytes.clone();
+        cut_off.truncate(cut.index(bytes.len()));
+        let _ = sealed::decode_floats(&cut_off, extent(&ts), &mut FloatColumn::default());
+        for (at, flip) in flips {
+            let at = at.index(bytes.len());
+            bytes[at] ^= flip;
+        }
+        let _ = sealed::decode_floats(&bytes, extent(&ts), &mut FloatColumn::default());
     }
 }
 
