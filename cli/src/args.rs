@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sonde_runtime::LogFormat;
 
+use crate::certs::CertsArgs;
 use crate::client::ServerArgs;
 use crate::silence::SilenceArgs;
 
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Silence(SilenceArgs),
     /// Look for mistakes in configuration and rule files, without starting anything.
     Check(CheckArgs),
+    /// Make certificates of your own authority, for TLS between agents and collector.
+    Certs(CertsArgs),
 }
 
 const UP_EXAMPLES: &str = "\
@@ -84,8 +87,10 @@ const COLLECTOR_EXAMPLES: &str = "\
 Examples:
   sonde collector --data-dir /var/lib/sonde --config /etc/sonde/collector.yml
       A server for many hosts; docs/config-collector.md has all keys.
+  sonde collector --config /etc/sonde/collector.yml --listen 0.0.0.0:9090 --otlp-grpc-listen 0.0.0.0:4317
+      Reachable by other machines, with `tls` in the configuration; `sonde certs` makes the certificates.
   sonde collector --listen 0.0.0.0:9090 --otlp-grpc-listen 0.0.0.0:4317 --insecure
-      Reachable by other machines, said out loud: nothing is encrypted and nobody is asked who they are.
+      The same, said out loud: nothing is encrypted and nobody is asked who they are.
   sonde collector --otlp-http-listen off
       OTLP over HTTP on the main port only.
 
@@ -104,7 +109,7 @@ pub(crate) struct CollectorArgs {
 
 const AGENT_EXAMPLES: &str = "\
 Examples:
-  sonde agent --collector http://collector.example.org:4317
+  sonde agent --collector https://collector.example.org:4317
       Ships this host's metrics there. What cannot be sent waits on disk.
   sonde agent --config /etc/sonde/agent.yml
       With what to scrape, which host metrics, how much may wait; docs/config-agent.md has all keys.
@@ -146,7 +151,8 @@ Examples:
   sonde query -o json 'up' | jq '.result[].metric.instance'
       JSON, the `data` of Prometheus's HTTP API.
 
-Any server that speaks Prometheus's HTTP API can be asked: --url http://prometheus.example.org:9090";
+Any server that speaks Prometheus's HTTP API can be asked: --url http://prometheus.example.org:9090
+Over TLS: --url https://collector.example.org:9090 --ca-file ca.pem, with --client-cert and --client-key where it asks for them.";
 
 /// Ask a collector a PromQL question and show the answer.
 #[derive(Args, Debug)]

@@ -6,8 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use sonde_runtime::Clock;
+use sonde_tls::{ClientOptions, ClientTls, PemFile};
 
 use crate::problem::Problem;
+use crate::process::problem;
 use crate::query::duration;
 
 /// Where a collector listens by default.
@@ -29,6 +32,18 @@ pub(crate) struct ServerArgs {
     /// File with the token to show, where the collector asks for one. SONDE_TOKEN may hold the token itself.
     #[arg(long, value_name = "FILE", env = "SONDE_TOKEN_FILE")]
     pub(crate) token_file: Option<PathBuf>,
+
+    /// File with the authorities that the collector's certificate must come from, for https; by default those of the system.
+    #[arg(long, value_name = "FILE", env = "SONDE_CA_FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    /// File with the own certificate, where the collector asks for one.
+    #[arg(long, value_name = "FILE", env = "SONDE_CLIENT_CERT", requires = "client_key")]
+    pub(crate) client_cert: Option<PathBuf>,
+
+    /// File with the private key of the own certificate.
+    #[arg(long, value_name = "FILE", env = "SONDE_CLIENT_KEY", requires = "client_cert")]
+    pub(crate) client_key: Option<PathBuf>,
 
     /// How long the answer may take.
     #[arg(long, value_name = "DURATION", default_value = "30s")]
@@ -81,7 +96,7 @@ impl Client {
         }
         let internal = |e: &dyn std::fmt::Display| Problem::new(format!("the HTTP client cannot be started: {e}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| internal(&e))?;
-        let http = http(timeout).map_err(|e| internal(&e))?;
+        let http = http(timeout, tls(args)?).map_err(|e| internal(&e))?;
         Ok(Client { runtime, http, base, token })
     }
 
@@ -157,10 +172,30 @@ pub(crate) fn encode(text: &str) -> String {
 }
 
 /// The HTTP client itself: the one place that knows about TLS.
-fn http(timeout: Duration) -> Result<reqwest::Client, reqwest::Error> {
+fn http(timeout: Duration, tls: Option<sonde_tls::ClientConfig>) -> Result<reqwest::Client, reqwest::Error> {
     // The one TLS provider of this process; nothing else has installed one.
     drop(rustls::crypto::ring::default_provider().install_default());
-    reqwest::Client::builder().timeout(timeout).build()
+    let builder = reqwest::Client::builder().timeout(timeout);
+    match tls {
+        Some(tls) => builder.tls_backend_preconfigured(tls).build(),
+        None => builder.build(),
+    }
+}
+
+/// Whom to trust and what to show; `None` where no flag says so.
+fn tls(args: &ServerArgs) -> Result<Option<sonde_tls::ClientConfig>, Problem> {
+    let pair = args.client_cert.as_ref().zip(args.client_key.as_ref());
+    if args.ca_file.is_none() && pair.is_none() {
+        return Ok(None);
+    }
+    let options = ClientOptions {
+        authorities: args.ca_file.as_ref().map(|path| PemFile::new("--ca-file", path)),
+        pair: pair.map(|(cert, key)| (PemFile::new("--client-cert", cert), PemFile::new("--client-key", key))),
+    };
+    let (tls, warnings) =
+        ClientTls::load(options, Clock::system().now_ms().div_euclid(1_000)).map_err(|e| problem(&e))?;
+    warnings.iter().for_each(|warning| crate::warn(warning));
+    Ok(Some(sonde_tls::ClientConfig::clone(&tls.config())))
 }
 
 /// The token to show: that of the file, else that of the variable.
@@ -202,8 +237,15 @@ fn unreachable_server(url: &str, error: &reqwest::Error) -> Problem {
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    Problem::new(format!("no answer from {url}: {cause}"))
-        .hint("Is a collector running there? `sonde up` starts one here; --url asks another one.")
+    let cause = cause.to_string();
+    let problem = Problem::new(format!("no answer from {url}: {cause}"));
+    if cause.contains("invalid peer certificate") {
+        return problem.hint("--ca-file FILE names the authority of the collector's certificate.");
+    }
+    if cause.contains("received fatal alert") {
+        return problem.hint("The collector asks for a certificate: --client-cert FILE --client-key FILE.");
+    }
+    problem.hint("Is a collector running there? `sonde up` starts one here; --url asks another one.")
 }
 
 #[cfg(test)]
@@ -228,7 +270,14 @@ mod tests {
 
     #[test]
     fn an_address_is_a_url() {
-        let args = |url: &str| ServerArgs { url: url.into(), token_file: None, timeout: "1s".into() };
+        let args = |url: &str| ServerArgs {
+            url: url.into(),
+            token_file: None,
+            ca_file: None,
+            client_cert: None,
+            client_key: None,
+            timeout: "1s".into(),
+        };
         assert!(Client::with_token(&args("h:1"), None).is_err());
         assert_eq!(Client::with_token(&args("http://h:1/p/"), None).expect("an address").base(), "http://h:1/p");
     }

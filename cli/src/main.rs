@@ -2,6 +2,7 @@
 
 mod agent;
 mod args;
+mod certs;
 mod check;
 mod client;
 mod collector;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Trace(args) => trace::run(&args),
         Command::Silence(args) => silence::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Certs(args) => certs::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,4 +48,10 @@ pub(crate) fn print(text: &str) -> Result<(), Problem> {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Problem::new(format!("cannot write: {e}"))),
         _ => Ok(()),
     }
+}
+
+/// Tells something that does not stop the work.
+pub(crate) fn warn(warning: &str) {
+    // Where stderr is gone there is nobody left to warn.
+    drop(writeln!(std::io::stderr(), "warning: {warning}"));
 }

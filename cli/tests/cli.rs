@@ -33,6 +33,9 @@ fn help_teaches() {
         &["check", "--help"],
         &["check", "rules", "--help"],
         &["check", "config", "--help"],
+        &["certs", "--help"],
+        &["certs", "init", "--help"],
+        &["certs", "create", "--help"],
     ] {
         let (code, text, errors) = run(args);
         assert_eq!((code, errors.as_str()), (Some(0), ""), "{args:?}");
@@ -264,4 +267,41 @@ fn nothing_starts_with_a_configuration_that_is_no_good() {
     let errors = told(&["agent", "--config", "missing.yml"]);
     assert!(errors.starts_with("error: ") && errors.contains("missing.yml"), "{errors}");
     assert!(!dir.path().join("sonde-data").exists(), "nothing was made");
+}
+
+/// Certificates are made for a team, are private where they must be, and nothing is written over.
+#[test]
+fn certificates_are_made_and_none_is_written_over() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| dir.path().join("tls").join(name);
+    let run = |args: &[&str]| read(sonde(args).current_dir(dir.path()).output().expect("it runs"));
+    let init = run(&["certs", "init", "tls"]);
+    assert_eq!((init.0, init.2.as_str()), (Some(0), ""));
+    let server = run(&["certs", "create", "--ca", "tls", "--host", "collector.example.org", "--host", "127.0.0.1"]);
+    assert_eq!((server.0, server.2.as_str()), (Some(0), ""));
+    assert!(server.1.contains("/tls/collector.example.org.pem\n"), "{}", server.1);
+    let agent = run(&["certs", "create", "--ca", "tls", "--client", "web-1", "--days", "30"]);
+    assert_eq!((agent.0, agent.2.as_str()), (Some(0), ""));
+    for (name, mode) in
+        [("ca.pem", 0o644), ("ca.key", 0o600), ("web-1.key", 0o600), ("collector.example.org.key", 0o600)]
+    {
+        let metadata = std::fs::metadata(path(name)).expect(name);
+        assert_eq!(metadata.permissions().mode() & 0o777, mode, "{name}");
+    }
+    let key = std::fs::read(path("web-1.key")).expect("a key");
+    for (args, told) in [
+        (&["certs", "init", "tls"][..], "error: tls/ca.key is there already"),
+        (&["certs", "create", "--ca", "tls", "--client", "web-1"], "error: tls/web-1.key is there already"),
+        (&["certs", "create", "--ca", "nothing", "--client", "a"], "error: nothing/ca.key: cannot be read"),
+        (&["certs", "create", "--ca", "tls", "--client", "a/b"], "error: \"a/b\" cannot be the name of a file"),
+        (&["certs", "create", "--ca", "tls", "--host", "a b"], "error: \"a b\" is neither a DNS name nor an address"),
+    ] {
+        let (code, text, errors) = run(args);
+        assert_eq!((code, text.as_str()), (Some(1), ""), "{args:?}");
+        assert!(errors.starts_with(told), "{errors}");
+    }
+    assert_eq!(std::fs::read(path("web-1.key")).expect("a key"), key);
+    assert_eq!(run(&["certs", "create", "--ca", "tls"]).0, Some(2));
 }

@@ -1,7 +1,5 @@
 //! Asks a server over Prometheus's HTTP API.
 
-use std::io::Write;
-
 use serde::Deserialize;
 use serde_json::Value;
 use sonde_model::TimestampMs;
@@ -47,11 +45,6 @@ struct Body {
     warnings: Vec<String>,
     #[serde(default)]
     infos: Vec<String>,
-}
-
-pub(super) fn warn(warning: &str) {
-    // Where stderr is gone there is nobody left to warn.
-    drop(writeln!(std::io::stderr(), "warning: {warning}"));
 }
 
 pub(super) fn ask(client: &Client, request: &Request) -> Result<Reply, Problem> {

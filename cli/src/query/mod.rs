@@ -32,7 +32,7 @@ pub(crate) fn run(args: &QueryArgs) -> Result<(), Problem> {
     }
     let reply = client::ask(&Client::new(&args.server)?, &request)?;
     for warning in &reply.warnings {
-        client::warn(warning);
+        crate::warn(warning);
     }
     if output == Output::Json {
         return print(&format!("{:#}\n", reply.data));

@@ -22,12 +22,10 @@ pub(super) fn register(server: &Arc<Server>) {
     expiry("client_ca", Stats::authorities_end);
     let Some(tls) = &server.tls else { return };
     let source = Source { registry: &server.registry, owner: tls.certificates() };
-    source.counter("sonde_tls_reloads_total", "Times that changed certificates were taken.", |tls| {
-        load(&tls.stats().reloads)
-    });
-    source.counter("sonde_tls_reload_failures_total", "Times that changed certificates were no good.", |tls| {
-        load(&tls.stats().reload_failures)
-    });
+    let reloads = Metric::counter("sonde_tls_reloads_total", "Times that changed certificates were taken.");
+    source.register(reloads.label("certificate", "server"), |tls| load(&tls.stats().reloads));
+    let failures = Metric::counter("sonde_tls_reload_failures_total", "Times that changed certificates were no good.");
+    source.register(failures.label("certificate", "server"), |tls| load(&tls.stats().reload_failures));
     register_handshakes(server, tls);
 }
 
