@@ -129,6 +129,7 @@ async fn not_found(request: Request) -> Response {
          /api/v1/...            Prometheus's HTTP API: query, query_range, labels, series, rules, alerts, ...\n\
          /api/v1/write          Prometheus remote write 1.0\n\
          /api/search, ...       Tempo's HTTP API: search, traces/ID, v2/traces/ID, tags\n\
+         /api/v2/alerts, ...    Alertmanager's HTTP API: alerts, silences, receivers, status\n\
          /v1/metrics, /v1/traces  OTLP over HTTP\n\
          /metrics               metrics of this collector\n\
          /-/healthy, /-/ready   probes\n"

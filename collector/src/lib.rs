@@ -10,6 +10,7 @@ pub mod config;
 mod consumer;
 mod derive;
 pub mod flags;
+mod inbox;
 mod ingest;
 pub mod notify;
 mod query;

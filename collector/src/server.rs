@@ -14,6 +14,7 @@ use crate::api::ApiStats;
 use crate::config::{Config, ConfigError};
 use crate::derive::DeriveStats;
 use crate::flags::Flags;
+use crate::inbox::Inbox;
 use crate::ingest::{Ingest, SpanIngest};
 use crate::notify::{Notifier, SetupError};
 use crate::query::{QueryPool, StoreSource};
@@ -38,6 +39,7 @@ pub(crate) struct Server {
     pub(crate) otlp_stats: Arc<sonde_otlp::receiver::Stats>,
     pub(crate) derive_stats: Arc<DeriveStats>,
     pub(crate) notifier: Notifier,
+    pub(crate) inbox: Inbox,
     pub(crate) watch: Watch,
     pub(crate) started: TimestampMs,
     pub(crate) reloads: Reloads,
@@ -101,6 +103,7 @@ impl Server {
             otlp_stats: Arc::default(),
             derive_stats: Arc::default(),
             watch: Watch::new(&clock),
+            inbox: Inbox::new(clock.clone(), notifier.clone()),
             notifier,
             started,
             reloads: Reloads(parking_lot::Mutex::new(Reloaded { succeeded_at: started, failed: false })),
@@ -130,6 +133,7 @@ impl Server {
         // Silences first: nothing is told that was silenced before the start.
         self.notifier.silences().recall(state.clone(), memory.silences);
         self.notifier.recall(state.clone(), memory.outbox, &firing);
+        self.inbox.recall(memory.received);
         let core = self.core.get_or_init(|| Core { db, ingest: Arc::new(ingest), rules, anomalies, state });
         self.health.ready("store");
         core

@@ -67,7 +67,7 @@ pub(crate) fn scheme(config: &Config) -> &'static str {
 }
 
 /// Where a browser finds this collector, without a slash at the end.
-fn external_url(config: &Config, flags: &Flags) -> String {
+pub(crate) fn external_url(config: &Config, flags: &Flags) -> String {
     match config.api.external_url.trim_end_matches('/') {
         "" => format!("{}://{}", scheme(config), flags.listen),
         url => url.to_owned(),

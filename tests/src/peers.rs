@@ -12,6 +12,8 @@ pub enum Tool {
     Prometheus,
     /// Debian's `promtool`.
     Promtool,
+    /// Debian's `amtool`.
+    Amtool,
 }
 
 /// The path of a program, or `None` after saying that `test` did not run for want of it.
@@ -19,6 +21,7 @@ pub fn tool(tool: Tool, test: &str) -> Option<PathBuf> {
     let (path, name) = match tool {
         Tool::Prometheus => ("prometheus/usr/bin/prometheus", "Debian's prometheus"),
         Tool::Promtool => ("prometheus/usr/bin/promtool", "Debian's promtool"),
+        Tool::Amtool => ("prometheus-alertmanager/usr/bin/amtool", "Debian's amtool"),
     };
     found(tools_dir().join(path), test, name)
 }

@@ -124,8 +124,9 @@ fn dashboards_are_sound() {
 fn provisioning_names_this_source_and_a_folder() {
     let sources = yaml("datasources/sonde.yml");
     let source = |of: &str| list(&sources["datasources"]).find(|s| s["type"] == of).unwrap_or_else(|| panic!("{of}"));
-    let (metrics, traces) = (source("prometheus"), source("tempo"));
-    for source in [metrics, traces] {
+    let (metrics, traces, alerts) = (source("prometheus"), source("tempo"), source("alertmanager"));
+    assert_eq!(alerts["jsonData"]["implementation"], "prometheus", "any other asks under /alertmanager");
+    for source in [metrics, traces, alerts] {
         assert_eq!(source["url"], "http://127.0.0.1:9090");
     }
     for exemplar in list(&metrics["jsonData"]["exemplarTraceIdDestinations"]) {

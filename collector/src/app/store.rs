@@ -135,6 +135,7 @@ fn spawn_pipelines(server: &Arc<Server>, core: &Core, rule_files: Vec<RuleFile>,
         anomalies.run(token).await;
     });
     stage.spawn("notify", server.notifier.clone().run(stage.token()));
+    stage.spawn("inbox", server.inbox.clone().run(stage.token()));
     if let Some(own) = telemetry::start(server) {
         let token = stage.token();
         stage.spawn("telemetry", async move {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sonde_alerting::received::Received;
 use sonde_alerting::silence::{Silence, SilenceId};
 use sonde_alerting::{AlertInstance, AlertState, GroupMemory, LaneId, OutboxChange, RuleMemory};
 use sonde_model::{Labels, TimestampMs};
@@ -28,6 +29,10 @@ pub enum Change {
     Silence(Arc<Silence>),
     /// A silence is so old that nobody needs it any more.
     SilenceGone(SilenceId),
+    /// An alert of another sender came, or came again.
+    Received(Received),
+    /// An alert of another sender has ended.
+    ReceivedGone(Labels),
 }
 
 /// What an evaluation of a rule group changed.
@@ -88,13 +93,16 @@ pub struct Memory {
     pub outbox: Vec<(LaneId, GroupMemory)>,
     /// Silences.
     pub silences: Vec<Silence>,
+    /// Alerts of other senders.
+    pub received: Vec<Received>,
 }
 
 impl Memory {
-    /// The labels of the alerts that fired.
+    /// The labels of the alerts that fired, those of other senders among them.
     pub fn firing(&self) -> Vec<Labels> {
         let alerts = self.groups.iter().flat_map(|group| &group.rules).flat_map(|rule| &rule.alerts);
-        alerts.filter(|alert| alert.state == AlertState::Firing).map(|alert| alert.labels.clone()).collect()
+        let firing = alerts.filter(|alert| alert.state == AlertState::Firing).map(|alert| &alert.labels);
+        firing.chain(self.received.iter().map(|alert| &alert.labels)).cloned().collect()
     }
 }
 

@@ -11,6 +11,7 @@ mod columns;
 mod database;
 mod error;
 mod outbox;
+mod received;
 mod silences;
 mod stats;
 mod writer;

@@ -11,7 +11,7 @@ use super::change::{Change, Memory, Transition};
 use super::database::{self, Location, Options};
 use super::error::{CommitError, StateError};
 use super::stats::Stats;
-use super::{alerts, outbox, silences};
+use super::{alerts, outbox, received, silences};
 
 /// Bundles that may wait. Rule groups and notifications wait for their own bundle, so that there are few.
 const MAX_WAITING: usize = 1_024;
@@ -53,6 +53,7 @@ impl State {
                 groups: alerts::read_groups(&connection)?,
                 outbox: outbox::read(&connection)?,
                 silences: silences::read(&connection)?,
+                received: received::read(&connection)?,
             })
         };
         let memory = read().map_err(|e| database::classify(location.path(), e))?;
@@ -168,6 +169,8 @@ impl Writer {
                 Change::Outbox(all) => outbox::replace(&transaction, all)?,
                 Change::Silence(silence) => silences::write(&transaction, silence)?,
                 Change::SilenceGone(id) => silences::forget(&transaction, *id)?,
+                Change::Received(alert) => received::write(&transaction, alert)?,
+                Change::ReceivedGone(labels) => received::forget(&transaction, labels)?,
             }
         }
         transaction.commit()

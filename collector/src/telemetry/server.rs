@@ -125,7 +125,27 @@ pub(crate) fn register_core(server: &Arc<Server>) {
         "Alerts dropped because for days after their end they could not be told.",
     );
     server.registry.register(expired, move || notifier.expired() as f64);
+    register_alertmanager(&source);
     register_notifier(server);
+}
+
+/// Registers silences and the alerts of other senders.
+fn register_alertmanager(source: &Source<'_, Server>) {
+    use sonde_alerting::SilenceState;
+    for state in [SilenceState::Active, SilenceState::Pending, SilenceState::Expired] {
+        let metric = Metric::gauge("sonde_silences", "Silences that are kept, by state.");
+        source.register(metric.label("state", state.as_str()), move |s| {
+            s.notifier.silences().current().count(state, s.clock.now_ms()) as f64
+        });
+    }
+    source.gauge("sonde_alerts_received_firing", "Alerts of other senders that fire.", |s| {
+        s.inbox.current().iter().len() as f64
+    });
+    source
+        .counter("sonde_alerts_received_total", "Alerts of other senders that were taken.", |s| s.inbox.taken() as f64);
+    source.counter("sonde_alerts_received_refused_total", "Alerts of other senders that were refused.", |s| {
+        s.inbox.refused() as f64
+    });
 }
 
 /// Registers what the open span store and the road into it count.

@@ -10,6 +10,7 @@ pub mod group;
 pub mod inhibit;
 pub mod interval;
 pub mod matcher;
+pub mod received;
 mod recording;
 pub mod route;
 pub mod rules;

@@ -105,6 +105,11 @@ pub(super) async fn only_get_and_delete(method: Method) -> Response {
     not_allowed(&method, "DELETE,GET")
 }
 
+/// Any other method of a path that has `GET` only.
+pub(super) async fn only_get(method: Method) -> Response {
+    not_allowed(&method, "GET")
+}
+
 fn not_allowed(method: &Method, allowed: &'static str) -> Response {
     let words = format!("method {method} is not allowed, but [{allowed}] are");
     let mut response = Refusal::Malformed(StatusCode::METHOD_NOT_ALLOWED, 405, words).into_response();

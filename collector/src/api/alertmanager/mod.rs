@@ -3,10 +3,13 @@
 //!
 //! It does not lie under `/alertmanager`, too: by that path Grafana tells a Mimir from an Alertmanager.
 
+mod alerts;
 mod answer;
 mod body;
+mod known;
 mod parameters;
 mod silences;
+mod status;
 
 use std::sync::Arc;
 
@@ -18,6 +21,10 @@ use crate::server::Server;
 /// The routes, with their paths from the root.
 pub(super) fn routes() -> Router<Arc<Server>> {
     Router::new()
+        .route("/api/v2/status", get(status::status).fallback(answer::only_get))
+        .route("/api/v2/receivers", get(status::list_receivers).fallback(answer::only_get))
+        .route("/api/v2/alerts", get(alerts::list).post(alerts::post).fallback(answer::only_get_and_post))
+        .route("/api/v2/alerts/groups", get(alerts::groups).fallback(answer::only_get))
         .route("/api/v2/silences", get(silences::list).post(silences::post).fallback(answer::only_get_and_post))
         .route(
             "/api/v2/silence/{id}",

@@ -55,11 +55,40 @@ async fn silences_are_made_changed_and_ended() {
     play(&Fixture::open(), include_str!("../fixtures/silences.txt")).await;
 }
 
+/// A receiver for everything, one more for pages at night, and an inhibition.
+const NOTIFY: &str = r#"
+notify:
+  route:
+    receiver: hook
+    group_by: [alertname]
+    routes:
+    - {matchers: [severity=page], receiver: pager, continue: true, mute_time_intervals: [always]}
+    - {receiver: hook}
+  receivers:
+  - {name: hook, webhooks: [{url: 'http://127.0.0.1:1/'}]}
+  - {name: pager, webhooks: [{url: 'http://127.0.0.1:1/'}]}
+  time_intervals:
+  - {name: always, time_intervals: [{}]}
+  inhibit_rules:
+  - {source_matchers: [alertname=Down], target_matchers: [alertname=Slow], equal: [host]}
+"#;
+
+#[tokio::test]
+async fn alerts_of_other_senders_are_taken_shown_and_kept_quiet() {
+    let config = Config::parse(NOTIFY, "test.yml").expect("a configuration");
+    let setup = crate::settings::notify_setup(&config, &Flags::default()).expect("a setup");
+    let fixture = Fixture::open_with(config, Flags::default());
+    fixture.server.notifier.configure(setup);
+    play(&fixture, include_str!("../fixtures/alerts.txt")).await;
+}
+
 #[tokio::test]
 async fn before_the_store_is_open_nothing_is_silenced() {
     let fixture = Fixture::new(Config::default(), Flags::default());
     let silence = r#"{"matchers":[{"name":"a","value":"b","isRegex":false}],"startsAt":"1970-01-01T00:00:30Z","endsAt":"1970-01-01T01:00:00Z","createdBy":"me","comment":"c"}"#;
-    for request in ["GET /api/v2/silences".to_owned(), format!("POST /api/v2/silences {silence}")] {
+    let alerts = r#"POST /api/v2/alerts [{"labels":{"a":"b"}}]"#.to_owned();
+    let silences = ["GET /api/v2/silences".to_owned(), format!("POST /api/v2/silences {silence}")];
+    for request in silences.into_iter().chain(["GET /api/v2/alerts".to_owned(), alerts]) {
         let (status, body) = send(&fixture, &request).await;
         assert_eq!(status, 503, "{request}: {body}");
     }
