@@ -17,8 +17,8 @@ use sonde_runtime::config::{ByteSize, Duration};
 pub use anomaly::{AnomalyConfig, WatchConfig};
 pub use derive::{DeriveConfig, ServiceGraphConfig, SpanMetricsConfig};
 pub use notify::{
-    InhibitRuleConfig, NamedIntervalConfig, NotifyConfig, ReceiverConfig, ReceiverWebhookConfig, RouteConfig,
-    TimeIntervalConfig, TimeRangeConfig, WebhookConfig,
+    InhibitRuleConfig, NamedIntervalConfig, NotifyConfig, ReceiverConfig, ReceiverTlsConfig, ReceiverWebhookConfig,
+    RouteConfig, TimeIntervalConfig, TimeRangeConfig, WebhookConfig,
 };
 pub use tls::{ClientAuth, ClientRole, TlsConfig, TlsVersion};
 pub use traces::TracesConfig;
@@ -256,6 +256,7 @@ impl Config {
             *file = directory.join(&*file).display().to_string();
         }
         self.tls.relative_to(directory);
+        self.notify.relative_to(directory);
         self
     }
 

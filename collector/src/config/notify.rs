@@ -1,6 +1,9 @@
 //! The part of the configuration file that says where alerts go.
 
 mod route;
+mod tls;
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sonde_runtime::config::Duration;
@@ -9,6 +12,7 @@ pub use route::{
     InhibitRuleConfig, NamedIntervalConfig, ReceiverConfig, ReceiverWebhookConfig, RouteConfig, TimeIntervalConfig,
     TimeRangeConfig,
 };
+pub use tls::ReceiverTlsConfig;
 
 /// Where alerts go. What it means as a whole is made of it in [`crate::notify::Setup`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -35,6 +39,9 @@ pub struct WebhookConfig {
     pub name: String,
     /// Where to POST: `http://` or `https://`.
     pub url: String,
+    /// TLS to the receiver, for `https://`.
+    #[serde(default)]
+    pub tls_config: ReceiverTlsConfig,
     /// Whether alerts that are no longer firing are sent, too.
     #[serde(default = "default_send_resolved")]
     pub send_resolved: bool,
@@ -56,6 +63,15 @@ pub struct WebhookConfig {
     /// How many alerts one payload holds; 0 is without limit.
     #[serde(default)]
     pub max_alerts: usize,
+}
+
+impl NotifyConfig {
+    /// Makes the paths relative to `directory`.
+    pub(crate) fn relative_to(&mut self, directory: &Path) {
+        let simple = self.webhooks.iter_mut().map(|webhook| &mut webhook.tls_config);
+        let routed = self.receivers.iter_mut().flat_map(|receiver| &mut receiver.webhooks);
+        simple.chain(routed.map(|webhook| &mut webhook.tls_config)).for_each(|tls| tls.relative_to(directory));
+    }
 }
 
 fn default_name() -> String {

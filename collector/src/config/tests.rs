@@ -30,6 +30,7 @@ fn values_have_units_and_limits() {
         ("derive: {service_graph: {max_pairs: 1000000}}", "derive.service_graph.max_pairs must be from 1"),
         ("ingest: {max_body: 1GiB}", "ingest.max_decoded_body"),
         ("tls: {cert_file: c}", "tls.key_file is missing"),
+        ("notify: {webhooks: [{url: 'https://x', tls_config: {cert_file: c}}]}", "notify.webhooks[0].tls_config needs"),
         ("tls: {key_file: k}", "tls.cert_file is missing"),
         ("tls: {cert_file: c, key_file: k, client_ca_file: a}", "tls.client_auth is none"),
         ("tls: {cert_file: c, key_file: k, client_auth: required}", "tls.client_ca_file is missing"),

@@ -275,7 +275,7 @@ impl Inner {
         let give_up = self.clock.monotonic() + MAX_ELAPSED;
         let mut backoff = FIRST_BACKOFF;
         loop {
-            match delivery::attempt(&self.client, &webhook.url, webhook.timeout, body.clone()).await {
+            match delivery::attempt(&self.client, &webhook, self.clock.now_ms(), body.clone()).await {
                 Attempt::Delivered => return Ok(()),
                 Attempt::Refused(reason) => return Err((Failure::Refused, reason)),
                 Attempt::Retry { after, reason } => {

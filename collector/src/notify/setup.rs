@@ -8,6 +8,7 @@ use std::time::Duration;
 use sonde_alerting::matcher::Matchers;
 use sonde_alerting::{Endpoint, GroupBy, InhibitRule, Plan, PlanError, PlanSpec, RouteSpec, Target, TimeInterval};
 use sonde_runtime::config;
+use sonde_tls::ClientOptions;
 
 use crate::config::{
     InhibitRuleConfig, NamedIntervalConfig, NotifyConfig, ReceiverWebhookConfig, RouteConfig, TimeIntervalConfig,
@@ -33,6 +34,8 @@ pub struct Webhook {
     pub url: String,
     /// How long one attempt may take.
     pub timeout: Duration,
+    /// Whom to trust and what to show, where the configuration says so.
+    pub tls: Option<ClientOptions>,
 }
 
 /// A key of the configuration and what is wrong with it.
@@ -90,8 +93,8 @@ struct Receivers {
 
 impl Receivers {
     fn add_webhook(&mut self, key: &str, config: &WebhookConfig) -> Result<(), SetupError> {
-        let WebhookConfig { url, send_resolved, timeout, max_alerts, .. } = config.clone();
-        let webhook = ReceiverWebhookConfig { url, send_resolved, timeout, max_alerts };
+        let WebhookConfig { url, tls_config, send_resolved, timeout, max_alerts, .. } = config.clone();
+        let webhook = ReceiverWebhookConfig { url, tls_config, send_resolved, timeout, max_alerts };
         self.add_named(key, &config.name, &[webhook], |_| key.to_owned())
     }
 
@@ -123,8 +126,12 @@ impl Receivers {
             if config.timeout.0.is_zero() {
                 return Err(wrong(&format!("{key}.timeout"), "must be greater than 0"));
             }
+            if let Some(fault) = config.tls_config.fault() {
+                return Err(wrong(&format!("{key}.tls_config"), fault));
+            }
             let target = Target { receiver: Arc::clone(&receiver), webhook: i as u32 };
-            self.webhooks.insert(target, Webhook { url: config.url.clone(), timeout: config.timeout.0 });
+            let (url, timeout, tls) = (config.url.clone(), config.timeout.0, config.tls_config.options());
+            self.webhooks.insert(target, Webhook { url, timeout, tls });
             endpoints.push(Endpoint { send_resolved: config.send_resolved, max_alerts: config.max_alerts });
         }
         self.receivers.insert(receiver, endpoints);

@@ -47,6 +47,9 @@ pub struct ReceiverConfig {
 pub struct ReceiverWebhookConfig {
     /// Where to POST: `http://` or `https://`.
     pub url: String,
+    /// TLS to the receiver, for `https://`.
+    #[serde(default)]
+    pub tls_config: super::ReceiverTlsConfig,
     /// Whether alerts that are no longer firing are sent, too.
     #[serde(default = "super::default_send_resolved")]
     pub send_resolved: bool,
