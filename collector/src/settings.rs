@@ -35,8 +35,17 @@ pub(crate) fn span_options(config: &Config) -> sonde_tracedb::Options {
         max_ahead_ms: ms(traces.max_ahead),
         max_trace_spans: traces.max_trace_spans,
         hold_for_derivations: config.derive.enabled(),
+        held_wal_bytes: held_wal_bytes(traces.retention_size.0),
         ..sonde_tracedb::Options::default()
     }
+}
+
+/// Bytes of the log of spans that may wait for what is derived from them. They count towards `traces.retention_size`:
+/// a quarter of it is the most that blocks may have to make room for, unless it is less than the log needs to work.
+fn held_wal_bytes(retention_size: u64) -> u64 {
+    const LEAST: u64 = 256 << 20;
+    let most = sonde_tracedb::Options::default().held_wal_bytes;
+    if retention_size == 0 { most } else { (retention_size / 4).clamp(LEAST, most) }
 }
 
 /// The limits of the OTLP receivers.
@@ -71,5 +80,18 @@ pub(crate) fn external_url(config: &Config, flags: &Flags) -> String {
     match config.api.external_url.trim_end_matches('/') {
         "" => format!("{}://{}", scheme(config), flags.listen),
         url => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_log_takes_a_quarter_of_what_spans_may_take() {
+        const GIB: u64 = 1 << 30;
+        for (retention_size, held) in [(0, 4 * GIB), (100 * GIB, 4 * GIB), (8 * GIB, 2 * GIB), (1, GIB / 4)] {
+            assert_eq!(held_wal_bytes(retention_size), held, "{retention_size}");
+        }
     }
 }

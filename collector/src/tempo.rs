@@ -4,6 +4,7 @@
 
 mod answer;
 mod filter;
+mod form;
 mod legacy;
 mod llm_json;
 mod metrics;

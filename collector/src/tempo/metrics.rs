@@ -5,11 +5,11 @@ use http::StatusCode;
 use sonde_traceql::ast::Root;
 
 use super::answer::TempoError;
+use super::form::TempoForm;
 use super::parameters::go_duration;
-use crate::api::form::Form;
 
 /// Both calls: what is wrong with the request is told before what is missing here.
-pub(super) async fn query(form: Form) -> Result<Response, TempoError> {
+pub(super) async fn query(TempoForm(form): TempoForm) -> Result<Response, TempoError> {
     let text = form.get("q").or_else(|| form.get("query")).unwrap_or_default();
     let query = sonde_traceql::parse(text).map_err(TempoError::query)?;
     sonde_traceql::validate(&query).map_err(TempoError::query)?;

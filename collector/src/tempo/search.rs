@@ -7,13 +7,16 @@ use axum::response::Response;
 use sonde_traceql::engine::{SearchOptions, SearchResult, SpansetMatch, TraceMatch, Value, search as evaluate};
 
 use super::answer::{self, TempoError};
+use super::form::TempoForm;
 use super::{legacy, parameters};
-use crate::api::form::Form;
 use crate::api::json::JsonWriter;
 use crate::server::Server;
 
 /// `/api/search`, with `q`, or with `tags`, `minDuration` and `maxDuration`.
-pub(super) async fn search(State(server): State<Arc<Server>>, form: Form) -> Result<Response, TempoError> {
+pub(super) async fn search(
+    State(server): State<Arc<Server>>,
+    TempoForm(form): TempoForm,
+) -> Result<Response, TempoError> {
     let (limit, spans_per_set) = (parameters::limit(&form)?, parameters::spans_per_set(&form)?);
     let range = parameters::range(&form)?;
     let query = match (form.get("q"), form.get("tags")) {

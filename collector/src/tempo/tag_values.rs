@@ -11,6 +11,7 @@ use sonde_traceql::ast::{Attribute, Field, Intrinsic, Pipeline, Query, Root, Sco
 use sonde_traceql::engine::{Value, matching};
 
 use super::answer::{self, TempoError};
+use super::form::TempoForm;
 use super::{TraceSource, parameters, source};
 use crate::api::form::Form;
 use crate::api::json::JsonWriter;
@@ -31,7 +32,7 @@ struct Request {
 pub(super) async fn values(
     State(server): State<Arc<Server>>,
     Path(name): Path<String>,
-    form: Form,
+    TempoForm(form): TempoForm,
 ) -> Result<Response, TempoError> {
     let scoped = || Attribute::Scoped { parent: false, scope: Scope::Any, key: name.clone() };
     let attribute = Intrinsic::from_name(&name).map_or_else(scoped, Attribute::Intrinsic);
@@ -46,7 +47,7 @@ pub(super) async fn values(
 pub(super) async fn values_v2(
     State(server): State<Arc<Server>>,
     Path(name): Path<String>,
-    form: Form,
+    TempoForm(form): TempoForm,
 ) -> Result<Response, TempoError> {
     let invalid =
         |e| TempoError::bad(format!("please provide a valid tagName: failed to parse identifier {name}: {e}"));

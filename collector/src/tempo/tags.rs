@@ -12,6 +12,7 @@ use sonde_traceql::ast::Query;
 use sonde_traceql::engine::matching;
 
 use super::answer::{self, TempoError};
+use super::form::TempoForm;
 use super::{TraceSource, parameters};
 use crate::api::form::Form;
 use crate::api::json::JsonWriter;
@@ -84,7 +85,10 @@ impl Wanted {
 }
 
 /// `/api/search/tags`: the keys without their scopes.
-pub(super) async fn tags(State(server): State<Arc<Server>>, form: Form) -> Result<Response, TempoError> {
+pub(super) async fn tags(
+    State(server): State<Arc<Server>>,
+    TempoForm(form): TempoForm,
+) -> Result<Response, TempoError> {
     let (wanted, tags) = found(&server, &form).await?;
     let mut names: BTreeSet<&str> = tags.iter().map(|(_, key)| &**key).collect();
     if wanted == Wanted::Intrinsic {
@@ -96,7 +100,10 @@ pub(super) async fn tags(State(server): State<Arc<Server>>, form: Form) -> Resul
 }
 
 /// `/api/v2/search/tags`: the keys by scope.
-pub(super) async fn tags_v2(State(server): State<Arc<Server>>, form: Form) -> Result<Response, TempoError> {
+pub(super) async fn tags_v2(
+    State(server): State<Arc<Server>>,
+    TempoForm(form): TempoForm,
+) -> Result<Response, TempoError> {
     let (wanted, tags) = found(&server, &form).await?;
     let mut scopes: Vec<(&str, Vec<&str>)> = Vec::new();
     for (scope, name) in SCOPES {

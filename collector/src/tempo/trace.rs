@@ -10,8 +10,8 @@ use sonde_proto::otlp::{ExportTraceServiceRequest, Message};
 use sonde_translate::resource_spans;
 
 use super::answer::{self, TempoError};
+use super::form::TempoForm;
 use super::{filter, llm_json, otlp_json};
-use crate::api::form::Form;
 use crate::api::json::JsonWriter;
 use crate::server::Server;
 
@@ -76,7 +76,7 @@ pub(super) async fn by_id_v2(
     State(server): State<Arc<Server>>,
     Path(id): Path<String>,
     headers: HeaderMap,
-    form: Form,
+    TempoForm(form): TempoForm,
 ) -> Result<Response, TempoError> {
     let (id, format) = (parse_id(&id)?, Format::of(&headers));
     let filter = filter::Filter::from_form(&form)?;

@@ -35,8 +35,9 @@ impl TraceDb {
         self.check_room()?;
         let mut outcome =
             Outcome { verdict: CursorVerdict::New, accepted: batch.spans.len() as u64, rejected: Vec::new() };
+        let from_ns = shared.retained_from_ns(now);
         for (index, span) in batch.spans.iter().enumerate() {
-            if let Some(reason) = refusal(span, now, &shared.options) {
+            if let Some(reason) = refusal(span, from_ns, now, &shared.options) {
                 outcome.rejected.push(Rejected { index: index as u32, reason });
             }
         }

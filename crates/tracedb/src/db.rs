@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
+use sonde_disk::blocks::clock::Clock;
 use sonde_disk::{Fs, FsLock, Wal};
 use sonde_model::{Cursor, TimestampMs};
 
@@ -34,6 +35,8 @@ pub(crate) struct Maintenance {
     /// Files that a manifest may name whose writing failed half-way: they go when the next one is written.
     pub(crate) orphans: Vec<PathBuf>,
     pub(crate) last_flush: TimestampMs,
+    /// Whether the wall clock may be believed.
+    pub(crate) clock: Clock,
     /// Where the WAL may be cut once the frozen part of the head is in blocks.
     pub(crate) frozen_from: Option<sonde_disk::Position>,
 }

@@ -28,8 +28,8 @@ impl Judge {
     }
 }
 
-/// Why a span cannot be stored, if so.
-pub(crate) fn refusal(scoped: &ScopedSpan, now: TimestampMs, options: &Options) -> Option<RejectReason> {
+/// Why a span cannot be stored, if so. `from_ns` is the start before which spans are too old.
+pub(crate) fn refusal(scoped: &ScopedSpan, from_ns: u64, now: TimestampMs, options: &Options) -> Option<RejectReason> {
     let ScopedSpan { resource, scope, span } = scoped;
     let ahead = ms_to_ns(now.saturating_add(options.max_ahead_ms));
     let nested = || {
@@ -43,7 +43,7 @@ pub(crate) fn refusal(scoped: &ScopedSpan, now: TimestampMs, options: &Options) 
         Some(RejectReason::InvalidTraceId)
     } else if span.span_id.is_zero() {
         Some(RejectReason::InvalidSpanId)
-    } else if span.start_ns < options.retained_from_ns(now) {
+    } else if span.start_ns < from_ns {
         Some(RejectReason::TooOld)
     } else if span.start_ns > ahead {
         Some(RejectReason::TooFarAhead)

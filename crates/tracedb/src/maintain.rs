@@ -44,20 +44,13 @@ impl TraceDb {
     }
 
     fn retain(&self, maintenance: &mut Maintenance, now: TimestampMs) -> Result<(), Error> {
-        let (blocks, newest) = {
-            let data = self.shared.data.read();
-            (Arc::clone(&data.blocks), data.newest())
-        };
+        let believed = self.look_at_clock(maintenance, now);
+        let blocks = Arc::clone(&self.shared.data.read().blocks);
         let options = &self.shared.options;
-        let cutoff = options.drops_before(newest, now);
+        let cutoff = believed.then(|| options.retained_from_ns(now));
         let facts: Vec<_> = blocks.iter().map(|b| Fact { newest: b.range().end_ns, bytes: b.bytes() }).collect();
         let plan = retention::plan(&facts, cutoff, self.wal.size_bytes(), options.retention_bytes);
         let stats = &self.shared.stats;
-        let was_paused = self.shared.retention_paused.swap(cutoff.is_none(), Relaxed);
-        if cutoff.is_none() && !was_paused {
-            stats.retention_pauses.fetch_add(1, Relaxed);
-            tracing::warn!(now, newest, "the clock is far ahead of the newest span: retention by age is paused");
-        }
         let pick = |indices: &[usize]| indices.iter().map(|i| Arc::clone(&blocks[*i])).collect::<Vec<_>>();
         let (expired, evicted) = (pick(&plan.expired), pick(&plan.evicted));
         let gone: Vec<Arc<Block>> = expired.iter().chain(&evicted).map(Arc::clone).collect();
@@ -69,6 +62,23 @@ impl TraceDb {
         stats.blocks_expired.fetch_add(expired.len() as u64, Relaxed);
         stats.blocks_evicted.fetch_add(evicted.len() as u64, Relaxed);
         Ok(())
+    }
+
+    /// Whether the clock is believed.
+    fn look_at_clock(&self, maintenance: &mut Maintenance, now: TimestampMs) -> bool {
+        let Maintenance { clock, .. } = maintenance;
+        let before = clock.believed();
+        if clock.observe(now) {
+            self.shared.stats.retention_pauses.fetch_add(1, Relaxed);
+            tracing::warn!(now, believed = before, "the clock has leapt forward: retention by age is paused");
+        }
+        self.shared.believed.store(clock.believed(), Relaxed);
+        self.shared.retention_paused.store(clock.is_doubted(), Relaxed);
+        // Without it a restart would have to believe the spans that have come since.
+        if let Err(error) = clock.store(self.fs.as_ref(), &self.dir) {
+            tracing::warn!(%error, "what is known about the clock could not be written; it will be tried again");
+        }
+        !clock.is_doubted()
     }
 
     /// Takes blocks out of the manifest and out of sight of queries. Their files stay.

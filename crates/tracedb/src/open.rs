@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::{Mutex, RwLock};
+use sonde_disk::blocks::clock::Clock;
 use sonde_disk::blocks::directory::{self, Quarantined};
 use sonde_disk::blocks::layout;
 use sonde_disk::{Fs, Position, Wal, WalOptions, write_atomic};
@@ -18,6 +19,7 @@ use crate::data::Data;
 use crate::db::{Maintenance, TraceDb};
 use crate::judge::Judge;
 use crate::manifest::Manifest;
+use crate::options::ns_to_ms;
 use crate::record::{self, Record};
 use crate::shared::Shared;
 use crate::{Error, Options, Stats};
@@ -109,17 +111,31 @@ impl TraceDb {
         data.blocks = Arc::new(blocks);
         judge.next_flush = newest_flush.max(manifest.flushed) + 1;
         let head_bytes = AtomicUsize::new(data.bytes());
+        let newest = data.newest().map(ns_to_ms);
+        let clock = Clock::load(fs.as_ref(), dir, newest, now, options.retention_pause_ms);
+        if clock.is_doubted() {
+            stats.retention_pauses.fetch_add(1, Relaxed);
+            let believed = clock.believed();
+            tracing::warn!(now, believed, "the clock is far ahead of what the store knows: retention by age is paused");
+        }
         let shared = Arc::new(Shared {
             judge: Mutex::new(judge),
             data: RwLock::new(data),
             cut: Mutex::new(cut),
             head_bytes,
-            retention_paused: AtomicBool::new(false),
+            believed: AtomicI64::new(clock.believed()),
+            retention_paused: AtomicBool::new(clock.is_doubted()),
             options,
             stats,
         });
-        let maintenance =
-            Mutex::new(Maintenance { manifest, next_seq, orphans: Vec::new(), last_flush: now, frozen_from: None });
+        let maintenance = Mutex::new(Maintenance {
+            manifest,
+            next_seq,
+            orphans: Vec::new(),
+            last_flush: now,
+            clock,
+            frozen_from: None,
+        });
         let db = TraceDb { shared, wal, fs, dir: dir.to_owned(), cache, maintenance, _lock: lock };
         Ok((Arc::new(db), report))
     }

@@ -13,8 +13,8 @@ pub struct Options {
     pub retention_ms: i64,
     /// When blocks and WAL hold more bytes than this, the oldest blocks are dropped. No bound by default.
     pub retention_bytes: Option<u64>,
-    /// How far `now` may be ahead of the newest span before retention by age pauses, because it is more likely that
-    /// the clock jumped than that no span came. 1 day.
+    /// A clock that steps forward by more than this is not believed, and retention by age pauses, until it is back or
+    /// has run on for as long. 1 day.
     pub retention_pause_ms: i64,
     /// How far ahead of `now` a span may start. 10 minutes.
     pub max_ahead_ms: i64,
@@ -81,14 +81,6 @@ impl Options {
     pub(crate) fn retained_from_ns(&self, now: TimestampMs) -> u64 {
         ms_to_ns(now.saturating_sub(self.retention_ms))
     }
-
-    /// The start, in nanoseconds, before which blocks are dropped; none while the clock is so far ahead of the newest
-    /// span that it is not believed.
-    pub(crate) fn drops_before(&self, newest: Option<u64>, now: TimestampMs) -> Option<u64> {
-        let ahead = |newest| ms_to_ns(now).saturating_sub(newest);
-        let paused = newest.is_some_and(|newest| ahead(newest) > ms_to_ns(self.retention_pause_ms));
-        (!paused).then(|| self.retained_from_ns(now))
-    }
 }
 
 /// Milliseconds as nanoseconds since the epoch; what is before the epoch is 0.
@@ -96,23 +88,7 @@ pub(crate) fn ms_to_ns(ms: i64) -> u64 {
     u64::try_from(ms).unwrap_or(0).saturating_mul(1_000_000)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_far_ahead_drops_nothing() {
-        let hour = 3_600_000;
-        let options = Options { retention_ms: 24 * hour, retention_pause_ms: 10 * hour, ..Options::default() };
-        let check = |now: i64, newest: Option<i64>, expected: Option<i64>| {
-            let found = options.drops_before(newest.map(|h| ms_to_ns(h * hour)), now * hour);
-            assert_eq!(found, expected.map(|h| ms_to_ns(h * hour)), "{now} {newest:?}");
-        };
-        check(50, Some(50), Some(26));
-        check(25, Some(50), Some(1));
-        check(60, Some(50), Some(36));
-        check(61, Some(50), None);
-        check(61, Some(61), Some(37));
-        check(61, None, Some(37));
-    }
+/// Nanoseconds since the epoch as milliseconds.
+pub(crate) fn ns_to_ms(ns: u64) -> TimestampMs {
+    i64::try_from(ns / 1_000_000).unwrap_or(TimestampMs::MAX)
 }

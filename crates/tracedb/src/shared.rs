@@ -1,11 +1,11 @@
 //! What the store shares with the callbacks of its WAL. It does not hold the WAL, so that nothing keeps itself alive.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::{Mutex, RwLock};
 use sonde_disk::{Position, WalError};
-use sonde_model::BatchId;
+use sonde_model::{BatchId, TimestampMs};
 
 use crate::chunk::Chunk;
 use crate::cut::Cut;
@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) cut: Mutex<Cut>,
     /// A copy of what `data` says about its bytes, to be read without its lock.
     pub(crate) head_bytes: AtomicUsize,
+    /// The latest reading of the clock that is believed.
+    pub(crate) believed: AtomicI64,
     pub(crate) retention_paused: AtomicBool,
     pub(crate) options: Options,
     pub(crate) stats: Stats,
@@ -38,6 +40,14 @@ pub(crate) struct Completion {
 }
 
 impl Shared {
+    /// The start, in nanoseconds, before which spans are refused. While the clock is not believed it is not the clock
+    /// that counts: otherwise a leap would refuse everything.
+    pub(crate) fn retained_from_ns(&self, now: TimestampMs) -> u64 {
+        let believed = self.believed.load(Relaxed);
+        let leapt = now.saturating_sub(believed) > self.options.retention_pause_ms;
+        self.options.retained_from_ns(if leapt { believed } else { now })
+    }
+
     /// Runs on the WAL's thread, in WAL order.
     pub(crate) fn complete(&self, completion: Completion, result: Result<Position, WalError>) {
         let Completion { chunk, position, cursor, on_durable } = completion;

@@ -38,7 +38,7 @@ pub struct Stats {
     pub blocks_evicted: AtomicU64,
     /// Blocks set aside because they are damaged.
     pub blocks_quarantined: AtomicU64,
-    /// Times that retention was paused because the clock is far ahead of the data.
+    /// Times that retention was paused because the clock leapt forward.
     pub retention_pauses: AtomicU64,
     /// Searches answered.
     pub searches: AtomicU64,
@@ -84,6 +84,6 @@ pub struct HeadStatus {
     pub block_max_start_ns: Option<u64>,
     /// Bytes of the WAL.
     pub wal_bytes: u64,
-    /// Whether retention by age is paused because the clock is far ahead of the newest span.
+    /// Whether retention by age is paused because the clock has leapt forward and is not proved.
     pub retention_paused: bool,
 }

@@ -10,7 +10,7 @@ use sonde_model::span::{ScopedSpan, SpanId, TraceId};
 
 use super::bloom::Bloom;
 use super::cache::{Cached, PageCache};
-use super::footer::{self, Group, MAGIC, Meta, PageRef, Tables};
+use super::footer::{self, Group, MAGIC, Meta, PageRef, Tables, VERSION};
 use super::group::Parent;
 use super::page::Page;
 use super::traces::{TRACES_PER_PAGE, TracePage};
@@ -48,6 +48,12 @@ impl Block {
         let bytes = file.len().map_err(io)?;
         let trailer = file::read_trailer(file.as_ref(), bytes, MAGIC).map_err(io)?.map_err(damaged)?;
         let place = footer::read_trailer(&trailer, bytes).map_err(damaged)?;
+        let mut header = [0; file::HEADER_LEN];
+        file.read_exact_at(&mut header, 0).map_err(io)?;
+        // A version that only one end of the file names is damage.
+        if header != file::header(MAGIC, VERSION) {
+            return Err(damaged(DecodeError::Inconsistent { what: "header and trailer name different versions" }));
+        }
         let footer = read_page(file.as_ref(), place).map_err(io)?.map_err(damaged)?;
         let (meta, tables) = footer::decode(&footer, place.offset).map_err(damaged)?;
         Ok(Block { file, path: path.to_owned(), cache, tables, meta, bytes, damaged: AtomicBool::new(false) })

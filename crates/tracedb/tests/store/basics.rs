@@ -1,6 +1,7 @@
 //! One thing at a time.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -236,7 +237,9 @@ fn searches_deliver_whole_traces_newest_first() {
 
 #[test]
 fn retention_takes_whole_days_and_the_oldest_when_there_is_too_much() {
-    let (db, _) = open(Arc::new(MemFs::new()), Options { retention_ms: 3 * DAY, ..Options::default() });
+    let fs = Arc::new(MemFs::new());
+    let options = Options { retention_ms: 3 * DAY, ..Options::default() };
+    let (db, _) = open(Arc::clone(&fs) as _, options.clone());
     for day in 0..5 {
         let now = NOW + day * DAY;
         append(&db, batch(vec![span(day as u64 + 1, 1, ns(now), &[])]), now);
@@ -246,8 +249,21 @@ fn retention_takes_whole_days_and_the_oldest_when_there_is_too_much() {
     let kept: Vec<u64> = (1..=5).filter(|n| !printed(&db, trace_id(*n)).is_empty()).collect();
     assert_eq!(kept, [2, 3, 4, 5]);
     assert_eq!(db.stats().blocks_expired.load(Relaxed), 1);
-    db.maintain(NOW + 100 * DAY).unwrap();
+    let leapt = NOW + 100 * DAY;
+    db.maintain(leapt).unwrap();
     assert!(db.status().retention_paused && db.status().blocks == 4);
+    // Spans of the leapt time prove nothing, nor does a restart; and what comes with the old time is taken.
+    append(&db, batch(vec![span(6, 1, ns(leapt), &[]), span(7, 1, ns(NOW + 4 * DAY), &[])]), leapt);
+    assert_eq!(db.stats().rejected(RejectReason::TooOld), 0);
+    db.flush(leapt).unwrap();
+    db.maintain(leapt).unwrap();
+    drop(db);
+    let (db, _) = TraceDb::open(fs, Path::new("data"), options, leapt).unwrap();
+    db.maintain(leapt).unwrap();
+    assert!(db.status().retention_paused && db.status().blocks == 6);
+    // A day during which the clock runs on does.
+    (0..=DAY / MINUTE).for_each(|minute| db.maintain(leapt + minute * MINUTE).unwrap());
+    assert_eq!((db.status().retention_paused, db.status().blocks), (false, 1));
     let (db, _) = open(Arc::new(MemFs::new()), Options { retention_bytes: Some(0), ..Options::default() });
     append(&db, batch(vec![span(1, 1, ns(NOW), &[])]), NOW);
     db.flush(NOW).unwrap();

@@ -19,6 +19,7 @@ use sonde_tracedb::{
 pub(crate) const SECOND: i64 = 1_000;
 pub(crate) const HOUR: i64 = 3_600 * SECOND;
 pub(crate) const DAY: i64 = 24 * HOUR;
+pub(crate) const MINUTE: i64 = 60_000;
 /// A point in time at which nothing special happens.
 pub(crate) const NOW: i64 = 1_800_000_000_000;
 
