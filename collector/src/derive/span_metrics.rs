@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 
 use sonde_model::TimestampMs;
-use sonde_model::span::{ScopedSpan, Span, SpanKind, StatusCode};
-use sonde_proto::otlp::Message;
+use sonde_model::span::{ScopedSpan, SpanKind, StatusCode};
 
 use super::latency::{Latency, Shape};
 use super::row::{Row, Rows, label_value};
@@ -77,7 +76,7 @@ impl SpanMetrics {
             }
         };
         group.calls += 1;
-        group.bytes += encoded_bytes(span);
+        group.bytes += sonde_translate::otlp_span_bytes(span) as u64;
         group.seen = now;
         LATENCY.observe(&mut group.latency, span.duration_ns() as f64 / 1e9);
         Ok(())
@@ -111,11 +110,6 @@ impl SpanMetrics {
     }
 }
 
-/// The size of a span as OTLP's protobuf, without its resource and scope.
-fn encoded_bytes(span: &Span) -> u64 {
-    sonde_translate::otlp_span(span).encoded_len() as u64
-}
-
 fn kind_label(kind: SpanKind) -> &'static str {
     match kind {
         SpanKind::Unspecified => "SPAN_KIND_UNSPECIFIED",
@@ -137,6 +131,8 @@ fn status_label(status: StatusCode) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use sonde_model::span::Span;
+
     use super::*;
 
     fn named(name: &str) -> ScopedSpan {

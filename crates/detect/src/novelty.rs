@@ -10,11 +10,11 @@
 use crate::explain::{Direction, FeatureKind, Finding};
 use crate::feature::{DailyResidual, RollingMax};
 use crate::gate::Gate;
-use crate::record::{Record, RecordConfig};
+use crate::record::{Moment, Record, RecordConfig};
 
 /// The raw score at which an alarm is due: [`Score::value`] is 1.0 there.
 const ALARM: f64 = 0.0625;
-/// The step for which the leaks were found, in seconds.
+/// The step for which leaks and warm-ups were found, in seconds.
 const STUDY_STEP: f64 = 300.0;
 const LEAK_PER_SECOND: f64 = 5e-5 / STUDY_STEP;
 /// Within this time after the last sample nothing is said of the leak of the first.
@@ -66,6 +66,10 @@ impl Novelty {
         let seconds = if self.n == 0 { 0.0 } else { timestamp_ms.saturating_sub(self.last_ms) as f64 / 1000.0 };
         self.n = self.n.saturating_add(1);
         self.last_ms = timestamp_ms;
+        // Many samples of a short time have not shown the range of a series: a warm-up lasts as long as in the study,
+        // or longer. After a gap the number of samples counts alone.
+        let learned = (self.n as f64 * (seconds / STUDY_STEP).min(1.0)) as u64;
+        let moment = Moment { n: self.n, learned, seconds };
         let features = [
             value,
             -self.short_floor.push(SHORT_FLOOR, -value),
@@ -76,7 +80,7 @@ impl Novelty {
         let mut score = 0.0;
         let mut most: Option<(f64, Finding)> = None;
         for (((kind, weight, config), record), feature) in FEATURES.iter().zip(&mut self.records).zip(features) {
-            let Some(excess) = record.push(config, feature, self.n, seconds) else { continue };
+            let Some(excess) = record.push(config, feature, moment) else { continue };
             let share = weight * excess.widths;
             score += share;
             if most.is_none_or(|(best, _)| share > best) {

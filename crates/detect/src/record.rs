@@ -10,8 +10,19 @@ pub(crate) struct RecordConfig {
     pub(crate) leak_per_second: f64,
     /// A record counts in full only when the one before is this many samples old; 0 is at once.
     pub(crate) age: f64,
-    /// How many samples are only learned from.
+    /// How many samples of the study's step are only learned from.
     pub(crate) warm: u64,
+}
+
+/// When a value comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// The number of the sample, from 1.
+    pub(crate) n: u64,
+    /// How many samples of the study's step the series is old.
+    pub(crate) learned: u64,
+    /// Seconds since the sample before.
+    pub(crate) seconds: f64,
 }
 
 /// The highest and lowest value so far, slowly forgotten.
@@ -41,8 +52,9 @@ impl Default for Record {
 }
 
 impl Record {
-    /// Takes the value of sample `n` (from 1), `seconds` after the one before; says how far beyond the range it lies.
-    pub(crate) fn push(&mut self, config: &RecordConfig, value: f64, n: u64, seconds: f64) -> Option<Excess> {
+    /// Takes a value; says how far beyond the range it lies.
+    pub(crate) fn push(&mut self, config: &RecordConfig, value: f64, moment: Moment) -> Option<Excess> {
+        let Moment { n, learned, seconds } = moment;
         if n <= config.warm / 4 {
             return None;
         }
@@ -50,7 +62,7 @@ impl Record {
             *self = Record { high: value, low: value, high_at: n, low_at: n };
         }
         let width = self.high - self.low;
-        let counts = n > config.warm && width > 0.0;
+        let counts = learned > config.warm && width > 0.0;
         let full = |since: u64| if config.age > 0.0 { ((n - since) as f64 / config.age).min(1.0) } else { 1.0 };
         let mut excess = None;
         if value > self.high {

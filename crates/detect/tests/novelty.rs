@@ -27,6 +27,29 @@ fn a_spike_is_told_once_and_with_a_reason() {
     assert!(finding.to_string().starts_with("the value is 160, above the highest so far of 7"), "{finding}");
 }
 
+/// Noise without anything in it, of one series in minutes: how many alarms it has on its first day.
+#[test]
+fn a_young_series_of_short_steps_is_no_noisier_than_one_of_long_steps() {
+    let alarms = |step: i64, seed: u64| {
+        let mut novelty = Novelty::default();
+        let mut random = seed;
+        // A sum of twelve is about normal; the generator is xorshift.
+        let mut noise = || -> f64 {
+            let mut next = || {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                (random >> 40) as f64
+            };
+            (0..12).map(|_| next()).sum()
+        };
+        (0..86_400 / step).filter(|at| novelty.push(at * step * 1_000, noise()).value >= 1.0).count()
+    };
+    let of_step = |step| (1..=20).map(|seed| alarms(step, seed << 32 | 0x9e37_79b9)).sum::<usize>();
+    let (long, short) = (of_step(300), of_step(15));
+    assert!(long > 0 && short <= 2 * long, "{short} alarms at 15 s, {long} at 300 s");
+}
+
 #[test]
 fn the_same_sample_twice_and_what_is_not_a_number_are_passed_over() {
     let mut novelty = Novelty::default();

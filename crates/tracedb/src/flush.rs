@@ -200,14 +200,21 @@ impl TraceDb {
         let (seq, path) = self.next_block(maintenance);
         let identity = Identity { seq, level, created: now };
         let block = BlockWriter::create(self.fs.as_ref(), &path, identity).and_then(|mut writer| {
-            let mut twins = Vec::new();
+            // Spans of one id and start wait here for each other.
+            let mut twins: Vec<ScopedSpan> = Vec::new();
             while let Some(span) = next()? {
-                if is_known(&mut twins, &span) {
+                if twins.first().is_some_and(|twin| !has_same_id(twin, &span)) {
+                    twins.drain(..).try_for_each(|twin| writer.push(twin))?;
+                }
+                if twins.iter().any(|twin| is_same(twin, &span)) {
                     self.shared.stats.duplicate_spans.fetch_add(1, Relaxed);
+                } else if twins.len() < MAX_TWINS {
+                    twins.push(span);
                 } else {
                     writer.push(span)?;
                 }
             }
+            twins.drain(..).try_for_each(|twin| writer.push(twin))?;
             writer.finish()?;
             Block::open(self.fs.as_ref(), &path, Arc::clone(&self.cache))
         });
@@ -257,19 +264,10 @@ struct HeadRow<'h> {
 /// Spans of one id and start that are compared; what comes after that many is kept.
 const MAX_TWINS: usize = 32;
 
-/// Whether the span came before, among those of its id and start.
-fn is_known(twins: &mut Vec<ScopedSpan>, span: &ScopedSpan) -> bool {
+/// Whether two spans have one id and start.
+fn has_same_id(a: &ScopedSpan, b: &ScopedSpan) -> bool {
     let id = |s: &ScopedSpan| (s.span.trace_id, s.span.span_id, s.span.start_ns);
-    if twins.first().is_some_and(|t| id(t) != id(span)) {
-        twins.clear();
-    }
-    if twins.iter().any(|t| is_same(t, span)) {
-        return true;
-    }
-    if twins.len() < MAX_TWINS {
-        twins.push(span.clone());
-    }
-    false
+    id(a) == id(b)
 }
 
 fn unreadable(error: DecodeError) -> Error {

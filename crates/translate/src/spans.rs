@@ -1,6 +1,7 @@
 //! OTLP spans to the model's and back. Nothing is lost but what OTLP keeps for other signals (entity references).
 
 mod otlp;
+mod size;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use sonde_proto::otlp::trace::{self, status};
 use sonde_proto::otlp::{ExportTraceServiceRequest, resource};
 
 pub use otlp::{otlp_span, resource_spans};
+pub use size::otlp_span_bytes;
 
 /// How deep values of attributes may lie in each other. Nothing that a program means is deeper.
 pub const MAX_VALUE_DEPTH: usize = 32;

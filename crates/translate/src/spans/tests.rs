@@ -111,6 +111,11 @@ fn scopes() -> impl Strategy<Value = Scope> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
+    fn the_size_of_a_span_is_that_of_its_bytes(span in any_span()) {
+        prop_assert_eq!(otlp_span_bytes(&span), otlp_span(&span).encoded_len());
+    }
+
+    #[test]
     fn nothing_is_lost_on_the_way_there_and_back(
         groups in vec((resources(), vec((scopes(), vec(any_span(), 0..3)), 0..3)), 0..3),
     ) {
