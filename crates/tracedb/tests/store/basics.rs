@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use sonde_disk::MemFs;
+use sonde_disk::{Fs, MemFs};
 use sonde_model::CursorVerdict;
 use sonde_model::span::{AttributeValue, SpanKind, StatusCode};
 use sonde_tracedb::*;
@@ -269,4 +269,18 @@ fn retention_takes_whole_days_and_the_oldest_when_there_is_too_much() {
     db.flush(NOW).unwrap();
     db.maintain(NOW).unwrap();
     assert_eq!((db.status().blocks, db.stats().blocks_evicted.load(Relaxed)), (0, 1));
+}
+
+#[test]
+fn a_block_whose_header_names_another_version_is_set_aside() {
+    let fs = Arc::new(MemFs::new());
+    let (db, _) = open(Arc::clone(&fs) as _, Options::default());
+    append(&db, batch(vec![span(1, 1, ns(NOW), &[])]), NOW);
+    db.flush(NOW).unwrap();
+    drop(db);
+    let folder = Path::new("data/blocks");
+    let block = folder.join(&fs.list(folder).unwrap()[0].name);
+    fs.open(&block).unwrap().write_at(&[2], 8).unwrap();
+    let (db, report) = open(fs, Options::default());
+    assert_eq!((report.quarantined.len(), db.status().blocks), (1, 0), "{report:?}");
 }
