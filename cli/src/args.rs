@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sonde_runtime::LogFormat;
 
+use crate::alerts::AlertsArgs;
 use crate::certs::CertsArgs;
 use crate::client::ServerArgs;
 use crate::silence::SilenceArgs;
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Query(QueryArgs),
     /// Show one trace: who called whom, when, and how long it took.
     Trace(TraceArgs),
+    /// Show alerts, what happened to them, and who would be told.
+    Alerts(AlertsArgs),
     /// Keep alerts quiet for a time: they fire, but nobody is told.
     Silence(SilenceArgs),
     /// Look for mistakes in configuration and rule files, without starting anything.

@@ -1,6 +1,7 @@
 //! The sonde command: reads the command line, does what it says, and turns problems into sentences and exit codes.
 
 mod agent;
+mod alerts;
 mod args;
 mod certs;
 mod check;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Agent(args) => agent::run(&args),
         Command::Query(args) => query::run(&args),
         Command::Trace(args) => trace::run(&args),
+        Command::Alerts(args) => alerts::run(&args),
         Command::Silence(args) => silence::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Certs(args) => certs::run(&args),

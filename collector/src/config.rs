@@ -213,11 +213,20 @@ pub struct RulesConfig {
     pub files: Vec<String>,
     /// How often groups are evaluated that do not say so themselves.
     pub evaluation_interval: Duration,
+    /// How long it is remembered what happened to alerts. Restart.
+    pub history: Duration,
+    /// How many lines of that are kept. Restart.
+    pub history_lines: u32,
 }
 
 impl Default for RulesConfig {
     fn default() -> Self {
-        RulesConfig { files: vec![BUILTIN.to_owned()], evaluation_interval: Duration::from_secs(60) }
+        RulesConfig {
+            files: vec![BUILTIN.to_owned()],
+            evaluation_interval: Duration::from_secs(60),
+            history: Duration::from_secs(90 * 86_400),
+            history_lines: 100_000,
+        }
     }
 }
 
@@ -280,6 +289,8 @@ impl Config {
             ("query.max_series", self.query.max_series as u64),
             ("query.lookback", self.query.lookback.0.as_millis() as u64),
             ("rules.evaluation_interval", self.rules.evaluation_interval.0.as_millis() as u64),
+            ("rules.history", self.rules.history.0.as_millis() as u64),
+            ("rules.history_lines", u64::from(self.rules.history_lines)),
             ("anomaly.history", self.anomaly.history.0.as_millis() as u64),
             ("anomaly.max_series", self.anomaly.max_series as u64),
         ];
@@ -333,6 +344,8 @@ impl Config {
         compare("api.cors_origin", self.api.cors_origin == new.api.cors_origin);
         compare("query.concurrency", self.query.concurrency == new.query.concurrency);
         compare("query.queue", self.query.queue == new.query.queue);
+        let history = |c: &Config| (c.rules.history, c.rules.history_lines);
+        compare("rules.history, history_lines", history(self) == history(new));
         compare("telemetry.interval", self.telemetry.interval == new.telemetry.interval);
         keys
     }

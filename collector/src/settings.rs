@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::flags::Flags;
 use crate::notify::{Setup, SetupError};
 use crate::rules::Settings;
+use crate::state;
 
 /// The options of the metrics store.
 pub(crate) fn store_options(config: &Config) -> sonde_tsdb::Options {
@@ -57,6 +58,12 @@ pub(crate) fn otlp_limits(config: &Config) -> receiver::Limits {
         max_items: ingest.max_samples as u64,
         ..receiver::Limits::default()
     }
+}
+
+/// The options of the state database.
+pub(crate) fn state_options(config: &Config) -> state::Options {
+    let age = i64::try_from(config.rules.history.0.as_millis()).unwrap_or(i64::MAX);
+    state::Options { history: config.rules.history_lines, history_age_ms: age, ..state::Options::default() }
 }
 
 /// How rule groups are evaluated.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
-use sonde_tests::{Point, Sonde, Webhook, free_port, metrics_request, now_ms, post, wait_for};
+use sonde_tests::{Point, Sonde, Webhook, free_port, metrics_request, now_ms, post, sonde_binary, wait_for};
 
 /// How long each step may take.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -42,6 +42,45 @@ fn a_for_and_what_was_told_survive_kills() {
     iterations(&sonde, 3.0);
     assert!(alerts(&sonde).is_empty());
     assert_eq!(statuses(&webhook), ["firing", "resolved"], "each was told once");
+
+    // What happened is remembered over all of that.
+    let history = run(&["alerts", "history", "Hot", "--url", &sonde.base]);
+    let steps =
+        history.lines().skip(1).map(|line| line.split_whitespace().skip(2).take(3).collect::<Vec<_>>().join(" "));
+    let expected = ["firing -> inactive", "pending -> firing", "inactive -> pending"];
+    assert_eq!(steps.collect::<Vec<_>>(), expected, "{history}");
+    assert_eq!(run(&["alerts", "history", "Cold", "--url", &sonde.base]), "nothing happened to alerts\n");
+}
+
+#[test]
+fn what_is_silenced_is_shown_and_not_told_until_the_silence_ends() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let webhook = Webhook::start(0);
+    let sonde = start(dir.path(), &webhook.url(), "0s");
+    let silence = run(&["silence", "add", "Hot", "--comment", "test", "--author", "me", "--url", &sonde.base]);
+    feed(&sonde, 9.0);
+    wait_for("firing", DEADLINE, || alert(&sonde, "firing"));
+    let evaluations = sonde.own_metric("sonde_rules_iterations_total");
+    iterations(&sonde, evaluations + 3.0);
+    let shown = alert(&sonde, "firing").expect("it fires");
+    assert_eq!(shown["silencedBy"][0], silence.trim());
+    let table = run(&["alerts", "--url", &sonde.base]);
+    assert!(table.contains("silenced"), "{table}");
+    assert!(statuses(&webhook).is_empty());
+    run(&["silence", "expire", silence.trim(), "--url", &sonde.base]);
+    wait_for("the payload", DEADLINE, || payloads(&webhook, 1));
+
+    let config = dir.path().join("sonde.yml");
+    let told = run(&["alerts", "route", "--config", &config.to_string_lossy(), "alertname=Hot", "a=b"]);
+    assert_eq!(told, "webhook  by route {}, group {alertname=\"Hot\"}\n");
+}
+
+/// Runs a command of `sonde` that works, and gives what it prints.
+fn run(args: &[&str]) -> String {
+    let output = std::process::Command::new(sonde_binary()).args(args).output().expect("it starts");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{args:?}: {out}{err}");
+    out.into_owned()
 }
 
 #[test]

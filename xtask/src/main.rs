@@ -4,6 +4,7 @@
 mod bench;
 mod command;
 mod run;
+mod soak;
 mod steps;
 mod test;
 mod tools;
@@ -30,6 +31,8 @@ enum Command {
     },
     /// Runs every check and test there is, and installs what they need.
     Test(test::Options),
+    /// Runs the tests that go on for as long as they are let: kills, dead webhooks.
+    Soak(soak::Options),
     /// Runs the benchmarks; they are kept out of `test` because they take long.
     Bench {
         /// Only benchmarks whose name holds this text.
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run { args } => run::run(&args),
         Command::Test(options) => test::test(&options),
+        Command::Soak(options) => soak::soak(&options),
         Command::Bench { filter } => bench::bench(filter.as_deref()),
     };
     match result {

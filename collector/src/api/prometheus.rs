@@ -1,6 +1,7 @@
 //! Prometheus's HTTP API under `/api/v1`. The reference is 3.14 (web/api/v1/api.go).
 
 mod exemplars;
+mod history;
 mod metadata;
 mod parameters;
 mod query;
@@ -32,6 +33,7 @@ pub(super) fn routes() -> Router<Arc<Server>> {
         .route("/metadata", get(metadata::metadata))
         .route("/rules", get(rules::rules))
         .route("/alerts", get(rules::alerts))
+        .route("/alerts/history", get(history::history))
         .route("/status/buildinfo", get(status::build))
         .route("/status/runtimeinfo", get(status::runtime))
         .route("/status/flags", get(status::flags))

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::derive;
 use crate::server::{Core, Server};
-use crate::settings::{rule_settings, store_options};
+use crate::settings::{rule_settings, state_options, store_options};
 use crate::state::{self, Location, State, StateError};
 use crate::telemetry;
 
@@ -36,8 +36,9 @@ pub(super) fn spawn(start: Start) {
         let (server, fs) = (Arc::clone(&start.server), Arc::clone(&start.fs));
         let opening = tokio::task::spawn_blocking(move || open(&server, fs));
         let (db, report) = opening.await.map_err(|e| Error::Panicked(e.to_string()))??;
+        let options = state_options(&start.server.config.load());
         // After the store, whose lock keeps a second process out.
-        let opening = tokio::task::spawn_blocking(move || open_state(&start.state));
+        let opening = tokio::task::spawn_blocking(move || open_state(&start.state, options));
         let (state, memory) = opening.await.map_err(|e| Error::Panicked(e.to_string()))??;
         let token = start.storage.token();
         let core = start.server.set_store(db, Arc::clone(&start.fs), state, memory);
@@ -79,8 +80,8 @@ fn open(server: &Server, fs: Arc<dyn Fs>) -> Result<(Arc<Db>, OpenReport), Error
     Ok((db, report))
 }
 
-fn open_state(location: &Location) -> Result<(State, state::Memory), Error> {
-    let (state, memory) = State::open(location, state::Options::default())?;
+fn open_state(location: &Location, options: state::Options) -> Result<(State, state::Memory), Error> {
+    let (state, memory) = State::open(location, options)?;
     let alerts: usize = memory.groups.iter().flat_map(|group| &group.rules).map(|rule| rule.alerts.len()).sum();
     let (groups, outbox) = (memory.groups.len(), memory.outbox.len());
     let silences = memory.silences.len();

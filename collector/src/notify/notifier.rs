@@ -281,7 +281,8 @@ impl Inner {
                 Attempt::Retry { after, reason } => {
                     let wait = after.unwrap_or_else(|| backoff.mul_f64(0.5 + fastrand::f64()));
                     if self.clock.monotonic() + wait > give_up {
-                        return Err((Failure::Away, reason));
+                        let asked = after.map(|after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX));
+                        return Err((asked.map_or(Failure::Away, Failure::Busy), reason));
                     }
                     tracing::debug!(receiver = stats.name, "a notification is tried again in {wait:?}: {reason}");
                     tokio::select! {

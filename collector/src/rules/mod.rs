@@ -5,6 +5,7 @@
 
 mod files;
 mod journal;
+mod misses;
 mod schedule;
 mod sight;
 mod snapshot;

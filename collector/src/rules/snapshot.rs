@@ -17,6 +17,8 @@ pub struct GroupSnapshot {
     pub last_evaluation: Option<TimestampMs>,
     /// How long it took.
     pub evaluation_time: Duration,
+    /// Slots that passed without an evaluation, in this process and between it and the one before.
+    pub missed: u64,
     /// The rules in the order of the file.
     pub rules: Vec<RuleSnapshot>,
 }
@@ -37,8 +39,8 @@ pub struct RuleSnapshot {
 }
 
 impl GroupSnapshot {
-    /// The picture of a group; `times` are how long each rule took.
-    pub(super) fn new(state: &GroupState, interval: Duration, times: &[Duration]) -> Self {
+    /// The picture of a group; `times` are how long each rule took, `missed` is how many slots passed.
+    pub(super) fn new(state: &GroupState, interval: Duration, times: &[Duration], missed: u64) -> Self {
         let rules: Vec<RuleSnapshot> = state
             .rules()
             .enumerate()
@@ -55,6 +57,7 @@ impl GroupSnapshot {
             interval,
             last_evaluation: rules.iter().filter_map(|rule| rule.last_evaluation).max(),
             evaluation_time: times.iter().sum(),
+            missed,
             rules,
         }
     }

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::{self, Journal};
+use super::misses::Misses;
 use super::schedule::{Look, Slots};
 use super::sight::Sight;
 use super::snapshot::GroupSnapshot;
@@ -73,6 +74,7 @@ struct GroupTask {
     journal: Mutex<Journal>,
     snapshot: ArcSwap<GroupSnapshot>,
     running: AtomicBool,
+    misses: Misses,
 }
 
 impl Rules {
@@ -202,7 +204,7 @@ impl Rules {
                         break;
                     }
                     Look::Due { at, missed } => {
-                        self.inner.stats.missed(missed);
+                        self.inner.missed(&entry.task, missed);
                         self.start(at, &entry.task, evaluations);
                     }
                 }
@@ -213,7 +215,7 @@ impl Rules {
 
     fn start(&self, at: TimestampMs, task: &Arc<GroupTask>, evaluations: &mut JoinSet<()>) {
         if task.running.swap(true, Ordering::AcqRel) {
-            self.inner.stats.missed(1);
+            self.inner.missed(task, 1);
             return;
         }
         let (inner, running) = (Arc::clone(&self.inner), Running(Arc::clone(task)));
@@ -238,7 +240,7 @@ impl Drop for Running {
 
 impl Entry {
     fn new(group: &Arc<Group>, interval: Duration) -> Self {
-        let task = GroupTask::new(GroupState::new(Arc::clone(group)), interval, Journal::default());
+        let task = GroupTask::new(GroupState::new(Arc::clone(group)), interval, Journal::default(), 0);
         Entry { slots: Slots::new(group, millis(interval)), task: Arc::new(task) }
     }
 
@@ -260,7 +262,7 @@ impl Entry {
         }
         let (state, ended) = GroupState::restore(Arc::clone(group), stored.rules, Some(last), now);
         let journal = Journal::of_restored(&state);
-        (Entry { slots, task: Arc::new(GroupTask::new(state, interval, journal)) }, ended)
+        (Entry { slots, task: Arc::new(GroupTask::new(state, interval, journal, missed)) }, ended)
     }
 
     fn is_for(&self, group: &Arc<Group>, interval: Duration) -> bool {
@@ -273,7 +275,8 @@ impl Entry {
         let (state, output) = state.reload(Arc::clone(group), now);
         let slots = self.slots.with_interval(group, millis(interval));
         let journal = Journal::of_restored(&state);
-        (Entry { slots, task: Arc::new(GroupTask::new(state, interval, journal)) }, Some(output))
+        let task = GroupTask::new(state, interval, journal, self.task.misses.count());
+        (Entry { slots, task: Arc::new(task) }, Some(output))
     }
 }
 
@@ -295,10 +298,10 @@ fn millis(interval: Duration) -> i64 {
 }
 
 impl GroupTask {
-    fn new(state: GroupState, interval: Duration, journal: Journal) -> Self {
-        let snapshot = ArcSwap::from_pointee(GroupSnapshot::new(&state, interval, &[]));
+    fn new(state: GroupState, interval: Duration, journal: Journal, missed: u64) -> Self {
+        let snapshot = ArcSwap::from_pointee(GroupSnapshot::new(&state, interval, &[], missed));
         let (state, journal) = (Mutex::new(Some(state)), Mutex::new(journal));
-        GroupTask { interval, state, journal, snapshot, running: AtomicBool::new(false) }
+        GroupTask { interval, state, journal, snapshot, running: AtomicBool::new(false), misses: Misses::new(missed) }
     }
 }
 
@@ -314,6 +317,21 @@ impl Inner {
             }
         }
         *groups = new;
+    }
+
+    /// Slots of a group have passed without an evaluation.
+    fn missed(&self, task: &GroupTask, slots: u64) {
+        self.stats.missed(slots);
+        if task.misses.add(slots) {
+            let snapshot = task.snapshot.load();
+            let (group, interval, took) = (&snapshot.group.name, snapshot.interval, snapshot.evaluation_time);
+            tracing::warn!(
+                group,
+                ?interval,
+                ?took,
+                "evaluations are missed: they take too long, or the clock was set forward"
+            );
+        }
     }
 
     /// Evaluates the rules of a group in order; each sees what those before it have appended. Then alerts, what receivers are
@@ -355,7 +373,7 @@ impl Inner {
             Err(_) => self.stats.commit_failed(),
         }
         drop(journal);
-        task.snapshot.store(Arc::new(GroupSnapshot::new(state, task.interval, &times)));
+        task.snapshot.store(Arc::new(GroupSnapshot::new(state, task.interval, &times, task.misses.count())));
         // Last: who sees the count sees the picture, too.
         self.stats.iterated();
     }

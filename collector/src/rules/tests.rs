@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Appended, RuleStore, Rules, Settings};
 use crate::notify::Notifier;
-use crate::state::{self, Location, Options, State};
+use crate::state::{self, HistoryPage, Location, Options, State};
 
 /// The last sample of each series; queries are bare metric names.
 #[derive(Default)]
@@ -286,8 +286,8 @@ async fn a_restart_forgets_nothing_and_believes_no_absence_before_data_come() {
     store.samples.lock().insert(series(), (i64::MAX, 1.0));
     world.iterations(1).await;
     assert_eq!(alert(&world), None);
-    let lines = state.history(10).expect("lines");
-    let steps: Vec<_> = lines.iter().rev().map(|line| (line.from, line.to)).collect();
+    let lines = state.history(HistoryPage::newest(10)).expect("lines");
+    let steps: Vec<_> = lines.iter().rev().map(|line| (line.transition.from, line.transition.to)).collect();
     use AlertState::{Firing, Inactive, Pending};
     assert_eq!(steps, [(Inactive, Pending), (Pending, Firing), (Firing, Inactive)]);
     world.stop().await;
@@ -314,11 +314,11 @@ async fn rules_go_on_in_memory_while_the_state_database_has_no_room() {
     world.iterations(1).await;
     let firing = |world: &World| world.rules.snapshot()[0].rules[0].alerts.len();
     assert_eq!((firing(&world), world.rules.stats().commit_failures()), (3_000, 1));
-    assert!(state.history(1).expect("an answer").is_empty());
+    assert!(state.history(HistoryPage::newest(1)).expect("an answer").is_empty());
     // What was not written comes once there is room.
     (1..3_000).for_each(|n| store.set(host(n), 1.0));
     world.iterations(1).await;
     assert_eq!((firing(&world), world.rules.stats().commit_failures()), (1, 1));
-    assert_eq!(state.history(10).expect("lines").len(), 1);
+    assert_eq!(state.history(HistoryPage::newest(10)).expect("lines").len(), 1);
     world.stop().await;
 }

@@ -1,13 +1,12 @@
-//! Rule groups, their alerts and the history of alerts in the database.
+//! Rule groups and their alerts in the database.
 
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
-use sonde_alerting::alert::ALERT_NAME;
 use sonde_alerting::{AlertInstance, RuleMemory};
 use sonde_model::Labels;
 
-use super::change::{GroupChange, StoredAlert, StoredGroup, Transition};
+use super::change::{GroupChange, StoredAlert, StoredGroup};
 use super::columns;
 
 /// Writes what an evaluation changed.
@@ -52,47 +51,6 @@ pub(super) fn write_group(connection: &Connection, change: &GroupChange) -> rusq
 pub(super) fn forget_group(connection: &Connection, file: &str, name: &str) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM rule_group WHERE file = ?1 AND name = ?2")?.execute([file, name])?;
     Ok(())
-}
-
-/// Adds a line to the history and drops those that are too many.
-pub(super) fn write_transition(connection: &Connection, line: &Transition, keep: u32) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO alert_history (at, file, rule_group, labels, from_state, to_state, value, alertname)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
-            line.at,
-            line.file,
-            line.group,
-            columns::labels(&line.labels),
-            line.from.as_str(),
-            line.to.as_str(),
-            line.value,
-            line.labels.get(ALERT_NAME).unwrap_or_default(),
-        ])?;
-    let newest = connection.last_insert_rowid();
-    connection.prepare_cached("DELETE FROM alert_history WHERE id <= ?1")?.execute([newest - i64::from(keep)])?;
-    Ok(())
-}
-
-/// The newest lines of the history, newest first.
-pub(super) fn read_history(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<Transition>> {
-    let mut query = connection.prepare_cached(
-        "SELECT at, file, rule_group, labels, from_state, to_state, value FROM alert_history ORDER BY id DESC LIMIT ?1",
-    )?;
-    let lines = query.query_map([limit], |row| {
-        Ok(Transition {
-            at: row.get(0)?,
-            file: row.get(1)?,
-            group: row.get(2)?,
-            labels: columns::read_labels(row, 3)?,
-            from: columns::read_state(row, 4)?,
-            to: columns::read_state(row, 5)?,
-            value: columns::read_value(row, 6)?,
-        })
-    })?;
-    lines.collect()
 }
 
 /// All groups with their alerts.

@@ -34,11 +34,13 @@ pub struct Options {
     pub max_bytes: u64,
     /// Lines of the history of alerts that are kept.
     pub history: u32,
+    /// How long a line of the history is kept, in milliseconds before the newest.
+    pub history_age_ms: i64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { max_bytes: 4 << 30, history: 100_000 }
+        Options { max_bytes: 4 << 30, history: 100_000, history_age_ms: 90 * 86_400_000 }
     }
 }
 

@@ -98,7 +98,11 @@ fn what_was_committed_comes_back() {
     commit(&state, changes).expect("it is committed");
     let forget = OutboxChange { lane: lane("hook"), group: x.labels.clone(), memory: None };
     commit(&state, vec![Change::OutboxGroup(forget)]).expect("it is committed");
-    assert_eq!(state.history(1).expect("lines").iter().map(|l| l.at).collect::<Vec<_>>(), [20_000], "the newest first");
+    assert_eq!(
+        state.history(HistoryPage::newest(1)).expect("lines").iter().map(|l| l.transition.at).collect::<Vec<_>>(),
+        [20_000],
+        "the newest first"
+    );
     state.close();
     assert!(matches!(commit(&state, vec![]), Err(CommitError::Closed)));
 
@@ -110,17 +114,40 @@ fn what_was_committed_comes_back() {
     assert_eq!(alerts[0], alert("y", AlertState::Firing));
     assert!(alerts[1].value.is_nan() && alerts[1].keep_firing_since == Some(3_000), "{alerts:?}");
     assert_eq!(memory.outbox, [(lane("hook"), y)]);
-    assert_eq!(state.history(10).expect("lines").len(), 2);
+    assert_eq!(state.history(HistoryPage::newest(10)).expect("lines").len(), 2);
     commit(&state, vec![Change::GroupGone { file: "a.yml".into(), name: "g".into() }]).expect("it is committed");
     drop(state);
     assert!(open(&file(&dir)).1.groups.is_empty());
 }
 
 #[test]
+fn history_is_asked_by_name_and_time_and_in_pages() {
+    let (state, _) =
+        State::open(&Location::Memory, Options { history_age_ms: 50, ..Options::default() }).expect("it opens");
+    let of = |name: &str, at: i64| match line(at) {
+        Change::Transition(transition) => {
+            Change::Transition(Transition { labels: Labels::from_pairs([("alertname", name)]), ..transition })
+        }
+        other => other,
+    };
+    commit(&state, (1..=100).map(|at| of(if at % 2 == 0 { "Even" } else { "Odd" }, at)).collect()).expect("committed");
+    let ask = |page: HistoryPage| {
+        let lines = state.history(page).expect("lines");
+        (lines.iter().map(|line| line.transition.at).collect::<Vec<_>>(), lines.last().map(|line| line.id))
+    };
+    assert_eq!(ask(HistoryPage::newest(1_000)).0.len(), 51, "what is older than 50 ms before the newest has gone");
+    let even = HistoryPage { alertname: Some("Even".into()), from: 90, to: 98, before: None, limit: 3 };
+    let (first, last) = ask(even.clone());
+    assert_eq!(first, [98, 96, 94]);
+    assert_eq!(ask(HistoryPage { before: last, ..even }).0, [92, 90]);
+}
+
+#[test]
 fn history_has_an_end() {
     let (state, _) = State::open(&Location::Memory, Options { history: 3, ..Options::default() }).expect("it opens");
     commit(&state, (1..=10).map(line).collect()).expect("it is committed");
-    let times: Vec<i64> = state.history(100).expect("lines").iter().map(|line| line.at).collect();
+    let page = HistoryPage::newest(100);
+    let times: Vec<i64> = state.history(page).expect("lines").iter().map(|line| line.transition.at).collect();
     assert_eq!(times, [10, 9, 8]);
 }
 
@@ -174,7 +201,7 @@ fn without_room_a_bundle_fails_as_a_whole_and_the_next_may_work() {
     assert!(text.contains("the state database cannot be written") && text.contains("full"), "{text}");
     assert_eq!((state.stats().commits(), state.stats().commit_failures()), (1, 1));
     commit(&state, vec![group(vec![], vec![], 3)]).expect("there is room for little");
-    assert!(state.history(10).expect("lines").is_empty(), "nothing of the bundle is there");
+    assert!(state.history(HistoryPage::newest(10)).expect("lines").is_empty(), "nothing of the bundle is there");
     drop(state);
     let (_, memory) = open(&file(&dir));
     assert_eq!((memory.groups[0].last_evaluation, memory.groups[0].rules[0].alerts.len()), (3, 1));
@@ -201,5 +228,5 @@ fn what_older_programs_remembered_comes_along() {
     let sent = Some(SentMemory { at: 5, firing: [high.clone()].into(), resolved: [].into() });
     let group = GroupMemory { labels: high, next: 7, alerts: Vec::new(), sent, believed: [].into() };
     assert_eq!(memory.outbox, [(lane, group)]);
-    assert_eq!(state.history(1).expect("a line")[0].at, 3);
+    assert_eq!(state.history(HistoryPage::newest(1)).expect("a line")[0].transition.at, 3);
 }

@@ -7,9 +7,10 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
-use super::change::{Change, Memory, Transition};
+use super::change::{Change, Memory};
 use super::database::{self, Location, Options};
 use super::error::{CommitError, StateError};
+use super::history::{self, HistoryLine, HistoryPage};
 use super::stats::Stats;
 use super::{alerts, outbox, received, silences};
 
@@ -35,7 +36,7 @@ struct Inner {
 
 enum Command {
     Commit(Bundle),
-    History(u32, SyncSender<rusqlite::Result<Vec<Transition>>>),
+    History(HistoryPage, SyncSender<rusqlite::Result<Vec<HistoryLine>>>),
     Close,
 }
 
@@ -82,10 +83,10 @@ impl State {
         }
     }
 
-    /// The newest lines of the history of alerts, newest first. Blocks.
-    pub fn history(&self, limit: u32) -> Result<Vec<Transition>, CommitError> {
+    /// Lines of the history of alerts, newest first. Blocks.
+    pub fn history(&self, page: HistoryPage) -> Result<Vec<HistoryLine>, CommitError> {
         let (sender, answer) = sync_channel(1);
-        self.inner.commands.send(Command::History(limit, sender)).map_err(|_| CommitError::Closed)?;
+        self.inner.commands.send(Command::History(page, sender)).map_err(|_| CommitError::Closed)?;
         let lines = answer.recv().map_err(|_| CommitError::Closed)?;
         lines.map_err(|e| CommitError::Write(Arc::new(e)))
     }
@@ -135,7 +136,7 @@ impl Writer {
                     }
                     self.commit(bundles);
                 }
-                Command::History(limit, answer) => drop(answer.send(alerts::read_history(&self.connection, limit))),
+                Command::History(page, answer) => drop(answer.send(history::read(&self.connection, &page))),
                 Command::Close => break,
             }
         }
@@ -160,11 +161,15 @@ impl Writer {
 
     fn write(&mut self, bundles: &[Bundle]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
+        let mut newest = None;
         for change in bundles.iter().flat_map(|bundle| &bundle.changes) {
             match change {
                 Change::Group(change) => alerts::write_group(&transaction, change)?,
                 Change::GroupGone { file, name } => alerts::forget_group(&transaction, file, name)?,
-                Change::Transition(line) => alerts::write_transition(&transaction, line, self.options.history)?,
+                Change::Transition(line) => {
+                    history::write(&transaction, line)?;
+                    newest = newest.max(Some(line.at));
+                }
                 Change::OutboxGroup(change) => outbox::write(&transaction, change)?,
                 Change::Outbox(all) => outbox::replace(&transaction, all)?,
                 Change::Silence(silence) => silences::write(&transaction, silence)?,
@@ -172,6 +177,10 @@ impl Writer {
                 Change::Received(alert) => received::write(&transaction, alert)?,
                 Change::ReceivedGone(labels) => received::forget(&transaction, labels)?,
             }
+        }
+        if let Some(newest) = newest {
+            let Options { history, history_age_ms, .. } = self.options;
+            history::trim(&transaction, history, newest.saturating_sub(history_age_ms))?;
         }
         transaction.commit()
     }

@@ -30,6 +30,8 @@ pub const MAX_ALERTS: usize = 100_000;
 pub const MAX_IN_FLIGHT: usize = 8;
 /// So long after its end an alert is kept for a receiver that does not take it, or whose silence does not end.
 pub const MAX_HELD_MS: i64 = 5 * 24 * 3_600_000;
+/// A receiver that asks for peace has it for an hour at most.
+const MAX_BUSY_MS: i64 = 3_600_000;
 /// A notification that failed for now is due again after this long, where the group's interval is longer.
 pub const RETRY_MS: i64 = 15_000;
 
@@ -67,6 +69,8 @@ pub struct Notification {
 pub enum Failure {
     /// It may work later.
     Away,
+    /// It may work later, and the receiver has said that it wants peace for so many milliseconds.
+    Busy(i64),
     /// The receiver does not want it as it is: it is tried again when the group's interval is over.
     Refused,
 }
@@ -197,8 +201,7 @@ impl Dispatcher {
     pub fn failed(&mut self, notification: &Notification, failure: Failure, now: TimestampMs) {
         self.landed(&notification.lane.target);
         if let Some(lane) = self.lanes.get_mut(&notification.lane) {
-            let again = (failure == Failure::Away).then(|| now + RETRY_MS);
-            self.expired += lane.failed(&notification.payload.group_key.labels, again, now);
+            self.expired += lane.failed(&notification.payload.group_key.labels, failure, now);
         }
     }
 

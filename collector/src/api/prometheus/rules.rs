@@ -57,10 +57,19 @@ pub(super) async fn rules(State(server): State<Arc<Server>>, form: Form) -> Resu
 pub(super) async fn alerts(State(server): State<Arc<Server>>) -> Result<Answer, ApiError> {
     let core = server.core().ok_or_else(ApiError::starting)?;
     let groups = core.rules.snapshot();
-    let alerts: Vec<&AlertInstance> = groups.iter().flat_map(|g| &g.rules).flat_map(|rule| &rule.alerts).collect();
+    let (now, silences) = (server.clock.now_ms(), server.notifier.silences().current());
+    let alerts = groups.iter().flat_map(|g| &g.rules).flat_map(|rule| &rule.alerts);
+    let alerts: Vec<(&AlertInstance, Quiet)> = server.notifier.look(|dispatcher| {
+        let quiet = |alert: &AlertInstance| Quiet {
+            silenced_by: silences.mutes(&alert.labels, now).iter().map(ToString::to_string).collect(),
+            inhibited_by: dispatcher.inhibited_by(&alert.labels).map(|by| format!("{by:016x}")).into_iter().collect(),
+            muted_by: dispatcher.plan().muted_names(&alert.labels, now),
+        };
+        alerts.map(|alert| (alert, quiet(alert))).collect()
+    });
     Ok(Answer::new(|json| {
         json.raw("{").key("alerts");
-        result::write_list(json, &alerts, |json, alert| write_alert(json, alert));
+        result::write_list(json, &alerts, |json, (alert, quiet)| write_alert(json, alert, quiet));
         json.raw("}");
     }))
 }
@@ -125,7 +134,9 @@ fn write_group(json: &mut JsonWriter, snapshot: &GroupSnapshot, filter: &Filter)
     json.raw(",").key("interval").number(snapshot.interval.as_secs_f64());
     json.raw(",").key("limit").integer(snapshot.group.limit as i64);
     json.raw(",").key("evaluationTime").number(snapshot.evaluation_time.as_secs_f64());
-    json.raw(",").key("lastEvaluation").string(&evaluated(snapshot.last_evaluation)).raw("}");
+    json.raw(",").key("lastEvaluation").string(&evaluated(snapshot.last_evaluation));
+    // Ours: Prometheus has it as a metric only.
+    json.raw(",").key("missedEvaluations").integer(snapshot.missed as i64).raw("}");
 }
 
 fn write_rule(json: &mut JsonWriter, rule: &Rule, state: &RuleSnapshot, filter: &Filter) {
@@ -146,7 +157,7 @@ fn write_rule(json: &mut JsonWriter, rule: &Rule, state: &RuleSnapshot, filter: 
         result::write_labels(json, &Labels::from_pairs(annotations));
         json.raw(",").key("alerts");
         let alerts = if filter.exclude_alerts { &[][..] } else { &state.alerts };
-        result::write_list(json, alerts, write_alert);
+        result::write_list(json, alerts, |json, alert| write_alert(json, alert, &Quiet::default()));
     }
     json.raw(",");
     let (health, error) = match &state.health {
@@ -167,7 +178,16 @@ fn write_rule(json: &mut JsonWriter, rule: &Rule, state: &RuleSnapshot, filter: 
     json.raw("}");
 }
 
-fn write_alert(json: &mut JsonWriter, alert: &AlertInstance) {
+/// What keeps an alert from being told: ids of silences, fingerprints of alerts, names of time intervals.
+#[derive(Default)]
+struct Quiet {
+    silenced_by: Vec<String>,
+    inhibited_by: Vec<String>,
+    muted_by: Vec<String>,
+}
+
+/// Ours beyond Prometheus's fields: what keeps the alert quiet, where something does.
+fn write_alert(json: &mut JsonWriter, alert: &AlertInstance, quiet: &Quiet) {
     json.raw("{").key("labels");
     result::write_labels(json, &alert.labels);
     json.raw(",").key("annotations");
@@ -176,6 +196,12 @@ fn write_alert(json: &mut JsonWriter, alert: &AlertInstance) {
     json.raw(",").key("activeAt").string(&rfc3339(alert.active_at));
     if let Some(since) = alert.keep_firing_since {
         json.raw(",").key("keepFiringSince").string(&rfc3339(since));
+    }
+    let Quiet { silenced_by, inhibited_by, muted_by } = quiet;
+    for (key, names) in [("silencedBy", silenced_by), ("inhibitedBy", inhibited_by), ("mutedBy", muted_by)] {
+        if !names.is_empty() {
+            json.raw(",").key(key).strings(names);
+        }
     }
     let mut value = Vec::new();
     write_scientific(&mut value, alert.value);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sonde_model::{Labels, TimestampMs};
 
 use super::plan::Endpoint;
-use super::{MAX_ALERTS, MAX_HELD_MS};
+use super::{Failure, MAX_ALERTS, MAX_BUSY_MS, MAX_HELD_MS, RETRY_MS};
 use crate::alert::{AlertInstance, AlertState};
 use crate::route::{GroupBy, Timing};
 use crate::webhook::{GroupKey, Payload, PayloadAlert, Status};
@@ -182,12 +182,16 @@ impl Lane {
         }
     }
 
-    /// The group is looked at again when its interval is over, or at `again`, if that is earlier. Says how many alerts were
-    /// dropped because nobody could be told of their end for too long.
-    pub(super) fn failed(&mut self, labels: &Labels, again: Option<TimestampMs>, now: TimestampMs) -> u64 {
+    /// The group is looked at again when its interval is over; earlier where the webhook was away, later where it wants peace.
+    /// Says how many alerts were dropped because nobody could be told of their end for too long.
+    pub(super) fn failed(&mut self, labels: &Labels, failure: Failure, now: TimestampMs) -> u64 {
         let Some(group) = self.groups.get_mut(labels) else { return 0 };
         group.in_flight = None;
-        group.next = group.next.min(again.unwrap_or(TimestampMs::MAX));
+        match failure {
+            Failure::Away => group.next = group.next.min(now + RETRY_MS),
+            Failure::Busy(ms) => group.next = group.next.max(now + ms.clamp(0, MAX_BUSY_MS)),
+            Failure::Refused => {}
+        }
         let old: Vec<Labels> =
             group.alerts.values().filter(|alert| is_no_news(alert, now)).map(|alert| alert.labels.clone()).collect();
         group.drop_alerts(&old);

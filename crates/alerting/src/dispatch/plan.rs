@@ -152,6 +152,13 @@ impl Plan {
         outside.then(|| active.iter().map(String::as_str).collect())
     }
 
+    /// The names of all time intervals for which routes of an alert are mute at a time.
+    pub fn muted_names(&self, labels: &Labels, now: TimestampMs) -> Vec<String> {
+        let routes = self.routes.matching(labels).into_iter();
+        let names: BTreeSet<&str> = routes.filter_map(|route| self.muted_by(route, now)).flatten().collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
     pub(super) fn inhibit_rules(&self) -> &[InhibitRule] {
         &self.spec.inhibit_rules
     }

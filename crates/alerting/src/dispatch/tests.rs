@@ -64,7 +64,7 @@ fn alert(name: &str, host: &str, resolved: bool) -> AlertInstance {
 /// Runs a script of `second action...` and compares what is due, shown as `second:group[+host -host]`, with the receiver in
 /// front where it is not `hook`.
 ///
-/// Actions: `+A/x` alert A on host x fires, `-A/x` it is resolved, `ok`, `no` and `refused` end what is under way, `mute:x` and
+/// Actions: `+A/x` alert A on host x fires, `-A/x` it is resolved, `ok`, `no`, `busy` (for 100 s) and `refused` end what is under way, `mute:x` and
 /// `speak:x` begin and end a silence for a host, `crash` starts again with what was remembered, `planN` and `crashN` do so with
 /// another plan.
 #[track_caller]
@@ -86,6 +86,7 @@ fn check_plans(plans: &[PlanSpec], script: &[&str], expected: &str) {
                 (Some(("speak", host)), _) => drop(muted.remove(host)),
                 (_, "ok") => under_way.drain(..).for_each(|n| dispatcher.delivered(&n, now)),
                 (_, "no") => under_way.drain(..).for_each(|n| dispatcher.failed(&n, Failure::Away, now)),
+                (_, "busy") => under_way.drain(..).for_each(|n| dispatcher.failed(&n, Failure::Busy(100_000), now)),
                 (_, "refused") => under_way.drain(..).for_each(|n| dispatcher.failed(&n, Failure::Refused, now)),
                 (_, word) if word.starts_with("plan") => {
                     plan = number.expect("a plan");
@@ -183,6 +184,7 @@ fn an_end_is_told_once_and_only_of_what_was_told() {
 fn a_failure_is_tried_again_with_what_is_known_then() {
     check(spec(), &["0 +A/x", "10", "40 no", "50 +A/y", "54", "55", "55 ok", "130"], "10:A[+x] 55:A[+x +y]");
     check(spec(), &["0 +A/x", "10", "40 refused", "50 +A/y", "69", "70", "70 ok"], "10:A[+x] 70:A[+x +y]");
+    check(spec(), &["0 +A/x", "10", "40 busy", "70", "139", "140"], "10:A[+x] 140:A[+x]");
     // Nothing leaves for a group while something is under way for it, and an end during that time is told afterwards.
     check(spec(), &["0 +A/x", "10", "20 -A/x", "80", "90 ok", "90"], "10:A[+x] 90:A[-x]");
 }
