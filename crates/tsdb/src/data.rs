@@ -80,6 +80,8 @@ pub(crate) struct Data {
     pub(crate) metadata: BTreeMap<String, Metadata>,
     last: Vec<Last>,
     last_histograms: LastHistograms,
+    /// Series whose last sample is a stale marker.
+    stale: usize,
 }
 
 impl Data {
@@ -91,7 +93,9 @@ impl Data {
         let last = &mut self.last[slot as usize];
         let newest = last.timestamp().is_none_or(|t| timestamp >= t);
         if newest {
-            *last = Last::of(timestamp, value);
+            let before = std::mem::replace(last, Last::of(timestamp, value));
+            self.stale += usize::from(last.is_stale());
+            self.stale -= usize::from(before.is_stale());
         }
         match value {
             Value::Float(bits) => self.active.push_float(slot, timestamp, *bits),
@@ -109,6 +113,11 @@ impl Data {
         self.last.get(slot as usize).copied().unwrap_or_default()
     }
 
+    /// How many series have ended.
+    pub(crate) fn stale(&self) -> usize {
+        self.stale
+    }
+
     pub(crate) fn last_histogram(&self, slot: u32) -> Option<&Histogram> {
         self.last_histograms.get(&slot)
     }
@@ -116,6 +125,7 @@ impl Data {
     /// Forgets a series that leaves the head.
     pub(crate) fn forget(&mut self, slot: u32) {
         if let Some(last) = self.last.get_mut(slot as usize) {
+            self.stale -= usize::from(last.is_stale());
             *last = Last::Nothing;
         }
         self.last_histograms.remove(&slot);

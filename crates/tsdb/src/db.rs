@@ -64,6 +64,11 @@ impl Db {
         Ok(registry.insert(sorted_labels))
     }
 
+    /// Whether a ref is good: its series has not left the head since.
+    pub fn is_current(&self, series: SeriesRef) -> bool {
+        self.shared.registry.read().generation(series.slot) == Some(series.generation)
+    }
+
     /// What is known of one metric, or of all, sorted by metric name, at most `limit`.
     pub fn metadata(&self, metric: Option<&str>, limit: usize) -> Vec<(String, Metadata)> {
         let data = self.shared.data.read();

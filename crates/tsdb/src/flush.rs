@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::sync_channel;
 
+use smallvec::SmallVec;
 use sonde_disk::blocks::{directory, layout};
 use sonde_disk::{Position, WalError};
 use sonde_model::TimestampMs;
 
 use crate::block::{Block, BlockWriter, Identity};
-use crate::data::Frozen;
+use crate::data::{Data, Frozen};
 use crate::db::{Db, Maintenance};
-use crate::head::Samples;
+use crate::head::{Registry, Samples};
 use crate::manifest::Manifest;
 use crate::{Error, record};
 
@@ -22,6 +23,10 @@ const CHECKPOINT_PIECE: usize = 1 << 20;
 
 /// A WAL that has grown over so many segments is cut by a flush even if the head holds no samples.
 const WAL_SEGMENTS_KEPT: u64 = 8;
+
+/// So many series that have ended make a flush due if they are half of all: they cost memory, and nobody writes to them
+/// any more.
+const STALE_KEPT: usize = 50_000;
 
 impl Db {
     /// Writes the head into blocks and frees its part of the WAL. Series that are stale or idle leave the head.
@@ -33,13 +38,20 @@ impl Db {
     /// Whether the head is so large or so old that it should be flushed.
     pub(crate) fn flush_is_due(&self, maintenance: &Maintenance, now: TimestampMs) -> bool {
         let options = &self.shared.options;
-        let has_series = self.shared.registry.read().len() > 0;
+        let series = self.shared.registry.read().len();
         let data = self.shared.data.read();
         let aged = now.saturating_sub(maintenance.last_flush) >= options.head_span_ms;
         data.frozen.is_some()
             || data.active.bytes() >= options.head_bytes
-            || (aged && has_series)
+            || is_crowded(&data, series)
+            || (aged && series > 0)
             || self.wal.size_bytes() > options.wal_segment_bytes.saturating_mul(WAL_SEGMENTS_KEPT)
+    }
+
+    /// Whether so many series of the head have ended that `maintain` should be called soon.
+    pub fn is_crowded(&self) -> bool {
+        let series = self.shared.registry.read().len();
+        is_crowded(&self.shared.data.read(), series)
     }
 
     pub(crate) fn flush_locked(&self, maintenance: &mut Maintenance, now: TimestampMs) -> Result<(), Error> {
@@ -155,28 +167,29 @@ impl Db {
         let symbols: Vec<&str> = sorted.symbols.iter().map(String::as_str).collect();
         // Only partitions that have samples are looked at: a stray sample must not make thousands of them.
         let mut partitions = BTreeSet::from([min.div_euclid(width), max.div_euclid(width)]);
-        for (slot, _) in &sorted.series {
+        for slot in &sorted.series {
             if let Some((from, to)) = samples.times_of(*slot) {
                 partitions.extend(from.div_euclid(width)..=to.div_euclid(width));
             }
         }
         for partition in partitions {
             let (from, to) = (partition * width, partition.saturating_add(1).saturating_mul(width) - 1);
-            let with_samples = || {
-                sorted
-                    .series
-                    .iter()
-                    .filter(|(slot, _)| samples.overlaps(*slot, from, to))
-                    .map(|(slot, pairs)| (&sorted.pairs[pairs.clone()], samples.read(*slot, from, to)))
-            };
-            let mut series = with_samples().filter(|(_, columns)| !columns.is_empty()).peekable();
-            if series.peek().is_none() {
-                continue;
-            }
+            // What overlaps a partition may have no sample in it; a block has at least one.
+            let has_samples =
+                |slot: &u32| samples.overlaps(*slot, from, to) && !samples.read(*slot, from, to).is_empty();
+            let Some(first) = sorted.series.iter().position(has_samples) else { continue };
+            let series = sorted.series[first..].iter().copied().filter(|slot| samples.overlaps(*slot, from, to));
             let (seq, path) = self.next_block(maintenance);
             let identity = Identity { seq, rank: seq, level: 0, created: now };
             let block = BlockWriter::create(self.fs.as_ref(), &path, &symbols, identity).and_then(|mut writer| {
-                series.try_for_each(|(pairs, columns)| writer.series(pairs, &columns))?;
+                for slot in series {
+                    let columns = samples.read(slot, from, to);
+                    if !columns.is_empty() {
+                        // Series with samples that are being flushed do not leave the head, so that the slot is theirs.
+                        let pairs = sorted.pairs(&self.shared.registry.read(), slot);
+                        writer.series(&pairs, &columns)?;
+                    }
+                }
                 writer.finish()?;
                 Block::open(self.fs.as_ref(), &path, Arc::clone(&self.cache))
             });
@@ -197,25 +210,27 @@ impl Db {
     fn sorted_series(&self, samples: &Samples) -> Sorted {
         let registry = self.shared.registry.read();
         let slots: Vec<u32> = registry.live_slots().filter(|slot| samples.times_of(*slot).is_some()).collect();
-        let mut symbols: Vec<u32> =
-            slots.iter().flat_map(|slot| registry.pairs(*slot).iter().flat_map(|(n, v)| [*n, *v])).collect();
-        symbols.sort_unstable();
-        symbols.dedup();
+        let mut used = vec![false; registry.symbols()];
+        for (name, value) in slots.iter().flat_map(|slot| registry.pairs(*slot)) {
+            (used[*name as usize], used[*value as usize]) = (true, true);
+        }
+        let mut symbols: Vec<u32> = (0..used.len() as u32).filter(|symbol| used[*symbol as usize]).collect();
         symbols.sort_unstable_by_key(|symbol| registry.text(*symbol));
-        let mut renamed = vec![u32::MAX; symbols.iter().max().map_or(0, |max| *max as usize + 1)];
+        let mut renamed = vec![u32::MAX; used.len()];
         for (new, old) in symbols.iter().enumerate() {
             renamed[*old as usize] = new as u32;
         }
-        let mut pairs = Vec::new();
-        let mut series: Vec<(u32, std::ops::Range<usize>)> = Vec::with_capacity(slots.len());
-        for slot in slots {
-            let start = pairs.len();
-            pairs.extend(registry.pairs(slot).iter().map(|(n, v)| (renamed[*n as usize], renamed[*v as usize])));
-            series.push((slot, start..pairs.len()));
-        }
-        series.sort_unstable_by(|a, b| pairs[a.1.clone()].cmp(&pairs[b.1.clone()]));
+        let new = |pair: &(u32, u32)| (renamed[pair.0 as usize], renamed[pair.1 as usize]);
+        // The first label, which is the metric's name as a rule, lies beside the slot: most comparisons need no more.
+        let first = |slot: u32| registry.pairs(slot).first().map(new);
+        let mut series: Vec<_> = slots.into_iter().map(|slot| (first(slot), slot)).collect();
+        series.sort_unstable_by(|(first_a, a), (first_b, b)| {
+            let rest = |slot: u32| registry.pairs(slot).iter().skip(1).map(new);
+            first_a.cmp(first_b).then_with(|| rest(*a).cmp(rest(*b)))
+        });
+        let series = series.into_iter().map(|(_, slot)| slot).collect();
         let symbols = symbols.into_iter().map(|symbol| registry.text(symbol).to_owned()).collect();
-        Sorted { symbols, pairs, series }
+        Sorted { symbols, renamed, series }
     }
 
     /// Removes the series that are stale or idle from the head.
@@ -266,8 +281,23 @@ impl Db {
     }
 }
 
+fn is_crowded(data: &Data, series: usize) -> bool {
+    data.stale() >= STALE_KEPT.max(series / 2)
+}
+
+/// The series of a flush. Their labels stay in the registry: a copy of them all would be the largest thing in memory.
 struct Sorted {
     symbols: Vec<String>,
-    pairs: Vec<(u32, u32)>,
-    series: Vec<(u32, std::ops::Range<usize>)>,
+    /// The new numbers of the symbols of the registry.
+    renamed: Vec<u32>,
+    /// Slots, in the order of their labels.
+    series: Vec<u32>,
+}
+
+impl Sorted {
+    /// The labels of a series in new numbers.
+    fn pairs(&self, registry: &Registry, slot: u32) -> SmallVec<[(u32, u32); 16]> {
+        let new = |symbol: u32| self.renamed[symbol as usize];
+        registry.pairs(slot).iter().map(|(name, value)| (new(*name), new(*value))).collect()
+    }
 }

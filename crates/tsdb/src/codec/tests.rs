@@ -117,16 +117,6 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn float_chunks_are_lossless((ts, values) in samples()) {
-        let mut bytes = Vec::new();
-        chunk::encode_floats(&ts, &values, &mut chunk::Scratch::default(), &mut bytes);
-        let mut column = FloatColumn::default();
-        chunk::decode_floats(&bytes, &mut column).unwrap();
-        prop_assert_eq!(&column.timestamps, &ts);
-        prop_assert_eq!(bits(&column.values), bits(&values));
-    }
-
-    #[test]
     fn sealed_chunks_are_lossless(
         (ts, mut values) in samples(),
         stale in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
@@ -190,7 +180,6 @@ proptest! {
 
     #[test]
     fn any_bytes_are_taken_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = chunk::decode_floats(&bytes, &mut FloatColumn::default());
         let _ = chunk::decode_histograms(&bytes, &mut HistogramColumn::default());
         for samples in [0, 1, 7, 1000, u32::MAX] {
             let extent = sealed::Extent { min: 0, max: 15_000 * (i64::from(samples) - 1), samples };
@@ -203,15 +192,6 @@ proptest! {
         let _ = histogram::decode(&mut Reader::new(&bytes), None);
         let _ = number::read(&mut Reader::new(&bytes));
         let _ = Reader::new(&bytes).str();
-    }
-
-    #[test]
-    fn damaged_chunks_are_taken_without_panic((ts, values) in samples(), at in any::<prop::sample::Index>(), flip in 1u8..) {
-        let mut bytes = Vec::new();
-        chunk::encode_floats(&ts, &values, &mut chunk::Scratch::default(), &mut bytes);
-        let at = at.index(bytes.len());
-        bytes[at] ^= flip;
-        let _ = chunk::decode_floats(&bytes, &mut FloatColumn::default());
     }
 
     #[test]
@@ -241,7 +221,7 @@ fn chunks_are_as_small_as_the_measurements_promised() {
     let ts: Vec<i64> = (0..120).map(|i| 1_700_000_000_000 + i * 15_000).collect();
     let bytes_a_sample = |values: Vec<f64>| {
         let mut bytes = Vec::new();
-        chunk::encode_floats(&ts, &values, &mut chunk::Scratch::default(), &mut bytes);
+        sealed::encode_floats(&ts, &values, &mut sealed::Scratch::default(), &mut bytes);
         bytes.len() as f64 / 120.0
     };
     let constant = bytes_a_sample(vec![1.5; 120]);

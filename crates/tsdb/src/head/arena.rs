@@ -1,73 +1,51 @@
-//! Memory in pages: it grows without moving what is there, and is freed as a whole.
+//! Memory for the encoded samples of a head: blocks out of large pages, freed as a whole.
 
-/// Values by number, in pages, so that growth copies nothing.
-#[derive(Debug)]
-pub(crate) struct Slab<T> {
-    pages: Vec<Vec<T>>,
-}
+/// Blocks lie at multiples of so many bytes, so that 32 bits can name 128 GiB.
+const UNIT: usize = 32;
 
-/// Values a page.
-const SLAB_PAGE: usize = 1024;
+/// Bytes a page.
+const PAGE: usize = 256 << 10;
 
-impl<T> Default for Slab<T> {
-    fn default() -> Self {
-        Slab { pages: Vec::new() }
-    }
-}
+/// No block.
+pub(crate) const NOWHERE: u32 = u32::MAX;
 
-impl<T> Slab<T> {
-    /// Adds a value and gives its number.
-    pub(crate) fn push(&mut self, value: T) -> u32 {
-        if self.pages.last().is_none_or(|page| page.len() == SLAB_PAGE) {
-            self.pages.push(Vec::with_capacity(SLAB_PAGE));
-        }
-        let last = self.pages.len() - 1;
-        self.pages[last].push(value);
-        (last * SLAB_PAGE + self.pages[last].len() - 1) as u32
-    }
-
-    #[inline]
-    pub(crate) fn get(&self, number: u32) -> &T {
-        &self.pages[number as usize / SLAB_PAGE][number as usize % SLAB_PAGE]
-    }
-
-    #[inline]
-    pub(crate) fn get_mut(&mut self, number: u32) -> &mut T {
-        &mut self.pages[number as usize / SLAB_PAGE][number as usize % SLAB_PAGE]
-    }
-}
-
-/// Where bytes lie in an arena.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    page: u32,
-    offset: u32,
-    len: u32,
-}
-
-/// Bytes, appended and never changed.
+/// Blocks of bytes, known by 32-bit addresses.
 #[derive(Debug, Default)]
 pub(crate) struct Arena {
     pages: Vec<Vec<u8>>,
+    /// Bytes in use of the last page.
+    used: usize,
 }
 
-/// Bytes a page; longer values get a page of their own.
-const ARENA_PAGE: usize = 256 << 10;
-
 impl Arena {
-    pub(crate) fn put(&mut self, bytes: &[u8]) -> Place {
-        if self.pages.last().is_none_or(|page| page.capacity() - page.len() < bytes.len()) {
-            self.pages.push(Vec::with_capacity(ARENA_PAGE.max(bytes.len())));
+    /// A new block of `len` bytes, all 0; `len` is a multiple of 32 and much smaller than a page.
+    pub(crate) fn allocate(&mut self, len: usize) -> u32 {
+        debug_assert!(len.is_multiple_of(UNIT) && len <= PAGE, "BUG: a block of {len} bytes");
+        if self.pages.is_empty() || self.used + len > PAGE {
+            self.pages.push(vec![0; PAGE]);
+            self.used = 0;
         }
-        let last = self.pages.len() - 1;
-        let page = &mut self.pages[last];
-        let place = Place { page: last as u32, offset: page.len() as u32, len: bytes.len() as u32 };
-        page.extend_from_slice(bytes);
-        place
+        let at = (self.pages.len() - 1) * PAGE + self.used;
+        self.used += len;
+        (at / UNIT) as u32
     }
 
-    pub(crate) fn get(&self, place: Place) -> &[u8] {
-        let start = place.offset as usize;
-        &self.pages[place.page as usize][start..start + place.len as usize]
+    /// Bytes of memory held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.pages.len() * PAGE
+    }
+
+    /// The first `len` bytes of a block.
+    #[inline]
+    pub(crate) fn get(&self, block: u32, len: usize) -> &[u8] {
+        let at = block as usize * UNIT;
+        &self.pages[at / PAGE][at % PAGE..at % PAGE + len]
+    }
+
+    /// The same, to be written.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, block: u32, len: usize) -> &mut [u8] {
+        let at = block as usize * UNIT;
+        &mut self.pages[at / PAGE][at % PAGE..at % PAGE + len]
     }
 }

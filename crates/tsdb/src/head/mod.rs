@@ -1,13 +1,13 @@
 //! The head: the series that are alive, their index, and their samples since the last flush.
 //!
-//! Strings live once, series are numbers, samples lie in slabs. The head knows nothing of files or of the WAL.
+//! Strings live once, series are numbers, samples lie encoded in an arena. The head knows nothing of files or of the WAL.
 
 mod arena;
 mod probe;
 pub(crate) mod registry;
 pub(crate) mod samples;
+mod stream;
 mod symbols;
-mod tail;
 
 pub(crate) use registry::Registry;
 pub(crate) use samples::Samples;

@@ -173,6 +173,11 @@ impl Registry {
         &self.pairs[range(&self.series[slot as usize])]
     }
 
+    /// How many symbols there are; their numbers are below that.
+    pub(crate) fn symbols(&self) -> usize {
+        self.symbols.len()
+    }
+
     /// The text of a symbol.
     pub(crate) fn text(&self, symbol: u32) -> &str {
         self.symbols.get(symbol)

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use sonde_disk::MemFs;
 use sonde_model::{AgentId, BatchId, CursorVerdict, Histogram, MatchOp, Matcher, Signal, Span, stale_nan};
-use sonde_tsdb::{AppendError, BatchSample, BatchValue, Db, Metadata, MetricKind, Options, RejectReason, Source};
+use sonde_tsdb::{
+    AppendError, BatchSample, BatchValue, Db, Metadata, MetricKind, Options, RejectReason, SeriesRef, Source,
+};
 
 use crate::support::*;
 
@@ -263,4 +265,22 @@ fn reads_are_bounded() {
         assert!(limited(5, 49).unwrap_err().starts_with("more than 49 samples"));
         db.flush(NOW).unwrap();
     }
+}
+
+#[test]
+fn a_head_crowded_with_series_that_ended_is_flushed() {
+    let (db, _) = open(Arc::new(MemFs::new()), Options::default());
+    let all: Vec<SeriesRef> =
+        (0..60_000).map(|i| series(&db, &[("__name__", "up"), ("pod", &format!("p{i}"))])).collect();
+    let at = |t: i64, value: f64, some: &[SeriesRef]| {
+        append(&db, batch(Source::Push, some.iter().map(|s| float(*s, t, value)).collect()), NOW);
+    };
+    at(NOW - 2, 1.0, &all);
+    at(NOW - 1, stale_nan(), &all[..49_999]);
+    assert!(!db.is_crowded());
+    at(NOW - 1, stale_nan(), &all[49_999..50_000]);
+    assert!(db.is_crowded());
+    db.maintain(NOW).unwrap();
+    assert_eq!((db.status().series, db.status().blocks, db.is_crowded()), (10_000, 1, false));
+    assert!(!db.is_current(all[0]) && db.is_current(all[59_999]));
 }
