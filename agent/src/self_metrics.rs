@@ -177,6 +177,11 @@ pub fn register_scrape(registry: &Registry, stats: &Arc<ScrapeStats>) {
     on(registry, scrapes, stats, |s| s.scrapes.load(Relaxed));
     let samples = Metric::counter("sonde_agent_scraped_samples_total", "Samples on the pages.");
     on(registry, samples, stats, |s| s.samples.load(Relaxed));
+    let exemplars = Metric::counter("sonde_agent_scraped_exemplars_total", "Exemplars on the pages.");
+    on(registry, exemplars, stats, |s| s.exemplars.load(Relaxed));
+    let long = "Exemplars left out because their labels are longer than OpenMetrics allows.";
+    let long = Metric::counter("sonde_agent_long_exemplars_total", long);
+    on(registry, long, stats, |s| s.long_exemplars.load(Relaxed));
     let duplicates = Metric::counter("sonde_agent_scrape_duplicates_total", "Samples that stood on a page twice.");
     on(registry, duplicates, stats, |s| s.duplicates.load(Relaxed));
     for failure in Failure::ALL {

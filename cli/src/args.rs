@@ -159,11 +159,14 @@ Over TLS: --url https://collector.example.org:9090 --ca-file ca.pem, with --clie
 
 /// Ask a collector a PromQL question and show the answer.
 #[derive(Args, Debug)]
-#[command(after_help = QUERY_EXAMPLES)]
+#[command(after_help = QUERY_EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct QueryArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<QueryCommand>,
+
     /// The PromQL expression.
-    #[arg(value_name = "EXPR")]
-    pub(crate) expr: String,
+    #[arg(value_name = "EXPR", required = true)]
+    pub(crate) expr: Option<String>,
 
     /// Ask for all values in this much time up to now (or up to --time), as 30m, 6h or 7d.
     #[arg(long, value_name = "DURATION")]
@@ -183,6 +186,55 @@ pub(crate) struct QueryArgs {
 
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+}
+
+/// What else than values can be asked for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueryCommand {
+    /// Ask for exemplars: single observations, with what leads to their traces.
+    Exemplars(ExemplarArgs),
+}
+
+const EXEMPLAR_EXAMPLES: &str = "\
+Examples:
+  sonde query exemplars traces_spanmetrics_latency_bucket
+      Requests of the last hour, one for each bucket they fell into, with the ids of their traces.
+  sonde query exemplars --range 1d 'histogram_quantile(0.99, rate(http_request_duration_seconds_bucket[5m]))'
+      Every selector in the expression counts; what is computed of it does not.
+  sonde query exemplars -o json up | jq -r '.[].exemplars[].labels.trace_id'
+      Trace ids, for `sonde trace`.";
+
+/// Ask for exemplars: single observations, with what leads to their traces.
+#[derive(Args, Debug)]
+#[command(after_help = EXEMPLAR_EXAMPLES)]
+pub(crate) struct ExemplarArgs {
+    /// A PromQL expression; exemplars of every series that it selects are shown.
+    #[arg(value_name = "EXPR")]
+    pub(crate) expr: String,
+
+    /// How far back from now (or from --time) to look.
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    pub(crate) range: String,
+
+    /// Ask for the time before a time other than now: RFC 3339, seconds since 1970, or a duration that looks back.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) time: Option<String>,
+
+    /// How the answer is shown.
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: ExemplarOutput,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+/// How exemplars are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExemplarOutput {
+    /// Columns for people, a line an exemplar.
+    Table,
+    /// The `data` of Prometheus's HTTP API.
+    Json,
 }
 
 /// How an answer is shown.

@@ -29,6 +29,7 @@ fn help_teaches() {
         &["collector", "--help"],
         &["agent", "--help"],
         &["query", "--help"],
+        &["query", "exemplars", "--help"],
         &["trace", "--help"],
         &["alerts", "--help"],
         &["alerts", "history", "--help"],

@@ -2,6 +2,7 @@
 //!
 //! What is read keeps its names: each metric carries the name that stands on the page in its OTLP metadata.
 
+mod exemplar;
 mod fetch;
 mod labels;
 mod page;
@@ -45,6 +46,10 @@ pub struct ScrapeStats {
     pub scrapes: AtomicU64,
     /// Samples on them.
     pub samples: AtomicU64,
+    /// Exemplars on them.
+    pub exemplars: AtomicU64,
+    /// Exemplars whose labels are longer than OpenMetrics allows; they are left out.
+    pub long_exemplars: AtomicU64,
     /// Samples that stood on a page twice; the first counts.
     pub duplicates: AtomicU64,
     failed: [AtomicU64; Failure::ALL.len()],
@@ -228,6 +233,8 @@ impl Scraper {
             Err(_) => (Page::default(), 0.0),
         };
         let samples = page.samples;
+        self.shared.stats.exemplars.fetch_add(page.exemplars, Relaxed);
+        self.shared.stats.long_exemplars.fetch_add(page.long_exemplars, Relaxed);
         let mut metrics = self.tracker.follow(page, time_ns);
         metrics.extend(self.about_target(time_ns, [up, took.as_secs_f64(), samples as f64].map(Some)));
         self.shared.stats.samples.fetch_add(samples, Relaxed);
@@ -244,7 +251,8 @@ impl Scraper {
         ];
         let labels = self.labels.own();
         series.into_iter().zip(values).map(move |((name, help), value)| {
-            Number { kind: NumberKind::Gauge, labels: labels.clone(), time_ns, value }.into_metric(name, help)
+            let (kind, labels) = (NumberKind::Gauge, labels.clone());
+            Number { kind, labels, time_ns, value, exemplars: Vec::new() }.into_metric(name, help)
         })
     }
 

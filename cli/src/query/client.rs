@@ -52,22 +52,49 @@ pub(super) fn ask(client: &Client, request: &Request) -> Result<Reply, Problem> 
     read(client.base(), &client.ask(path, Ask::Form(&form))?)
 }
 
+/// Asks for the exemplars from `start` to `end`.
+pub(super) fn ask_exemplars(
+    client: &Client,
+    expr: &str,
+    start: TimestampMs,
+    end: TimestampMs,
+) -> Result<Reply, Problem> {
+    let form = form(&[("query", expr.to_owned()), ("start", seconds(start)), ("end", seconds(end))]);
+    let answer = client.ask("/api/v1/query_exemplars", Ask::Form(&form))?;
+    if answer.status == 204 {
+        // The expression selects no series.
+        return Ok(Reply { data: Value::Null, warnings: Vec::new() });
+    }
+    read(client.base(), &answer)
+}
+
 /// The path of the API, and the parameters.
 fn path_and_form(request: &Request) -> (&'static str, String) {
-    let seconds = |ms: i64| format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000));
-    let mut form = vec![("query", request.expr.clone())];
+    let mut fields = vec![("query", request.expr.clone())];
     let path = match request.range {
         Some(range) => {
-            form.extend([("start", seconds(range.start)), ("end", seconds(range.end)), ("step", seconds(range.step))]);
+            fields.extend([
+                ("start", seconds(range.start)),
+                ("end", seconds(range.end)),
+                ("step", seconds(range.step)),
+            ]);
             "/api/v1/query_range"
         }
         None => {
-            form.extend(request.at.map(|at| ("time", seconds(at))));
+            fields.extend(request.at.map(|at| ("time", seconds(at))));
             "/api/v1/query"
         }
     };
-    let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
-    (path, form.join("&"))
+    (path, form(&fields))
+}
+
+fn seconds(ms: TimestampMs) -> String {
+    format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
+}
+
+fn form(fields: &[(&str, String)]) -> String {
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    fields.join("&")
 }
 
 fn read(url: &str, answer: &Answer) -> Result<Reply, Problem> {

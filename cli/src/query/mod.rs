@@ -4,6 +4,7 @@ mod answer;
 mod chart;
 mod client;
 mod csv;
+mod exemplars;
 mod table;
 mod time;
 
@@ -13,7 +14,7 @@ pub(crate) use chart::terminal_width;
 pub(crate) use table::columns;
 pub(crate) use time::duration;
 
-use crate::args::{Output, QueryArgs};
+use crate::args::{Output, QueryArgs, QueryCommand};
 use crate::client::Client;
 use crate::print;
 use crate::problem::Problem;
@@ -24,8 +25,12 @@ use client::Request;
 const POINTS: i64 = 100;
 
 pub(crate) fn run(args: &QueryArgs) -> Result<(), Problem> {
-    check_expression(&args.expr)?;
-    let request = request(args, &Clock::system())?;
+    if let Some(QueryCommand::Exemplars(args)) = &args.command {
+        return exemplars::run(args, &Clock::system());
+    }
+    let expr = args.expr.as_deref().unwrap_or_default();
+    check_expression(expr)?;
+    let request = request(args, expr, &Clock::system())?;
     let output = args.output.unwrap_or(if args.range.is_some() { Output::Chart } else { Output::Table });
     if output == Output::Chart && args.range.is_none() {
         return Err(Problem::new("a chart needs a range").hint("Add one, as --range 1h, or ask for a table: -o table"));
@@ -57,10 +62,10 @@ fn check_expression(expr: &str) -> Result<(), Problem> {
     Err(problem.hint(format!("  {line}\n  {}^", " ".repeat(before))))
 }
 
-fn request(args: &QueryArgs, clock: &Clock) -> Result<Request, Problem> {
+fn request(args: &QueryArgs, expr: &str, clock: &Clock) -> Result<Request, Problem> {
     let now = clock.now_ms();
     let at = args.time.as_deref().map(|text| time::instant(text, now)).transpose()?;
-    let expr = args.expr.clone();
+    let expr = expr.to_owned();
     let Some(range) = &args.range else { return Ok(Request { expr, at, range: None }) };
     let range_ms = time::duration_ms("--range", range)?;
     let step_ms = match &args.step {

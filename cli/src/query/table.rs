@@ -36,7 +36,7 @@ fn label_names(series: &[AnswerSeries]) -> Vec<String> {
     ordered
 }
 
-fn shown_name(name: &str) -> &str {
+pub(super) fn shown_name(name: &str) -> &str {
     if name == sonde_model::METRIC_NAME { "METRIC" } else { name }
 }
 

@@ -65,13 +65,6 @@ impl Answer {
         Answer(json)
     }
 
-    /// An answer without data.
-    pub(crate) fn without_data() -> Self {
-        let mut json = JsonWriter::new();
-        json.raw(r#"{"status":"success""#);
-        Answer(json)
-    }
-
     /// Ends the answer with what the user should know about it.
     pub(crate) fn finish(mut self, warnings: &[String], infos: &[String]) -> Response {
         for (key, kind, texts) in [("warnings", "warning", warnings), ("infos", "info", infos)] {

@@ -10,9 +10,11 @@ use std::sync::mpsc;
 
 use sonde_disk::Fs;
 use sonde_disk::checksum::crc32;
-use sonde_model::{AgentId, BatchId, Signal, TimestampMs};
+use sonde_model::{AgentId, BatchId, Exemplar, Labels, Signal, TimestampMs};
 use sonde_tracedb::{Committed, Position, TraceDb};
-use sonde_tsdb::{AppendError, Batch, BatchSample, BatchValue, Db, Metadata, MetricKind, Source, StreamId};
+use sonde_tsdb::{
+    AppendError, Batch, BatchExemplar, BatchSample, BatchValue, Db, Metadata, MetricKind, Source, StreamId,
+};
 
 use super::journal::{Journal, State};
 use super::row::Row;
@@ -22,6 +24,8 @@ use super::stats::{DeriveStats, add};
 
 /// How far the last sample may be ahead of the clock before it is waited for the clock.
 const CLOCK_TOLERANCE_MS: i64 = 60_000;
+/// The label of exemplars that carries the id of the trace: Tempo's.
+const TRACE_ID: &str = "traceID";
 /// How often a batch is put together again because a series left the head in between.
 const STALE_RETRIES: usize = 3;
 
@@ -262,16 +266,12 @@ fn append(metrics: &Db, id: AgentId, pending: &Pending, now: TimestampMs) -> Res
     let checksum = crc32(format!("{seq} {position} {timestamp}").as_bytes());
     let cursor = Some((BatchId { agent: id, epoch: 1, signal: Signal::Traces, seq }, checksum));
     for attempt in 0.. {
-        let (samples, no_room) = samples(metrics, pending);
+        let Prepared { samples, exemplars, no_room } = prepare(metrics, pending);
         let metadata = metadata(&pending.rows);
         let (sender, durable) = mpsc::sync_channel(1);
         // Whoever asked has gone where nobody listens.
         let told = move |result| drop(sender.send(result));
-        match metrics.append(
-            Batch { source: Source::Push, cursor, samples, metadata, exemplars: Vec::new() },
-            now,
-            told,
-        ) {
+        match metrics.append(Batch { source: Source::Push, cursor, samples, metadata, exemplars }, now, told) {
             Ok(outcome) => {
                 durable.recv().map_err(|_| DeriveError::Closed)?.map_err(DeriveError::NotWritten)?;
                 return Ok(no_room + outcome.rejected.len() as u64);
@@ -283,10 +283,18 @@ fn append(metrics: &Db, id: AgentId, pending: &Pending, now: TimestampMs) -> Res
     Err(AppendError::StaleRef.into())
 }
 
-/// The samples of a batch, and how many of its counters found no room in the head.
-fn samples(metrics: &Db, pending: &Pending) -> (Vec<BatchSample>, u64) {
+/// What a batch becomes in the metrics store.
+struct Prepared {
+    samples: Vec<BatchSample>,
+    exemplars: Vec<BatchExemplar>,
+    /// Counters that found no room in the head.
+    no_room: u64,
+}
+
+/// Resolves the series of a batch. Exemplars have the time of the batch, as Tempo's do: so none is too old.
+fn prepare(metrics: &Db, pending: &Pending) -> Prepared {
     let mut samples = Vec::with_capacity(pending.rows.len());
-    let mut no_room = 0;
+    let (mut exemplars, mut no_room) = (Vec::new(), 0);
     for row in &pending.rows {
         let labels: Vec<(&str, &str)> = row.labels.iter().map(|(name, value)| (*name, &**value)).collect();
         let Ok(series) = metrics.series_ref(&labels) else {
@@ -298,8 +306,13 @@ fn samples(metrics: &Db, pending: &Pending) -> (Vec<BatchSample>, u64) {
             samples.push(BatchSample { series, timestamp: timestamp - 1, value: BatchValue::FloatDelta(0.0) });
         }
         samples.push(BatchSample { series, timestamp, value: BatchValue::FloatDelta(row.growth) });
+        if let Some(observed) = row.observed {
+            let labels = Labels::from_sorted(&[(TRACE_ID, &observed.trace.to_string())]);
+            let exemplar = Exemplar { labels, value: observed.value, timestamp };
+            exemplars.push(BatchExemplar { series, exemplar });
+        }
     }
-    (samples, no_room)
+    Prepared { samples, exemplars, no_room }
 }
 
 /// What is known of the metrics of a batch.

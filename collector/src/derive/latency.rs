@@ -1,6 +1,8 @@
 //! Classic histograms of durations, as they grow between two collections.
 
-use super::row::Rows;
+use sonde_model::span::TraceId;
+
+use super::row::{Observed, Rows};
 
 /// The names and bounds of a histogram in seconds.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(super) struct Latency {
     /// Observations by the first bound that holds them, the last one for all others.
     counts: [u64; 16],
     sum: f64,
+    /// The last observation of each bucket that has one; few have.
+    last: Vec<(u8, Observed)>,
 }
 
 impl Shape {
@@ -28,22 +32,28 @@ impl Shape {
     }
 
     /// Counts an observation.
-    pub(super) fn observe(&self, latency: &mut Latency, seconds: f64) {
+    pub(super) fn observe(&self, latency: &mut Latency, seconds: f64, trace: TraceId) {
         let at = (0..self.bounds).find(|at| seconds <= self.bound(*at)).unwrap_or(self.bounds);
         latency.counts[usize::from(at)] += 1;
         latency.sum += seconds;
+        let observed = Observed { value: seconds, trace };
+        match latency.last.iter_mut().find(|(bucket, _)| *bucket == at) {
+            Some((_, last)) => *last = observed,
+            None => latency.last.push((at, observed)),
+        }
     }
 
     /// The counters of the histogram; it begins to grow anew.
     pub(super) fn rows(&self, latency: &mut Latency, rows: &mut Rows<'_>) {
-        let Latency { counts, sum } = std::mem::take(latency);
+        let Latency { counts, sum, last } = std::mem::take(latency);
         let mut total = 0;
         for at in 0..=self.bounds {
             total += counts[usize::from(at)];
             let le = if at == self.bounds { "+Inf".to_owned() } else { self.bound(at).to_string() };
-            rows.bucket(self.bucket, &le, total as f64);
+            let observed = last.iter().find(|(bucket, _)| *bucket == at).map(|(_, observed)| *observed);
+            rows.bucket(self.bucket, &le, total as f64, observed);
         }
-        rows.counter(self.sum, sum);
-        rows.counter(self.count, total as f64);
+        rows.counter(self.sum, sum, None);
+        rows.counter(self.count, total as f64, None);
     }
 }

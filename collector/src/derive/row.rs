@@ -1,5 +1,7 @@
 //! What a derivation hands to the metrics store: by how much a counter grew.
 
+use sonde_model::span::TraceId;
+
 /// The growth of one counter since the last collection.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
@@ -9,6 +11,15 @@ pub(super) struct Row {
     pub(super) growth: f64,
     /// Whether the counter may be new: it then begins with a 0, so that its first growth can be seen.
     pub(super) fresh: bool,
+    /// What leads to a trace; the last one of what the counter grew by.
+    pub(super) observed: Option<Observed>,
+}
+
+/// One observation and the trace that it is of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Observed {
+    pub(super) value: f64,
+    pub(super) trace: TraceId,
 }
 
 /// The counters of one label set.
@@ -23,21 +34,21 @@ pub(super) struct Rows<'a> {
 
 impl Rows<'_> {
     /// Adds a counter.
-    pub(super) fn counter(&mut self, name: &'static str, growth: f64) {
-        self.add(name, None, growth);
+    pub(super) fn counter(&mut self, name: &'static str, growth: f64, observed: Option<Observed>) {
+        self.add(name, None, growth, observed);
     }
 
     /// Adds a counter with a bucket's label.
-    pub(super) fn bucket(&mut self, name: &'static str, le: &str, growth: f64) {
-        self.add(name, Some(le), growth);
+    pub(super) fn bucket(&mut self, name: &'static str, le: &str, growth: f64, observed: Option<Observed>) {
+        self.add(name, Some(le), growth, observed);
     }
 
-    fn add(&mut self, name: &'static str, le: Option<&str>, growth: f64) {
+    fn add(&mut self, name: &'static str, le: Option<&str>, growth: f64, observed: Option<Observed>) {
         let own = [("__name__", name)].into_iter().chain(le.map(|le| ("le", le)));
         let all = own.chain(self.labels.iter().copied()).filter(|(_, value)| !value.is_empty());
         let mut labels: Vec<(&'static str, Box<str>)> = all.map(|(name, value)| (name, value.into())).collect();
         labels.sort_unstable_by_key(|(name, _)| *name);
-        self.into.push(Row { labels, growth, fresh: self.fresh });
+        self.into.push(Row { labels, growth, fresh: self.fresh, observed });
     }
 }
 

@@ -212,8 +212,8 @@ impl ServiceGraph {
         requests.total += 1;
         requests.failed += u64::from(open.failed);
         requests.seen = now;
-        CLIENT_SECONDS.observe(&mut requests.client, open.client_seconds);
-        SERVER_SECONDS.observe(&mut requests.server, open.server_seconds);
+        CLIENT_SECONDS.observe(&mut requests.client, open.client_seconds, open.trace);
+        SERVER_SECONDS.observe(&mut requests.server, open.server_seconds, open.trace);
         self.decided.counted += 1;
     }
 
@@ -232,11 +232,12 @@ impl ServiceGraph {
             let labels = [("client", &*pair.client), ("connection_type", connection_type), ("server", &*pair.server)];
             let fresh = std::mem::take(&mut requests.fresh);
             let mut rows = Rows { into, labels: &labels, fresh };
-            rows.counter("traces_service_graph_request_total", std::mem::take(&mut requests.total) as f64);
+            rows.counter("traces_service_graph_request_total", std::mem::take(&mut requests.total) as f64, None);
             if requests.failed > 0 || requests.ever_failed {
                 rows.fresh = !requests.ever_failed;
                 requests.ever_failed = true;
-                rows.counter("traces_service_graph_request_failed_total", std::mem::take(&mut requests.failed) as f64);
+                let failed = std::mem::take(&mut requests.failed) as f64;
+                rows.counter("traces_service_graph_request_failed_total", failed, None);
                 rows.fresh = fresh;
             }
             CLIENT_SECONDS.rows(&mut requests.client, &mut rows);

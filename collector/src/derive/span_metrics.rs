@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use sonde_model::TimestampMs;
-use sonde_model::span::{ScopedSpan, SpanKind, StatusCode};
+use sonde_model::span::{ScopedSpan, SpanKind, StatusCode, TraceId};
 
 use super::latency::{Latency, Shape};
-use super::row::{Row, Rows, label_value};
+use super::row::{Observed, Row, Rows, label_value};
 
 /// How long label sets that no span has are kept in sight.
 pub(super) const IDLE_MS: i64 = 15 * 60 * 1000;
@@ -38,6 +38,8 @@ struct Group {
     calls: u64,
     bytes: u64,
     latency: Latency,
+    /// The trace of the last span.
+    trace: Option<TraceId>,
     fresh: bool,
     seen: TimestampMs,
 }
@@ -71,14 +73,16 @@ impl SpanMetrics {
             None if full => return Err(TooManyLabelSets),
             None => {
                 self.label_bytes += self.key.len();
-                let group = Group { calls: 0, bytes: 0, latency: Latency::default(), fresh: true, seen: now };
+                let group =
+                    Group { calls: 0, bytes: 0, latency: Latency::default(), trace: None, fresh: true, seen: now };
                 self.groups.entry(self.key.as_str().into()).or_insert(group)
             }
         };
         group.calls += 1;
         group.bytes += sonde_translate::otlp_span_bytes(span) as u64;
         group.seen = now;
-        LATENCY.observe(&mut group.latency, span.duration_ns() as f64 / 1e9);
+        group.trace = Some(span.trace_id);
+        LATENCY.observe(&mut group.latency, span.duration_ns() as f64 / 1e9, span.trace_id);
         Ok(())
     }
 
@@ -103,8 +107,9 @@ impl SpanMetrics {
                 ("status_code", status_code),
             ];
             let mut rows = Rows { into, labels: &labels, fresh: std::mem::take(&mut group.fresh) };
-            rows.counter("traces_spanmetrics_calls_total", std::mem::take(&mut group.calls) as f64);
-            rows.counter("traces_spanmetrics_size_total", std::mem::take(&mut group.bytes) as f64);
+            let call = group.trace.take().map(|trace| Observed { value: 1.0, trace });
+            rows.counter("traces_spanmetrics_calls_total", std::mem::take(&mut group.calls) as f64, call);
+            rows.counter("traces_spanmetrics_size_total", std::mem::take(&mut group.bytes) as f64, None);
             LATENCY.rows(&mut group.latency, &mut rows);
         }
     }
@@ -136,7 +141,8 @@ mod tests {
     use super::*;
 
     fn named(name: &str) -> ScopedSpan {
-        let span = Span { name: name.into(), end_ns: 3_000_000, ..Span::default() };
+        let trace_id = TraceId([name.as_bytes()[0]; 16]);
+        let span = Span { name: name.into(), trace_id, end_ns: 3_000_000, ..Span::default() };
         ScopedSpan { span, ..ScopedSpan::default() }
     }
 
@@ -159,6 +165,26 @@ mod tests {
         assert_eq!(growth(&mut metrics, 2, "traces_spanmetrics_calls_total"), [0.0, 0.0]);
         assert!(growth(&mut metrics, IDLE_MS, "traces_spanmetrics_calls_total").is_empty());
         assert_eq!((metrics.label_bytes, metrics.count(&named("c"), IDLE_MS)), (0, Ok(())));
+    }
+
+    #[test]
+    fn calls_and_buckets_lead_to_the_last_trace_once() {
+        let mut metrics = SpanMetrics::new(2);
+        for name in ["a", "b"] {
+            assert_eq!(metrics.count(&named(name), 0), Ok(()));
+        }
+        let observed = |metrics: &mut SpanMetrics| -> Vec<(String, Observed)> {
+            let mut rows = Vec::new();
+            metrics.collect(1, &mut rows);
+            let label = |row: &Row, name: &str| row.labels.iter().find(|(n, _)| *n == name).map(|(_, v)| v.to_string());
+            let seen = |row: &Row| Some((label(row, "le").or(label(row, "__name__"))?, row.observed?));
+            rows.iter().filter_map(seen).collect()
+        };
+        let (calls, bucket) = ("traces_spanmetrics_calls_total".to_owned(), "0.004".to_owned());
+        let of = |id: u8, value: f64| Observed { value, trace: TraceId([id; 16]) };
+        let expected = [b'a', b'b'].map(|id| [(calls.clone(), of(id, 1.0)), (bucket.clone(), of(id, 0.003))]);
+        assert_eq!(observed(&mut metrics), expected.concat());
+        assert_eq!(observed(&mut metrics), []);
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use sonde_proto::exposition::{Entry, Format, Limits, MetricKind, ParseError, Parser, Sample};
+use sonde_proto::otlp::metrics::Exemplar;
 
+use super::exemplar;
 use super::labels::{Labels, TargetLabels};
 use super::shape::{HistogramPoint, Number, NumberKind, SummaryPoint};
 
@@ -13,6 +15,10 @@ use super::shape::{HistogramPoint, Number, NumberKind, SummaryPoint};
 pub(super) struct Page {
     /// Samples on it.
     pub(super) samples: u64,
+    /// Exemplars on it.
+    pub(super) exemplars: u64,
+    /// Exemplars on it whose labels are too long.
+    pub(super) long_exemplars: u64,
     /// Numbers, by the name of the sample.
     pub(super) numbers: Vec<Named<Number>>,
     /// Histograms, by the name of the family.
@@ -92,7 +98,16 @@ struct Group {
     sum: Option<f64>,
     count: Option<f64>,
     /// Each sample as it stands on the page, in case they do not make a whole.
-    raw: Vec<(String, Labels, f64)>,
+    raw: Vec<Raw>,
+}
+
+/// A sample as it stands on the page.
+#[derive(Debug)]
+struct Raw {
+    name: String,
+    labels: Labels,
+    value: f64,
+    exemplar: Option<Exemplar>,
 }
 
 struct Reading<'a> {
@@ -125,6 +140,7 @@ impl<'a> Reading<'a> {
 
     fn sample(&mut self, sample: &Sample<'_, '_>) {
         self.page.samples += 1;
+        let exemplar = self.exemplar(sample);
         let own_time = sample.timestamp.filter(|_| self.honor_timestamps);
         let time_ns = own_time.map_or(self.time_ns, |ms| ms.saturating_mul(1_000_000));
         let (family, part) = self.family_of(&sample.name);
@@ -132,7 +148,8 @@ impl<'a> Reading<'a> {
             Part::Number(kind) => {
                 let help = self.described.get(family).map_or(String::new(), |known| known.help.clone());
                 let labels = self.labels.of_sample(sample.labels, "");
-                let point = Number { kind, labels, time_ns, value: Some(sample.value) };
+                let exemplars = exemplar.into_iter().collect();
+                let point = Number { kind, labels, time_ns, value: Some(sample.value), exemplars };
                 let name = sample.name.to_string();
                 self.page.numbers.push(Named { name, help, point, has_own_time: own_time.is_some() });
                 return;
@@ -145,7 +162,8 @@ impl<'a> Reading<'a> {
         let labels = self.labels.of_sample(sample.labels, without);
         let bound = sample.labels.iter().find(|(name, _)| name == without).and_then(|(_, value)| value.parse().ok());
         let is_histogram = matches!(part, Part::Bucket | Part::HistogramSum | Part::HistogramCount);
-        let raw = (sample.name.to_string(), self.labels.of_sample(sample.labels, ""), sample.value);
+        let (name, all_labels) = (sample.name.to_string(), self.labels.of_sample(sample.labels, ""));
+        let raw = Raw { name, labels: all_labels, value: sample.value, exemplar };
         let group = self.group(family, labels, is_histogram, time_ns, own_time.is_some());
         group.raw.push(raw);
         match part {
@@ -154,6 +172,14 @@ impl<'a> Reading<'a> {
             Part::HistogramCount | Part::SummaryCount => group.count = Some(sample.value),
             Part::Number(_) => {}
         }
+    }
+
+    fn exemplar(&mut self, sample: &Sample<'_, '_>) -> Option<Exemplar> {
+        let on_page = sample.exemplar.as_ref()?;
+        self.page.exemplars += 1;
+        let otlp = exemplar::of_sample(on_page);
+        self.page.long_exemplars += u64::from(otlp.is_none());
+        otlp
     }
 
     /// The family of a sample and what part of it the sample is.
@@ -231,8 +257,9 @@ impl<'a> Reading<'a> {
 
     /// Samples that do not make a whole are kept one by one.
     fn raw(&mut self, group: Group) {
-        for (name, labels, value) in group.raw {
-            let point = Number { kind: NumberKind::Unknown, labels, time_ns: group.time_ns, value: Some(value) };
+        for Raw { name, labels, value, exemplar } in group.raw {
+            let (kind, exemplars) = (NumberKind::Unknown, exemplar.into_iter().collect());
+            let point = Number { kind, labels, time_ns: group.time_ns, value: Some(value), exemplars };
             self.page.numbers.push(Named { name, help: String::new(), point, has_own_time: group.has_own_time });
         }
     }
@@ -270,7 +297,8 @@ impl Group {
             return None;
         }
         let (labels, time_ns, sum) = (self.labels.clone(), self.time_ns, self.sum);
-        Some(HistogramPoint { labels, time_ns, bounds, counts: Some(counts), sum })
+        let exemplars = self.raw.iter().filter_map(|raw| raw.exemplar.clone()).collect();
+        Some(HistogramPoint { labels, time_ns, bounds, counts: Some(counts), sum, exemplars })
     }
 
     fn summary(&self) -> Option<SummaryPoint> {

@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 
 use sonde_proto::otlp::metrics::Metric;
 
+use super::exemplar::Untimed;
 use super::labels::Labels;
 use super::page::{Named, Page};
 use super::shape::{HistogramPoint, Number, NumberKind, SummaryPoint};
@@ -24,6 +25,7 @@ enum Kept {
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
     series: BTreeMap<Key, Kept>,
+    untimed: Untimed,
     duplicates: u64,
 }
 
@@ -32,15 +34,18 @@ impl Tracker {
     pub(super) fn follow(&mut self, page: Page, time_ns: i64) -> Vec<Metric> {
         let mut seen = Seen::default();
         let mut metrics = Vec::new();
-        for Named { name, help, point, has_own_time } in page.numbers {
+        let (before, page_time) = (std::mem::take(&mut self.untimed), u64::try_from(time_ns).unwrap_or(0));
+        for Named { name, help, mut point, has_own_time } in page.numbers {
             let kept = Kept::Number(point.kind);
             if seen.is_new(&name, &point.labels, kept, has_own_time, &mut self.duplicates) {
+                self.untimed.settle(&before, &name, &point.labels, &mut point.exemplars, page_time);
                 metrics.push(point.into_metric(&name, &help));
             }
         }
-        for Named { name, help, point, has_own_time } in page.histograms {
+        for Named { name, help, mut point, has_own_time } in page.histograms {
             let kept = Kept::Histogram(point.bounds.clone());
             if seen.is_new(&name, &point.labels, kept, has_own_time, &mut self.duplicates) {
+                self.untimed.settle(&before, &name, &point.labels, &mut point.exemplars, page_time);
                 metrics.push(point.into_metric(&name, &help));
             }
         }
@@ -96,9 +101,12 @@ impl Seen {
 
 fn end((name, labels): Key, kept: Kept, time_ns: i64) -> Metric {
     match kept {
-        Kept::Number(kind) => Number { kind, labels, time_ns, value: None }.into_metric(&name, ""),
+        Kept::Number(kind) => {
+            Number { kind, labels, time_ns, value: None, exemplars: Vec::new() }.into_metric(&name, "")
+        }
         Kept::Histogram(bounds) => {
-            HistogramPoint { labels, time_ns, bounds, counts: None, sum: None }.into_metric(&name, "")
+            let (counts, sum, exemplars) = (None, None, Vec::new());
+            HistogramPoint { labels, time_ns, bounds, counts, sum, exemplars }.into_metric(&name, "")
         }
         Kept::Summary(quantiles) => {
             let quantiles = quantiles.into_iter().map(|quantile| (quantile, 0.0)).collect();

@@ -7,8 +7,8 @@ use sonde_proto::otlp::common::KeyValue;
 use sonde_proto::otlp::metrics::number_data_point::Value;
 use sonde_proto::otlp::metrics::summary_data_point::ValueAtQuantile;
 use sonde_proto::otlp::metrics::{
-    AggregationTemporality, DataPointFlags, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, Sum,
-    Summary, SummaryDataPoint, metric,
+    AggregationTemporality, DataPointFlags, Exemplar, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
+    Sum, Summary, SummaryDataPoint, metric,
 };
 
 use super::labels::Labels;
@@ -36,6 +36,8 @@ pub(super) struct Number {
     pub(super) labels: Labels,
     pub(super) time_ns: i64,
     pub(super) value: Option<f64>,
+    /// At most one, where the sample has one.
+    pub(super) exemplars: Vec<Exemplar>,
 }
 
 /// A whole histogram. Without counts it is a stale marker.
@@ -48,6 +50,8 @@ pub(super) struct HistogramPoint {
     /// Counts of the buckets, one more than bounds, not cumulative.
     pub(super) counts: Option<Vec<u64>>,
     pub(super) sum: Option<f64>,
+    /// Those of all buckets.
+    pub(super) exemplars: Vec<Exemplar>,
 }
 
 /// A whole summary. Without a count it is a stale marker.
@@ -81,6 +85,7 @@ impl Number {
             time_unix_nano: nanos(self.time_ns),
             flags: flags(self.value.is_none()),
             value: self.value.map(Value::AsDouble),
+            exemplars: self.exemplars,
             ..NumberDataPoint::default()
         };
         let data_points = vec![point];
@@ -109,6 +114,7 @@ impl HistogramPoint {
             bucket_counts,
             explicit_bounds: self.bounds,
             flags: flags(is_stale),
+            exemplars: self.exemplars,
             ..HistogramDataPoint::default()
         };
         let temporality = AggregationTemporality::Cumulative.into();

@@ -1,7 +1,7 @@
 //! From the text of a page to the series that are stored, by the translation that the collector does.
 
 use sonde_proto::exposition::Format;
-use sonde_translate::{Options, Row, RowValue, translate};
+use sonde_translate::{Options, Row, RowValue, Sink, translate};
 
 use super::*;
 
@@ -11,28 +11,41 @@ fn page(text: &str, format: Format, labels: &TargetLabels) -> Page {
     Page::read(text.as_bytes(), format, &Limits::default(), labels, TIME_NS, true).unwrap()
 }
 
-/// The series of metrics as the collector makes them, sorted: `name{labels} value @ms`, the time only if it is its own.
+/// Series as lines: `name{labels} value @ms # {labels} value @ms`, times only if they are their own.
+struct Lines(Vec<String>);
+
+impl Sink for Lines {
+    fn row(&mut self, row: Row<'_>) {
+        let RowValue::Float(value) = row.value else { panic!("{row:?}") };
+        let (name, labels): (Vec<_>, Vec<_>) = row.labels.iter().partition(|(name, _)| *name == "__name__");
+        let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        let value = if sonde_model::is_stale(value) { "stale".to_owned() } else { value.to_string() };
+        self.0.push(format!("{}{{{}}} {value}{}", name[0].1, labels.join(","), own_time(row.timestamp)));
+    }
+
+    fn exemplar(&mut self, exemplar: sonde_model::Exemplar) {
+        let sonde_model::Exemplar { labels, value, timestamp } = exemplar;
+        let line = self.0.last_mut().expect("its sample");
+        line.push_str(&format!(" # {labels} {value}{}", own_time(timestamp)));
+    }
+}
+
+fn own_time(ms: i64) -> String {
+    if ms == TIME_NS / 1_000_000 { String::new() } else { format!(" @{ms}") }
+}
+
+/// The series of metrics as the collector makes them, sorted.
 fn stored(metrics: Vec<Metric>) -> Vec<String> {
-    let mut lines = Vec::new();
+    let mut lines = Lines(Vec::new());
     for metrics in shape::batches(metrics, 3) {
         let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
         let resource_metrics = vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }];
         let request = ExportMetricsServiceRequest { resource_metrics };
-        let report = translate(&request, &Options::default(), &mut |row: Row<'_>| {
-            let RowValue::Float(value) = row.value else { panic!("{row:?}") };
-            let (name, labels): (Vec<_>, Vec<_>) = row.labels.iter().partition(|(name, _)| *name == "__name__");
-            let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-            let value = if sonde_model::is_stale(value) { "stale".to_owned() } else { value.to_string() };
-            let mut line = format!("{}{{{}}} {value}", name[0].1, labels.join(","));
-            if row.timestamp != TIME_NS / 1_000_000 {
-                line.push_str(&format!(" @{}", row.timestamp));
-            }
-            lines.push(line);
-        });
+        let report = translate(&request, &Options::default(), &mut lines);
         assert_eq!(report.rejected, []);
     }
-    lines.sort();
-    lines
+    lines.0.sort();
+    lines.0
 }
 
 fn check(text: &str, format: Format, expected: &[&str]) {
@@ -121,6 +134,47 @@ fn open_metrics_families_are_found_without_their_suffix() {
             "state{state=\"on\"} 1",
         ],
     );
+}
+
+#[test]
+fn exemplars_go_along() {
+    let id = "0af7651916cd43dd8448eb211c80319c";
+    let page_of = |untimed: &str| {
+        format!(
+            "# TYPE req counter\nreq_total 5 # {{trace_id=\"{id}\",span_id=\"b7ad6b7169203331\"}} 1 1699999999.123\n\
+             other_total 1 # {{trace_id=\"{untimed}\",user=\"7\"}} 0.5\n\
+             long_total 1 # {{trace_id=\"{}\"}} 0.5\n# TYPE took histogram\n\
+             took_bucket{{le=\"1\"}} 3 # {{}} 0.5 1699999999\ntook_bucket{{le=\"+Inf\"}} 4 # {{traceID=\"{untimed}\"}} 3\n\
+             # TYPE torn histogram\ntorn_bucket{{le=\"1\"}} 3 # {{a=\"b\"}} 0.5 1699999999\n# EOF\n",
+            "x".repeat(121)
+        )
+    };
+    let req = "req_total{} 5 # {span_id=\"b7ad6b7169203331\", trace_id=\"0af7651916cd43dd8448eb211c80319c\"} 1 @1699999999123";
+    let lines = |other: &str, last: &str| {
+        let lines = [
+            "long_total{} 1",
+            &format!("other_total{{}} 1{other}"),
+            req,
+            &format!("took_bucket{{le=\"+Inf\"}} 4{last}"),
+            "took_bucket{le=\"1\"} 3 # {} 0.5 @1699999999000",
+            "took_count{} 4",
+            "torn_bucket{le=\"1\"} 3 # {a=\"b\"} 0.5 @1699999999000",
+        ];
+        lines.map(str::to_owned)
+    };
+    let target = TargetLabels::new(&BTreeMap::new());
+    let mut tracker = Tracker::default();
+    for (untimed, is_new) in [("1", true), ("1", false), ("UPPER", true), ("1", true)] {
+        let page = page(&page_of(untimed), Format::OpenMetrics, &target);
+        assert_eq!((page.exemplars, page.long_exemplars), (6, 1));
+        let expected = if is_new {
+            let other = format!(" # {{trace_id=\"{untimed}\", user=\"7\"}} 0.5");
+            lines(&other, &format!(" # {{traceID=\"{untimed}\"}} 3"))
+        } else {
+            lines("", "")
+        };
+        assert_eq!(stored(tracker.follow(page, TIME_NS)), expected);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use sonde_model::{Exemplar, Matcher};
 use sonde_promql::Expr;
 use sonde_promql::ast::ExprKind;
@@ -24,7 +25,8 @@ pub(super) async fn exemplars(State(server): State<Arc<Server>>, form: Form) -> 
     let mut selectors = Vec::new();
     collect(&expr, &mut selectors)?;
     if selectors.is_empty() {
-        return Ok(Answer::without_data().into_response());
+        // Where there is nothing to look for Prometheus has nothing to say.
+        return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let core = server.core().ok_or_else(ApiError::starting)?;
     let db = Arc::clone(&core.db);

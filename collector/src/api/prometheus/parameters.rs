@@ -16,7 +16,8 @@ pub(super) const MAX_TIME: TimestampMs = i64::MAX / 4;
 
 /// A time: float seconds since the epoch, or RFC 3339.
 pub(super) fn time(form: &Form, name: &str) -> Result<Option<TimestampMs>, ApiError> {
-    form.get(name).map(|text| parse_time(text).map_err(|e| ApiError::parameter(name, e))).transpose()
+    let invalid = |e: String| ApiError::parameter(name, format!("Invalid time value for '{name}': {e}"));
+    form.get(name).map(|text| parse_time(text).map_err(invalid)).transpose()
 }
 
 /// A time that must be given.

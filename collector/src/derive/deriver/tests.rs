@@ -44,11 +44,37 @@ impl Stores {
         durable.recv().expect("an answer").expect("durable");
     }
 
+    /// The traces that exemplars of a metric lead to, and their values.
+    fn exemplars(&self, metric: &str) -> Vec<(String, f64)> {
+        let found = self.metrics.exemplars(&[vec![Matcher::equal("__name__", metric)]], 0, i64::MAX, usize::MAX);
+        let of = |e: &Exemplar| (e.labels.get("traceID").unwrap_or_default().to_owned(), e.value);
+        found.iter().flat_map(|series| series.exemplars.iter().map(of)).collect()
+    }
+
     fn calls(&self) -> f64 {
         let matchers = [Matcher::equal("__name__", "traces_spanmetrics_calls_total")];
         let series = self.metrics.select(&matchers, 0, i64::MAX, &SelectLimits::default()).expect("an answer");
         series.iter().filter_map(|s| s.floats.values.last()).sum()
     }
+}
+
+#[test]
+fn exemplars_lead_to_traces_once_and_survive_a_crash() {
+    let mut stores = open(MemFs::new());
+    let mut expected = Vec::new();
+    for number in 1..4u64 {
+        stores.push(number);
+        stores.deriver.step(NOW + number.cast_signed() * 1000).expect("room");
+        expected.push(format!("{number:032x}"));
+        stores = open(stores.fs.crash(number));
+        // Nothing new was committed: nothing new is derived.
+        stores.deriver.step(NOW + number.cast_signed() * 1000 + 500).expect("room");
+    }
+    for (metric, value) in [("traces_spanmetrics_calls_total", 1.0), ("traces_spanmetrics_latency_bucket", 0.0)] {
+        let all: Vec<(String, f64)> = expected.iter().map(|id| (id.clone(), value)).collect();
+        assert_eq!(stores.exemplars(metric), all, "{metric}");
+    }
+    assert_eq!(stores.exemplars("traces_spanmetrics_size_total"), []);
 }
 
 #[test]
