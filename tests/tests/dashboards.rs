@@ -47,6 +47,8 @@ struct Target {
 enum Query {
     /// The Prometheus source.
     PromQl(String),
+    /// The Prometheus source is asked for exemplars.
+    Exemplars(String),
     /// The Tempo source: a query, how many traces, how many spans of each.
     TraceQl(String, u64, u64),
 }
@@ -54,7 +56,7 @@ enum Query {
 impl Query {
     fn text(&self) -> &str {
         match self {
-            Query::PromQl(text) | Query::TraceQl(text, ..) => text,
+            Query::PromQl(text) | Query::Exemplars(text) | Query::TraceQl(text, ..) => text,
         }
     }
 
@@ -62,6 +64,7 @@ impl Query {
     fn with(&self, variables: &BTreeMap<String, String>) -> Self {
         match self {
             Query::PromQl(text) => Query::PromQl(substitute(text, variables)),
+            Query::Exemplars(text) => Query::Exemplars(substitute(text, variables)),
             Query::TraceQl(text, limit, spans) => Query::TraceQl(substitute(text, variables), *limit, *spans),
         }
     }
@@ -70,6 +73,17 @@ impl Query {
     fn answer(&self, sonde: &Sonde) -> Result<usize, String> {
         match self {
             Query::PromQl(expr) => Ok(answer(sonde, &range(expr))?.min(answer(sonde, &instant(expr))?)),
+            Query::Exemplars(expr) => {
+                let end = now_ms() / 1_000;
+                let start = end - RANGE as i64;
+                let path = format!("/api/v1/query_exemplars?query={}&start={start}&end={end}", encode(expr));
+                let reply = get(&sonde.url(&path))?;
+                let json: Value = serde_json::from_slice(&reply.body).map_err(|e| format!("{e}: {}", reply.text()))?;
+                if json["status"] != "success" {
+                    return Err(json.to_string());
+                }
+                Ok(list(&json["data"]).map(|series| list(&series["exemplars"]).count()).sum())
+            }
             Query::TraceQl(query, limit, spans) => {
                 let end = now_ms() / 1_000 + 1;
                 let start = end - RANGE as i64;
@@ -387,7 +401,11 @@ fn queries(target: &Value) -> Vec<Query> {
             vec![Query::TraceQl(text(&target["query"]), number("limit"), number("spss"))]
         }
         Some(other) => panic!("no query of type {other} is known: {target}"),
-        None => vec![Query::PromQl(text(&target["expr"]))],
+        None => {
+            let expr = text(&target["expr"]);
+            let exemplars = (target["exemplar"] == true).then(|| Query::Exemplars(expr.clone()));
+            std::iter::once(Query::PromQl(expr)).chain(exemplars).collect()
+        }
     }
 }
 

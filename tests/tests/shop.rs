@@ -1,7 +1,7 @@
 //! A stock multi-service program in two languages, over the agent: whole traces, the right service graph, exact rates,
-//! errors and durations.
+//! errors and durations, exemplars that lead to the traces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -57,6 +57,7 @@ const GRAPH: [(&str, &str, &str, usize, usize); 6] = [
 /// A span as the API shows it.
 #[derive(Clone, Debug)]
 struct Span {
+    trace: String,
     service: String,
     language: String,
     name: String,
@@ -97,11 +98,12 @@ fn a_shop_of_two_languages() {
     check_searches(&sonde);
     check_graph(&sonde);
     check_span_metrics(&sonde, &all);
+    check_exemplars(&sonde, &all);
 }
 
 /// A trace is whole: every span, below its parent, with its resource.
 fn check_trace(sonde: &Sonde, order: &Order, expected: &str) -> Vec<Span> {
-    let spans = spans(&sonde.get(&format!("/api/v2/traces/{}", order.trace)).json());
+    let spans = spans(&order.trace, &sonde.get(&format!("/api/v2/traces/{}", order.trace)).json());
     let mut drawn = String::from("\n");
     draw(&spans, "", 0, &mut drawn);
     assert_eq!(drawn, expected, "trace {}: {spans:#?}", order.trace);
@@ -119,7 +121,7 @@ fn draw(spans: &[Span], parent: &str, depth: usize, out: &mut String) {
     }
 }
 
-fn spans(trace: &Value) -> Vec<Span> {
+fn spans(id: &str, trace: &Value) -> Vec<Span> {
     let mut found = Vec::new();
     for resource in list(&trace["trace"]["resourceSpans"]) {
         let attribute = |key: &str| {
@@ -133,6 +135,7 @@ fn spans(trace: &Value) -> Vec<Span> {
             let (start_ns, end_ns) = (nanos("startTimeUnixNano"), nanos("endTimeUnixNano"));
             let status = span["status"]["code"].as_str().unwrap_or("STATUS_CODE_UNSET");
             found.push(Span {
+                trace: id.to_owned(),
                 service: attribute("service.name"),
                 language: attribute("telemetry.sdk.language"),
                 name: text(&span["name"]),
@@ -225,6 +228,35 @@ fn check_span_metrics(sonde: &Sonde, spans: &[Span]) {
     let errors = "sum(traces_spanmetrics_calls_total{status_code=\"STATUS_CODE_ERROR\"})";
     // A refused order fails on five spans, a failed page on one.
     assert_eq!(sonde.value(errors), Ok((5 * REFUSED + FAILURES) as f64));
+}
+
+/// Every operation has exemplars, and each leads to a trace that has a span of the operation and of that duration.
+fn check_exemplars(sonde: &Sonde, spans: &[Span]) {
+    let end = now_ms() / 1000 + 60;
+    let path = format!(
+        "/api/v1/query_exemplars?query={}&start={}&end={end}",
+        encode("traces_spanmetrics_latency_bucket"),
+        end - 600
+    );
+    let found = sonde.get(&path).json();
+    assert_eq!(found["status"], "success", "{found}");
+    let mut seen = BTreeSet::new();
+    for series in list(&found["data"]) {
+        let label = |name: &str| text(&series["seriesLabels"][name]);
+        let (service, name, le) = (label("service"), label("span_name"), label("le"));
+        let bound: f64 = le.parse().expect("a bound");
+        for exemplar in list(&series["exemplars"]) {
+            let trace = text(&exemplar["labels"]["traceID"]);
+            let value: f64 = text(&exemplar["value"]).parse().expect("a duration");
+            let is_meant = |span: &Span| {
+                (&span.trace, &span.service, &span.name) == (&trace, &service, &name) && span.seconds == value
+            };
+            assert!(value <= bound && spans.iter().any(is_meant), "{series}");
+            seen.insert((service.clone(), name.clone()));
+        }
+    }
+    let operations: BTreeSet<_> = spans.iter().map(|span| (span.service.clone(), span.name.clone())).collect();
+    assert_eq!(seen, operations, "every operation has an exemplar");
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
