@@ -1,5 +1,8 @@
 //! The exporter task: sends what waits in the queue, in order, a few batches under way at once, until it is taken.
 //!
+//! Batches under way may overtake each other. That does no harm to values that stand for themselves, but a delta that
+//! comes after a later one cannot be added any more: of batches with deltas only one is under way.
+//!
 //! It retries for ever with backoff: what a collector cannot take now stays on disk. Only what a collector refuses for
 //! good is given up, and leaves a gap.
 
@@ -8,8 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use sonde_model::Signal;
 use sonde_otlp::exporter::{Backoff, BackoffOptions, ExportError, Exporter};
 use sonde_otlp::{Accepted, Export};
+use sonde_proto::otlp::MetricsRequestView;
 use sonde_runtime::Clock;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +57,8 @@ pub struct QueueExporter {
     stats: Arc<ExportStats>,
     reader: QueueReader,
     window: VecDeque<InFlight>,
+    /// A batch that was read and waits until the one with deltas before it is taken.
+    held: Option<Queued>,
     sending: JoinSet<(u64, Result<Accepted, ExportError>)>,
     /// The index of the first batch in the window, counted since the start.
     first: u64,
@@ -64,6 +71,7 @@ pub struct QueueExporter {
 #[derive(Debug)]
 struct InFlight {
     batch: Queued,
+    has_deltas: bool,
     state: State,
 }
 
@@ -93,6 +101,7 @@ impl QueueExporter {
             clock,
             stats,
             window: VecDeque::new(),
+            held: None,
             sending: JoinSet::new(),
             first: 0,
             wait_until: None,
@@ -169,10 +178,17 @@ impl QueueExporter {
             }
         }
         while self.window.len() < self.options.max_in_flight {
-            match self.reader.next() {
+            let held = self.held.take();
+            let was_held = held.is_some();
+            match held.map_or_else(|| self.reader.next(), |held| Ok(Some(held))) {
                 Ok(Some(batch)) => {
+                    let has_deltas = was_held || has_deltas(&batch);
+                    if has_deltas && self.window.iter().any(|sent| sent.has_deltas && sent.state != State::Done) {
+                        self.held = Some(batch);
+                        break;
+                    }
                     spawn(&mut self.sending, self.exporter.clone(), first + self.window.len() as u64, &batch);
-                    self.window.push_back(InFlight { batch, state: State::Sending });
+                    self.window.push_back(InFlight { batch, has_deltas, state: State::Sending });
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -311,6 +327,11 @@ impl QueueExporter {
             tracing::error!("the cursor of the queue cannot be written: {error}; what was sent may be sent again");
         }
     }
+}
+
+/// Whether a batch must not overtake others. One that cannot be read might.
+fn has_deltas(batch: &Queued) -> bool {
+    batch.id.signal == Signal::Metrics && MetricsRequestView::new(&batch.body).has_deltas().unwrap_or(true)
 }
 
 fn spawn(sending: &mut JoinSet<(u64, Result<Accepted, ExportError>)>, exporter: Exporter, index: u64, batch: &Queued) {

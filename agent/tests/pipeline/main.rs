@@ -20,7 +20,11 @@ use sonde_model::{BatchId, Signal};
 use sonde_otlp::Export;
 use sonde_otlp::exporter::{ExportError, Exporter, ExporterOptions};
 use sonde_proto::otlp::common::InstrumentationScope;
+use sonde_proto::otlp::metrics::{
+    Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, metric, number_data_point,
+};
 use sonde_proto::otlp::resource::Resource;
+use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
 use sonde_runtime::config::{ByteSize, Duration as ConfigDuration};
 use sonde_runtime::{Clock, Reload, StagesError};
 use tokio::task::JoinSet;
@@ -84,6 +88,21 @@ fn points(name: &str, count: usize) -> Export {
     payload.gauge(name, "", "", |points| (0..count).for_each(|n| points.add(&[("n", &n.to_string())], n as f64)));
     let encoded = payload.encode(&Resource::default(), &InstrumentationScope::default());
     Export { signal: Signal::Metrics, body: encoded.body.into(), batch: None, items: encoded.items }
+}
+
+/// A sum with one point of delta temporality.
+fn delta(name: &str) -> Export {
+    let point = NumberDataPoint {
+        time_unix_nano: 1_700_000_000_000_000_000,
+        value: Some(number_data_point::Value::AsInt(1)),
+        ..NumberDataPoint::default()
+    };
+    let sum = Sum { data_points: vec![point], aggregation_temporality: 1, is_monotonic: true };
+    let metric = Metric { name: name.to_owned(), data: Some(metric::Data::Sum(sum)), ..Metric::default() };
+    let scope_metrics = vec![ScopeMetrics { metrics: vec![metric], ..ScopeMetrics::default() }];
+    let resource_metrics = vec![ResourceMetrics { scope_metrics, ..ResourceMetrics::default() }];
+    let body = ExportMetricsServiceRequest { resource_metrics }.encode_to_vec();
+    Export { signal: Signal::Metrics, body: body.into(), batch: None, items: 1 }
 }
 
 async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
@@ -168,6 +187,34 @@ async fn retries_and_lost_answers_neither_lose_nor_double() {
         assert!(seen.duplicates > 0, "seed {seed}: an answer was lost and nothing came again");
         assert!(stats.accepted(Source::Otlp) == 120, "seed {seed}");
         assert_eq!(stats.sent_items.load(Relaxed), seen.points, "seed {seed}: what is counted as sent is stored");
+    }
+}
+
+#[tokio::test]
+async fn deltas_do_not_overtake_each_other() {
+    for seed in 0..3 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let dir = tempfile::tempdir().unwrap();
+        let collector = Collector::start(State::default(), "127.0.0.1:0").await;
+        let answers = [Answer::Take, Answer::Take, Answer::Busy];
+        collector.state.script((0..60).map(|_| answers[random.usize(..answers.len())]));
+        let agent = Agent::start(quiet(dir.path(), &collector.endpoint())).await;
+        let client = agent.client();
+        for n in 1..=40 {
+            // What stands for itself may come in any order, and goes in between.
+            let export = if n % 4 == 0 { points(&format!("sent.{n}"), 1) } else { delta(&format!("sent.{n}")) };
+            client.export(&export).await.unwrap();
+        }
+        let stats = Arc::clone(agent.queue.stats());
+        eventually("an empty queue", || stats.waiting_batches.load(Relaxed) == 0).await;
+        agent.stop().await;
+        check_exactly_once(&collector.state, 40);
+        let deltas = |names: Vec<String>| -> Vec<usize> {
+            let numbers = names.iter().filter_map(|name| name.strip_prefix("sent.")?.parse().ok());
+            numbers.filter(|n| n % 4 != 0).collect()
+        };
+        let stored = deltas(collector.state.names());
+        assert!(stored.is_sorted(), "seed {seed}: {stored:?}");
     }
 }
 

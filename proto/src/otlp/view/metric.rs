@@ -122,6 +122,16 @@ impl<'a> DataView<'a> {
         })
     }
 
+    /// How its points relate to those before, where the kind says so.
+    pub fn temporality(&self) -> Option<i32> {
+        match *self {
+            DataView::Gauge { .. } | DataView::Summary { .. } => None,
+            DataView::Sum { temporality, .. }
+            | DataView::Histogram { temporality, .. }
+            | DataView::Exponential { temporality, .. } => Some(temporality),
+        }
+    }
+
     /// How many points there are.
     pub fn count(&self) -> usize {
         match self {

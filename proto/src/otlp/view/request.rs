@@ -54,6 +54,24 @@ impl<'a> MetricsRequestView<'a> {
     }
 }
 
+impl MetricsRequestView<'_> {
+    /// Whether a metric of the request has delta temporality: such requests must be taken in the order in which they
+    /// were made.
+    pub fn has_deltas(&self) -> Result<bool, ViewError> {
+        const DELTA: i32 = 1;
+        for resource in self.resources() {
+            for scope in resource?.scopes() {
+                for metric in scope?.metrics() {
+                    if metric?.data.and_then(|data| data.temporality()) == Some(DELTA) {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
 impl<'a> View<'a> for ResourceMetricsView<'a> {
     fn parse(message: &'a [u8]) -> Result<Self, ViewError> {
         let mut resource = None;

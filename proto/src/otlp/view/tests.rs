@@ -487,6 +487,28 @@ fn attributes_in_one_piece_are_at_hand_as_bytes() {
 }
 
 #[test]
+fn deltas_are_found() {
+    let body = |data| {
+        let metrics = vec![Metric::default(), Metric { data: Some(data), ..Metric::default() }];
+        let scope_metrics = vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }];
+        let resource_metrics =
+            vec![ResourceMetrics::default(), ResourceMetrics { scope_metrics, ..Default::default() }];
+        ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
+    };
+    let sum = |temporality| Sum { aggregation_temporality: temporality, ..Sum::default() };
+    let histogram = |temporality| Histogram { aggregation_temporality: temporality, ..Histogram::default() };
+    for (data, expected) in [
+        (metric::Data::Gauge(Gauge::default()), false),
+        (metric::Data::Sum(sum(2)), false),
+        (metric::Data::Sum(sum(1)), true),
+        (metric::Data::Histogram(histogram(2)), false),
+        (metric::Data::Histogram(histogram(1)), true),
+    ] {
+        assert_eq!(MetricsRequestView::new(&body(data)).has_deltas(), Ok(expected));
+    }
+}
+
+#[test]
 fn what_needs_merging_is_told() {
     let metrics = ResourceMetrics { resource: Some(Resource::default()), ..ResourceMetrics::default() };
     let mut message = metrics.encode_to_vec();
