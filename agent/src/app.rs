@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, InvalidConfig, Listen};
+use crate::credentials::{Credentials, CredentialsError};
 use crate::export::{ExportOptions, ExportStats, QueueExporter};
 use crate::live::Live;
 use crate::origin::Origin;
@@ -51,6 +52,7 @@ pub struct App {
     exporter: Exporter,
     client_tls: Option<Arc<ClientTls>>,
     server_tls: Option<Arc<ServerTls>>,
+    credentials: Credentials,
     grpc: Option<TcpListener>,
     http: Option<TcpListener>,
     reload: Option<(PathBuf, ReloadRequests)>,
@@ -81,6 +83,9 @@ pub enum BuildError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The token cannot be used.
+    #[error("the agent's token")]
+    Credentials(#[from] CredentialsError),
     /// The thread that opens the queue died.
     #[error("opening the agent's queue was cut off")]
     CutOff,
@@ -100,7 +105,8 @@ impl App {
         let server_tls = config.otlp.tls.options().map(|options| load(options, now_s)).transpose()?;
         let exporter = Exporter::new(ExporterOptions { tls: client_tls.clone(), ..exporter_options(&config) })?;
         let (dir, options) = (config.agent_dir(), queue_options(&config));
-        let opening = tokio::task::spawn_blocking(move || Queues::open(fs, &dir, &options));
+        let (queue_fs, queue_dir) = (Arc::clone(&fs), dir.clone());
+        let opening = tokio::task::spawn_blocking(move || Queues::open(queue_fs, &queue_dir, &options));
         let (queues, report) = opening.await.map_err(|_| BuildError::CutOff)??;
         let (agent, epoch) = (report.identity.agent, report.identity.epoch);
         tracing::info!("agent {agent}, epoch {epoch}: {} batches wait", report.waiting);
@@ -111,9 +117,24 @@ impl App {
         let grpc = bind("otlp.grpc_listen", config.otlp.grpc_listen).await?;
         let http = bind("otlp.http_listen", config.otlp.http_listen).await?;
         let origin = Arc::new(Origin::new(&resource::detect(), &config.resource_attributes));
+        let host = origin.attribute("host.name").unwrap_or_default().to_owned();
+        let backoff = export_options(&config).backoff;
+        let credentials = Credentials::open(&config.collector, fs, &dir, agent, host, backoff)?;
         let registry = Registry::new();
-        let reload = None;
-        Ok(App { config, clock, registry, origin, queues, exporter, client_tls, server_tls, grpc, http, reload })
+        Ok(App {
+            config,
+            clock,
+            registry,
+            origin,
+            queues,
+            exporter,
+            client_tls,
+            server_tls,
+            credentials,
+            grpc,
+            http,
+            reload: None,
+        })
     }
 
     /// Reads the file at `path` again whenever that is requested, and follows changes of `host` and `scrape`.
@@ -174,15 +195,27 @@ impl App {
     }
 
     /// One exporter for each signal, over one connection: what holds up one does not hold up the other.
-    fn spawn_exporters(&self, stage: &Stage) {
+    fn spawn_exporters(&mut self, stage: &Stage) {
         self_metrics::register_sent(&self.registry, self.exporter.stats());
+        let may_send = CancellationToken::new();
+        let credentials = std::mem::replace(&mut self.credentials, Credentials::Nothing);
+        let showing = credentials.run(self.exporter.clone(), self.clock.clone(), may_send.clone(), stage.token());
+        stage.spawn("token", showing);
         for (name, queue) in [("exporter", &self.queues.metrics), ("exporter of spans", &self.queues.traces)] {
             let stats = Arc::new(ExportStats::default());
             self_metrics::register_export(&self.registry, &stats, queue);
             self_metrics::register_queue(&self.registry, queue, &self.clock);
             let options = export_options(&self.config);
             let (queue, exporter, clock) = (Arc::clone(queue), self.exporter.clone(), self.clock.clone());
-            stage.spawn(name, QueueExporter::new(queue, exporter, options, clock, stats).run(stage.token()));
+            let (may_send, stop) = (may_send.clone(), stage.token());
+            let exporting = QueueExporter::new(queue, exporter, options, clock, stats).run(stage.token());
+            stage.spawn(name, async move {
+                tokio::select! {
+                    () = may_send.cancelled() => {}
+                    () = stop.cancelled() => {}
+                }
+                exporting.await;
+            });
         }
     }
 

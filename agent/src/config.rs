@@ -55,8 +55,12 @@ pub struct CollectorConfig {
     pub endpoint: String,
     /// Whom to trust and what to show there.
     pub tls: CollectorTlsConfig,
-    /// Headers of every request, for instance `authorization`.
+    /// Headers of every request.
     pub headers: BTreeMap<String, String>,
+    /// The file with the token to show; empty is none. It is read again while the agent runs.
+    pub token_file: PathBuf,
+    /// The file with a token for enrolment, by which the agent gets a token of its own; empty is none.
+    pub enrol_token_file: PathBuf,
     /// Whether requests are compressed with zstd.
     pub compress: bool,
     /// How long one request may take.
@@ -155,6 +159,7 @@ impl Config {
                 return Err(invalid(key, message));
             }
         }
+        self.collector.check_token()?;
         in_range("collector.max_in_flight", self.collector.max_in_flight, 1, 64)?;
         in_range("queue.max_bytes (in bytes)", self.queue.max_bytes.0, 1 << 20, 1 << 44)?;
         in_range("queue.max_trace_bytes (in bytes)", self.queue.max_trace_bytes.0, 1 << 20, 1 << 44)?;
@@ -170,6 +175,21 @@ impl Config {
         self.host.check()?;
         self.otlp.check()?;
         scrape::check_all(&self.scrape)
+    }
+}
+
+impl CollectorConfig {
+    /// There is one source of a token at most.
+    fn check_token(&self) -> Result<(), InvalidConfig> {
+        let has_header = self.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization"));
+        let (has_file, enrols) =
+            (!self.token_file.as_os_str().is_empty(), !self.enrol_token_file.as_os_str().is_empty());
+        if u8::from(has_header) + u8::from(has_file) + u8::from(enrols) > 1 {
+            let message =
+                "only one of token_file, enrol_token_file and a header `authorization` can say who this agent is";
+            return Err(invalid("collector", message));
+        }
+        Ok(())
     }
 }
 
@@ -195,6 +215,8 @@ impl Default for CollectorConfig {
             endpoint: "http://127.0.0.1:4317".to_owned(),
             tls: CollectorTlsConfig::default(),
             headers: BTreeMap::new(),
+            token_file: PathBuf::new(),
+            enrol_token_file: PathBuf::new(),
             compress: true,
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),

@@ -20,6 +20,14 @@ pub struct Flags {
     /// Where to send, as http://HOST:4317; overrules `collector.endpoint` of the file.
     #[arg(long, value_name = "URL")]
     pub collector: Option<String>,
+
+    /// The file with the token to show to the collector; overrules `collector.token_file` of the file.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
+    /// The file with a token for enrolment, by which the agent gets a token of its own; overrules `collector.enrol_token_file`.
+    #[arg(long, value_name = "FILE", conflicts_with = "token_file")]
+    pub enrol_token_file: Option<PathBuf>,
 }
 
 impl Flags {
@@ -34,6 +42,10 @@ impl Flags {
         }
         if let Some(endpoint) = &self.collector {
             config.collector.endpoint.clone_from(endpoint);
+        }
+        if self.token_file.is_some() || self.enrol_token_file.is_some() {
+            config.collector.token_file = self.token_file.clone().unwrap_or_default();
+            config.collector.enrol_token_file = self.enrol_token_file.clone().unwrap_or_default();
         }
         config.check().map_err(|error| LoadError::Value { origin: "the flags".to_owned(), error })?;
         Ok(config)

@@ -6,12 +6,14 @@
 pub mod app;
 pub mod command;
 pub mod config;
+mod credentials;
 pub mod export;
 pub mod flags;
 pub mod gaps;
 pub mod identity;
 pub mod live;
 pub mod origin;
+mod own_token;
 pub mod payload;
 pub mod queue;
 pub mod receivers;
@@ -21,3 +23,5 @@ pub mod self_metrics;
 
 pub use app::{App, BuildError};
 pub use config::Config;
+pub use credentials::CredentialsError;
+pub use own_token::OwnTokenError;

@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Alerts(AlertsArgs),
     /// Keep alerts quiet for a time: they fire, but nobody is told.
     Silence(SilenceArgs),
+    /// Make, list and revoke the tokens of a collector.
+    Token(TokenArgs),
     /// Look for mistakes in configuration and rule files, without starting anything.
     Check(CheckArgs),
     /// Make certificates of your own authority, for TLS between agents and collector.
@@ -91,9 +93,8 @@ Examples:
   sonde collector --data-dir /var/lib/sonde --config /etc/sonde/collector.yml
       A server for many hosts; docs/config-collector.md has all keys.
   sonde collector --config /etc/sonde/collector.yml --listen 0.0.0.0:9090 --otlp-grpc-listen 0.0.0.0:4317
-      Reachable by other machines, with `tls` in the configuration; `sonde certs` makes the certificates.
-  sonde collector --listen 0.0.0.0:9090 --otlp-grpc-listen 0.0.0.0:4317 --insecure
-      The same, said out loud: nothing is encrypted and nobody is asked who they are.
+      Reachable by other machines: everybody is asked for a token (`sonde token`) or a certificate. Without `tls` in the
+      configuration tokens can be read on their way; `sonde certs` makes the certificates.
   sonde collector --otlp-http-listen off
       OTLP over HTTP on the main port only.
 
@@ -270,6 +271,76 @@ pub(crate) struct TraceArgs {
     /// List the attributes and the events of each span.
     #[arg(short, long)]
     pub(crate) attributes: bool,
+
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+const TOKEN_EXAMPLES: &str = "\
+Examples:
+  sonde token create --role admin --name anna > ~/.sonde-token
+      The first one, on the machine of the collector and in the folder where it was started. From then on everybody is asked
+      for a token: SONDE_TOKEN_FILE=~/.sonde-token sonde query up
+  sonde token create --data-dir /var/lib/sonde-collector --role read --name grafana
+      With the right of whoever can read the data directory of a collector that runs.
+  sonde token create --role enrol --name rack-7 --uses 20 --expires 1d
+      For 20 agents: each exchanges it for a token of its own.
+  sonde token revoke grafana
+      At once; an id will do, too.
+
+ingest may send, read may ask, admin may do everything. The collector keeps only a hash: a lost token is made anew.";
+
+/// Make, list and revoke the tokens of a collector.
+///
+/// It asks as an admin: with --token-file or SONDE_TOKEN, or else with the file admin.token that every collector that runs keeps
+/// in its data directory.
+#[derive(Args, Debug)]
+#[command(after_help = TOKEN_EXAMPLES)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) action: TokenAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenAction {
+    /// Make a token and print it, this once.
+    Create {
+        /// What it allows: ingest, read, admin or enrol.
+        #[arg(long, value_name = "ROLE")]
+        role: sonde_collector::auth::Role,
+        /// What people call it.
+        #[arg(long, value_name = "NAME")]
+        name: String,
+        /// How long it lives, as 1h or 30d. Without it a token has no end, but for one for enrolment, which has an hour.
+        #[arg(long, value_name = "DURATION", alias = "ttl")]
+        expires: Option<String>,
+        /// How many agents it enrols, for the role enrol; 1 without it.
+        #[arg(long, value_name = "N")]
+        uses: Option<u32>,
+        #[command(flatten)]
+        server: TokenServer,
+    },
+    /// List all tokens, those of enrolled agents too.
+    List {
+        #[command(flatten)]
+        server: TokenServer,
+    },
+    /// Make a token void, at once.
+    Revoke {
+        /// Its id, or its name where no other has the same.
+        #[arg(value_name = "ID|NAME")]
+        token: String,
+        #[command(flatten)]
+        server: TokenServer,
+    },
+}
+
+/// Which collector is asked, and with what right.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TokenServer {
+    /// Data directory of a collector that runs: its admin.token is used, and the address in it, unless --url names another.
+    #[arg(long, value_name = "DIR", env = "SONDE_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) server: ServerArgs,

@@ -2,7 +2,8 @@
 //!
 //! It knows HTTP only: what the answers say is the business of each command.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -199,7 +200,7 @@ fn tls(args: &ServerArgs) -> Result<Option<sonde_tls::ClientConfig>, Problem> {
 }
 
 /// The token to show: that of the file, else that of the variable.
-fn token(args: &ServerArgs) -> Result<Option<String>, Problem> {
+pub(crate) fn token(args: &ServerArgs) -> Result<Option<String>, Problem> {
     let Some(path) = &args.token_file else {
         return match std::env::var(TOKEN_VARIABLE) {
             Ok(text) => proven(&text, TOKEN_VARIABLE).map(Some),
@@ -213,8 +214,27 @@ fn token(args: &ServerArgs) -> Result<Option<String>, Problem> {
     proven(&text, &place).map(Some)
 }
 
+/// The admin token in the data directory of a collector that runs, and the address of that collector.
+pub(crate) fn admin_file(data_dir: &Path) -> Result<Option<(String, String)>, Problem> {
+    let path = data_dir.join("admin.token");
+    let place = path.display().to_string();
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Problem::new(format!("{place}: {e}"))),
+    };
+    let address = text.lines().nth(1).unwrap_or(DEFAULT_URL).to_owned();
+    Ok(Some((proven(&text, &place)?, address)))
+}
+
+/// Says something to people beside the answer, which programs may read.
+pub(crate) fn tell(text: &str) {
+    // Where stderr is gone there is nobody left to tell.
+    drop(writeln!(std::io::stderr(), "{text}"));
+}
+
 /// The first line as a token, which must be one that a header can carry.
-pub(crate) fn proven(text: &str, place: &str) -> Result<String, Problem> {
+fn proven(text: &str, place: &str) -> Result<String, Problem> {
     let line = text.lines().next().unwrap_or_default().trim();
     let printable = line.bytes().all(|b| b.is_ascii_graphic());
     if line.is_empty() || line.len() > MAX_TOKEN_BYTES || !printable {

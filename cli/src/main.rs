@@ -11,6 +11,7 @@ mod problem;
 mod process;
 mod query;
 mod silence;
+mod token;
 mod trace;
 mod up;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Trace(args) => trace::run(&args),
         Command::Alerts(args) => alerts::run(&args),
         Command::Silence(args) => silence::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Certs(args) => certs::run(&args),
     };

@@ -11,6 +11,7 @@ mod page;
 mod probes;
 mod prometheus;
 mod requests;
+mod tokens;
 mod write;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use http::{HeaderValue, Method, StatusCode, header};
 use sonde_otlp::receiver;
 use tower::ServiceExt;
@@ -30,7 +31,9 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 pub(crate) use prometheus::{firing, rfc3339};
 pub(crate) use requests::ApiStats;
 
+use crate::auth::{Gate, Surface};
 use crate::consumer::OtlpConsumer;
+use crate::enrol;
 use crate::server::Server;
 
 /// Everything that the main port serves, gRPC included: requests are told apart by their content type.
@@ -44,14 +47,19 @@ pub(crate) fn main_router(server: &Arc<Server>, limits: &receiver::Limits) -> Ro
     }))
 }
 
-/// The OTLP gRPC services.
+/// The gRPC services: OTLP, and enrolment of agents.
 pub(crate) fn otlp_grpc_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
     let consumer = Arc::new(OtlpConsumer::new(Arc::clone(server)));
-    receiver::grpc_router(consumer, limits.clone(), Arc::clone(&server.otlp_stats))
+    let otlp = receiver::grpc_router(consumer, limits.clone(), Arc::clone(&server.otlp_stats));
+    Gate::guard(server, Surface::Grpc, otlp.merge(enrol::router(server)))
 }
 
 /// OTLP over HTTP.
 pub(crate) fn otlp_http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
+    Gate::guard(server, Surface::OtlpHttp, otlp_http(server, limits))
+}
+
+fn otlp_http(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
     let consumer = Arc::new(OtlpConsumer::new(Arc::clone(server)));
     receiver::http_router(consumer, limits.clone(), Arc::clone(&server.otlp_stats))
 }
@@ -68,6 +76,8 @@ fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
     let mut router = Router::new()
         .merge(readable)
         .route("/api/v1/write", post(write::write))
+        .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/api/v1/tokens/{id}", delete(tokens::revoke))
         .route("/-/healthy", get(probes::healthy))
         .route("/-/ready", get(probes::ready))
         .route("/-/reload", post(probes::reload).put(probes::reload));
@@ -78,12 +88,10 @@ fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
     } else {
         router = router.route("/api/v1/admin/{*call}", post(admin::disabled).put(admin::disabled));
     }
-    let otlp = otlp_http_router(server, limits);
-    router
-        .fallback(not_found)
-        .with_state(Arc::clone(server))
-        .merge(otlp.clone())
-        .nest("/api/v1/otlp", otlp)
+    let otlp = otlp_http(server, limits);
+    let router =
+        router.fallback(not_found).with_state(Arc::clone(server)).merge(otlp.clone()).nest("/api/v1/otlp", otlp);
+    Gate::guard(server, Surface::Main, router)
         .layer(middleware::from_fn_with_state(Arc::clone(server), requests::count))
 }
 

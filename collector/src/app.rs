@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 pub use listen::StartError;
 
 use crate::api;
+use crate::auth::Auth;
 use crate::config::Config;
 use crate::flags::Flags;
 use crate::notify::Notifier;
@@ -94,7 +95,8 @@ impl App {
         flags.listen = main.local_addr().unwrap_or(flags.listen);
 
         notifier.configure(notify_setup(&config, &flags).map_err(|e| StartError::Notifier(e.to_string()))?);
-        let server = Arc::new(Server::new(config, flags, clock, notifier).with_tls(tls));
+        let auth = Auth::new(&flags, clock.now_ms())?;
+        let server = Arc::new(Server::new(config, flags, clock, notifier, auth).with_tls(tls));
         Ok(App { server, fs, state, rule_files, reload: Reload::new(), main, otlp_grpc, otlp_http, wire: None })
     }
 

@@ -4,6 +4,7 @@
 //! says so. An unknown key is an error.
 
 mod anomaly;
+mod auth;
 mod derive;
 mod notify;
 mod tls;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use sonde_runtime::config::{ByteSize, Duration};
 
 pub use anomaly::{AnomalyConfig, WatchConfig};
+pub use auth::{AuthConfig, Required};
 pub use derive::{DeriveConfig, ServiceGraphConfig, SpanMetricsConfig};
 pub use notify::{
     InhibitRuleConfig, NamedIntervalConfig, NotifyConfig, ReceiverConfig, ReceiverTlsConfig, ReceiverWebhookConfig,
@@ -47,6 +49,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// The HTTP API.
     pub api: ApiConfig,
+    /// Who is asked who they are.
+    pub auth: AuthConfig,
     /// Recording and alerting rules.
     pub rules: RulesConfig,
     /// Where alerts go.

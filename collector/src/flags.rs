@@ -41,7 +41,7 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", env = "SONDE_CONFIG")]
     pub config: Option<PathBuf>,
 
-    /// Allow addresses that other machines can reach although nothing is encrypted and nobody is asked who they are.
+    /// Ask nobody who they are until there is a token, also at addresses that other machines can reach.
     #[arg(long)]
     pub insecure: bool,
 }

@@ -6,9 +6,11 @@
 pub mod anomaly;
 mod api;
 mod app;
+pub mod auth;
 pub mod config;
 mod consumer;
 mod derive;
+mod enrol;
 pub mod flags;
 mod inbox;
 mod ingest;

@@ -11,6 +11,7 @@ use sonde_tsdb::Db;
 
 use crate::anomaly::Anomalies;
 use crate::api::ApiStats;
+use crate::auth::Auth;
 use crate::config::{Config, ConfigError};
 use crate::derive::DeriveStats;
 use crate::flags::Flags;
@@ -40,6 +41,7 @@ pub(crate) struct Server {
     pub(crate) derive_stats: Arc<DeriveStats>,
     pub(crate) notifier: Notifier,
     pub(crate) inbox: Inbox,
+    pub(crate) auth: Auth,
     pub(crate) watch: Watch,
     pub(crate) started: TimestampMs,
     pub(crate) reloads: Reloads,
@@ -88,7 +90,7 @@ pub(crate) struct Reloaded {
 
 impl Server {
     /// A collector whose store is not open yet.
-    pub(crate) fn new(config: Config, flags: Flags, clock: Clock, notifier: Notifier) -> Self {
+    pub(crate) fn new(config: Config, flags: Flags, clock: Clock, notifier: Notifier, auth: Auth) -> Self {
         let health = Health::new();
         health.not_ready("store", "the store is being opened");
         health.not_ready("spans", "the span store is being opened");
@@ -105,6 +107,7 @@ impl Server {
             watch: Watch::new(&clock),
             inbox: Inbox::new(clock.clone(), notifier.clone()),
             notifier,
+            auth,
             started,
             reloads: Reloads(parking_lot::Mutex::new(Reloaded { succeeded_at: started, failed: false })),
             tls: None,

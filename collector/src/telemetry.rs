@@ -3,6 +3,7 @@
 //! Names are `sonde_<part>_<what>_<unit>`; each drop, refusal and retry has a reason.
 
 mod anomaly;
+mod auth;
 mod derive;
 mod ingest;
 mod server;

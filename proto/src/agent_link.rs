@@ -2,6 +2,8 @@
 //!
 //! They travel as gRPC metadata or as HTTP headers. A sender without any of them is an ordinary OTLP client.
 
+pub mod enrol;
+
 use sonde_model::{AgentId, BatchId, Signal};
 
 /// Carries the persisted identity of the agent: 32 hexadecimal digits.

@@ -61,6 +61,10 @@ fn values_that_cannot_work_are_named() {
             "collector: {endpoint: 'http://c:4317', tls: {ca_file: c}}",
             "collector.tls: collector.endpoint is http://c:4317, where nothing is encrypted; write https://HOST:4317",
         ),
+        (
+            "collector: {token_file: a, enrol_token_file: b}",
+            "collector: only one of token_file, enrol_token_file and a header `authorization` can say who this agent is",
+        ),
         ("host: {interval: 1m}", "host.slow_interval: 15s is shorter than 1m"),
         ("host: {receivers: [cpu, cpu]}", "host.receivers: cpu stands there twice"),
         ("queue: {max_bytes: 1KiB}", "queue.max_bytes (in bytes): 1024 is not between 1048576 and 17592186044416"),

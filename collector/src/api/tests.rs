@@ -18,6 +18,7 @@ use tower::ServiceExt;
 mod alertmanager;
 
 use super::main_router;
+use crate::auth::Auth;
 use crate::config::Config;
 use crate::flags::Flags;
 use crate::notify::Notifier;
@@ -35,7 +36,8 @@ impl Fixture {
         drop(rustls::crypto::ring::default_provider().install_default());
         let (clock, hand) = Clock::manual(60_000);
         let notifier = Notifier::new(clock.clone()).expect("a client");
-        let server = Arc::new(Server::new(config, flags, clock, notifier));
+        let auth = Auth::new(&flags, clock.now_ms()).expect("random numbers");
+        let server = Arc::new(Server::new(config, flags, clock, notifier, auth));
         crate::telemetry::register_server(&server);
         let limits = crate::settings::otlp_limits(&server.config.load());
         let router = main_router(&server, &limits);
@@ -54,6 +56,7 @@ impl Fixture {
         let (state, memory) =
             crate::state::State::open(&crate::state::Location::Memory, crate::state::Options::default())
                 .expect("a state");
+        fixture.server.auth.open(state.clone(), Vec::new());
         let (db, _) = Db::open(Arc::clone(&fs), Path::new("/data/tsdb"), options, 60_000).expect("an empty store");
         fixture.server.set_store(db, fs, state, memory);
         let fs: Arc<dyn Fs> = Arc::new(MemFs::new());
@@ -196,6 +199,9 @@ async fn check(fixture: &Fixture, (method, path, form): (&str, &str, &str), stat
 #[tokio::test]
 async fn before_the_store_is_open_only_the_probes_are_served() {
     let fixture = Fixture::new(Config::default(), Flags::default());
+    let (state, memory) =
+        crate::state::State::open(&crate::state::Location::Memory, crate::state::Options::default()).expect("a state");
+    fixture.server.auth.open(state, memory.tokens);
     let (status, text) = fixture.get("/-/ready").await;
     assert_eq!((status, text.contains("store: the store is being opened")), (503, true), "{text}");
     assert_eq!(fixture.get("/-/healthy").await.0, 200);

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use crate::config::{ClientAuth, Config, ConfigError};
+use crate::config::{ClientAuth, Config, ConfigError, Required};
 use crate::flags::Flags;
 use crate::rules::RuleFilesError;
 
@@ -21,18 +21,14 @@ pub enum StartError {
     Rules(RuleFilesError),
     /// Other machines could reach the address, and nothing protects it.
     #[error(
-        "{flag} {address}: other machines can reach this address, and {missing}; listen on 127.0.0.1, {remedy}, or say \
-         --insecure"
+        "{flag} {address}: other machines can reach this address, and auth.required is `never`: nobody would be asked \
+         who they are; listen on 127.0.0.1, take auth.required away, or say --insecure"
     )]
     NotLoopback {
         /// The flag.
         flag: &'static str,
         /// Its value.
         address: SocketAddr,
-        /// What protection is missing.
-        missing: &'static str,
-        /// What would protect it.
-        remedy: &'static str,
     },
     /// A certificate or a key is no good.
     #[error("the certificates of the listeners")]
@@ -57,6 +53,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// No tokens can be made.
+    #[error("the system gives no random numbers")]
+    Random(#[from] getrandom::Error),
     /// The sender of notifications cannot be set up.
     #[error("cannot set up the sender of notifications: {0}")]
     Notifier(String),
@@ -89,26 +88,20 @@ impl StartError {
     }
 }
 
-/// Refuses addresses that other machines can reach, unless what goes there is encrypted and who comes there is asked who they
-/// are, or it was said out loud that it is meant.
+/// Refuses addresses that other machines can reach where nobody would be asked who they are, unless it was said out loud that
+/// this is meant. Warns of tokens that could be read on their way.
 pub(super) fn check_addresses(flags: &Flags, config: &Config) -> Result<(), StartError> {
-    let is_encrypted = config.tls.is_on();
-    let is_asked = config.tls.client_auth == ClientAuth::Required;
     let exposed = flags.addresses().into_iter().find(|(_, address)| !address.ip().is_loopback());
     let Some((flag, address)) = exposed.filter(|_| !flags.insecure) else { return Ok(()) };
-    let (missing, remedy) = match (is_encrypted, is_asked) {
-        (true, true) => return Ok(()),
-        (true, false) => (
-            "nobody is asked who they are",
-            "set tls.client_ca_file and `tls.client_auth: required` in the configuration",
-        ),
-        (false, true) => ("nothing is encrypted", "set tls.cert_file and tls.key_file in the configuration"),
-        (false, false) => (
-            "nothing is encrypted and nobody is asked who they are",
-            "set tls.cert_file, tls.key_file, tls.client_ca_file and `tls.client_auth: required` in the configuration",
-        ),
-    };
-    Err(StartError::NotLoopback { flag, address, missing, remedy })
+    if config.auth.required == Required::Never && config.tls.client_auth != ClientAuth::Required {
+        return Err(StartError::NotLoopback { flag, address });
+    }
+    if !config.tls.is_on() {
+        tracing::warn!(
+            "{flag} {address}: nothing is encrypted, tokens can be read on their way; tls.cert_file turns TLS on"
+        );
+    }
+    Ok(())
 }
 
 /// Binds an address.
@@ -163,22 +156,22 @@ mod tests {
         let (near, far) =
             (Flags::default(), Flags { listen: "0.0.0.0:9090".parse().expect("valid"), ..Flags::default() });
         let loud = Flags { insecure: true, ..far.clone() };
-        let tls = |text: &str| Config::parse(&format!("tls: {{{text}}}"), "test").expect("valid");
-        let pair = "cert_file: c, key_file: k";
-        let (plain, encrypted) = (Config::default(), tls(pair));
-        let asked = tls(&format!("{pair}, client_ca_file: a, client_auth: required"));
-        let may_show = tls(&format!("{pair}, client_ca_file: a, client_auth: optional"));
-        for (flags, config, expected) in [
-            (&near, &plain, ""),
-            (&loud, &plain, ""),
-            (&far, &plain, "nothing is encrypted and nobody is asked who they are"),
-            (&far, &encrypted, "reach this address, and nobody is asked who they are"),
-            (&far, &may_show, "reach this address, and nobody is asked who they are"),
-            (&far, &asked, ""),
+        let config = |text: &str| Config::parse(text, "test").expect("valid");
+        let (asked, open) = (Config::default(), config("auth: {required: never}"));
+        let tls = "tls: {cert_file: c, key_file: k, client_ca_file: a, client_auth: ";
+        let may_show = config(&format!("auth: {{required: never}}\n{tls}optional}}"));
+        let must_show = config(&format!("auth: {{required: never}}\n{tls}required}}"));
+        for (flags, config, is_fine) in [
+            (&near, &open, true),
+            (&loud, &open, true),
+            (&far, &asked, true),
+            (&far, &open, false),
+            (&far, &may_show, false),
+            (&far, &must_show, true),
         ] {
-            let told = check_addresses(flags, config).err().map(|e| e.to_string()).unwrap_or_default();
-            assert!(told.contains(expected) && told.is_empty() == expected.is_empty(), "{expected}: {told}");
-            assert!(expected.is_empty() || told.contains("--insecure"), "{told}");
+            let told = check_addresses(flags, config).err().map(|e| e.to_string());
+            assert_eq!(told.is_none(), is_fine, "{told:?}");
+            assert!(told.is_none_or(|told| told.contains("--insecure")));
         }
     }
 }

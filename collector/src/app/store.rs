@@ -1,23 +1,29 @@
 //! The life of the store and of the state database: opened beside the servers, which say "not ready" meanwhile; maintained; closed last.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use sonde_alerting::RuleFile;
-use sonde_disk::Fs;
+use sonde_disk::{Fs, FsLock};
 use sonde_runtime::Stage;
 use sonde_tsdb::{Db, OpenReport};
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::{AdminFile, local_address};
 use crate::derive;
 use crate::server::{Core, Server};
-use crate::settings::{rule_settings, state_options, store_options};
+use crate::settings::{rule_settings, scheme, state_options, store_options};
 use crate::state::{self, Location, State, StateError};
 use crate::telemetry;
 
 /// How often the store is asked whether there is something to do.
 pub(super) const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Locked while the state database is open.
+const STATE_LOCK: &str = "state.lock";
 
 /// What is needed to start.
 pub(super) struct Start {
@@ -33,13 +39,14 @@ pub(super) struct Start {
 pub(super) fn spawn(start: Start) {
     let storage = start.storage.clone();
     storage.spawn("store", async move {
+        // The tokens come first, because nobody is let in before they are known, and the log of the store may take a while.
+        let (server, fs) = (Arc::clone(&start.server), Arc::clone(&start.fs));
+        let opening = tokio::task::spawn_blocking(move || open_state(&server, fs, &start.state));
+        let (_only, state, mut memory) = opening.await.map_err(|e| Error::Panicked(e.to_string()))??;
+        start.server.auth.open(state.clone(), std::mem::take(&mut memory.tokens));
         let (server, fs) = (Arc::clone(&start.server), Arc::clone(&start.fs));
         let opening = tokio::task::spawn_blocking(move || open(&server, fs));
         let (db, report) = opening.await.map_err(|e| Error::Panicked(e.to_string()))??;
-        let options = state_options(&start.server.config.load());
-        // After the store, whose lock keeps a second process out.
-        let opening = tokio::task::spawn_blocking(move || open_state(&start.state, options));
-        let (state, memory) = opening.await.map_err(|e| Error::Panicked(e.to_string()))??;
         let token = start.storage.token();
         let core = start.server.set_store(db, Arc::clone(&start.fs), state, memory);
         telemetry::register_core(&start.server);
@@ -48,6 +55,7 @@ pub(super) fn spawn(start: Start) {
         let deriving = derive::run(Arc::clone(&start.server), Arc::clone(&start.fs), start.pipelines.token());
         start.pipelines.spawn("derive", deriving);
         maintain(&start.server, &core.db, &token).await;
+        start.server.auth.store_last_uses();
         let (db, state) = (Arc::clone(&core.db), core.state.clone());
         let closing = tokio::task::spawn_blocking(move || {
             db.close();
@@ -64,6 +72,8 @@ enum Error {
     Store(#[source] sonde_tsdb::Error),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error("{}: another collector uses this data directory, or it cannot be written", path.display())]
+    DataDir { path: PathBuf, source: io::Error },
     #[error("the metrics store failed unexpectedly: {0}")]
     Panicked(String),
 }
@@ -80,13 +90,25 @@ fn open(server: &Server, fs: Arc<dyn Fs>) -> Result<(Arc<Db>, OpenReport), Error
     Ok((db, report))
 }
 
-fn open_state(location: &Location, options: state::Options) -> Result<(State, state::Memory), Error> {
-    let (state, memory) = State::open(location, options)?;
+/// What keeps a second process out, and what goes with this one.
+struct Only {
+    _lock: FsLock,
+    _admin: AdminFile,
+}
+
+fn open_state(server: &Server, fs: Arc<dyn Fs>, location: &Location) -> Result<(Only, State, state::Memory), Error> {
+    let data_dir = &server.flags.data_dir;
+    let failed = |source| Error::DataDir { path: data_dir.clone(), source };
+    fs.create_dir_all(data_dir).map_err(failed)?;
+    let lock = fs.lock(&data_dir.join(STATE_LOCK)).map_err(failed)?;
+    let (state, memory) = State::open(location, state_options(&server.config.load()))?;
+    let address = format!("{}://{}", scheme(&server.config.load()), local_address(server.flags.listen));
+    let admin = AdminFile::write(fs, data_dir, server.auth.admin_secret(), &address).map_err(failed)?;
     let alerts: usize = memory.groups.iter().flat_map(|group| &group.rules).map(|rule| rule.alerts.len()).sum();
     let (groups, outbox) = (memory.groups.len(), memory.outbox.len());
-    let silences = memory.silences.len();
-    tracing::info!(groups, alerts, outbox, silences, "the state database is open");
-    Ok((state, memory))
+    let (silences, tokens) = (memory.silences.len(), memory.tokens.len());
+    tracing::info!(groups, alerts, outbox, silences, tokens, "the state database is open");
+    Ok((Only { _lock: lock, _admin: admin }, state, memory))
 }
 
 /// Says what was lost or set aside, each range and each file.
@@ -159,6 +181,7 @@ async fn maintain(server: &Arc<Server>, db: &Arc<Db>, token: &CancellationToken)
             () = server.clock.sleep(MAINTENANCE_INTERVAL) => {}
         }
         look(server, db);
+        server.auth.store_last_uses();
         let (db, now, silences) = (Arc::clone(db), server.clock.now_ms(), server.notifier.silences().clone());
         let work = move || {
             // That the state database does not take it has been logged; it is tried again.

@@ -7,6 +7,8 @@ use sonde_alerting::silence::{Silence, SilenceId};
 use sonde_alerting::{AlertInstance, AlertState, GroupMemory, LaneId, OutboxChange, RuleMemory};
 use sonde_model::{Labels, TimestampMs};
 
+use crate::auth::{TokenHash, TokenRecord};
+
 /// One thing that changed.
 #[derive(Clone, Debug)]
 pub enum Change {
@@ -33,6 +35,17 @@ pub enum Change {
     Received(Received),
     /// An alert of another sender has ended.
     ReceivedGone(Labels),
+    /// A token is new, or something about it changed.
+    Token(TokenRecord),
+    /// A token was used.
+    TokenUsed {
+        /// Which one.
+        hash: TokenHash,
+        /// When, roughly.
+        at: TimestampMs,
+    },
+    /// A token is void.
+    TokenGone(TokenHash),
 }
 
 /// What an evaluation of a rule group changed.
@@ -95,6 +108,8 @@ pub struct Memory {
     pub silences: Vec<Silence>,
     /// Alerts of other senders.
     pub received: Vec<Received>,
+    /// The tokens of the API.
+    pub tokens: Vec<TokenRecord>,
 }
 
 impl Memory {

@@ -9,11 +9,12 @@ use sonde_disk::{Fs, OsFs};
 use super::error::StateError;
 
 /// The steps from an empty file to the newest version. A step that was released is never changed: another one follows it.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema/001_alerts.sql"),
     include_str!("schema/002_silences.sql"),
     include_str!("schema/003_routes.sql"),
     include_str!("schema/004_received.sql"),
+    include_str!("schema/005_tokens.sql"),
 ];
 /// How long another program that looks into the file may hold up a commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

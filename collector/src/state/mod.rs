@@ -1,5 +1,5 @@
 //! The state database: small things that must survive a restart, in SQLite. Alerts, their history, the outbox of
-//! notifications, and silences.
+//! notifications, silences, and the tokens of the API.
 //!
 //! One thread owns the connection. It takes bundles of changes over a bounded channel and commits each bundle as a whole, in
 //! the order in which they came; bundles that wait together share a transaction and its sync. It must not know when rules
@@ -15,6 +15,7 @@ mod outbox;
 mod received;
 mod silences;
 mod stats;
+mod tokens;
 mod writer;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::database::{self, Location, Options};
 use super::error::{CommitError, StateError};
 use super::history::{self, HistoryLine, HistoryPage};
 use super::stats::Stats;
-use super::{alerts, outbox, received, silences};
+use super::{alerts, outbox, received, silences, tokens};
 
 /// Bundles that may wait. Rule groups and notifications wait for their own bundle, so that there are few.
 const MAX_WAITING: usize = 1_024;
@@ -55,6 +55,7 @@ impl State {
                 outbox: outbox::read(&connection)?,
                 silences: silences::read(&connection)?,
                 received: received::read(&connection)?,
+                tokens: tokens::read(&connection)?,
             })
         };
         let memory = read().map_err(|e| database::classify(location.path(), e))?;
@@ -176,6 +177,9 @@ impl Writer {
                 Change::SilenceGone(id) => silences::forget(&transaction, *id)?,
                 Change::Received(alert) => received::write(&transaction, alert)?,
                 Change::ReceivedGone(labels) => received::forget(&transaction, labels)?,
+                Change::Token(token) => tokens::write(&transaction, token)?,
+                Change::TokenUsed { hash, at } => tokens::write_use(&transaction, hash, *at)?,
+                Change::TokenGone(hash) => tokens::forget(&transaction, hash)?,
             }
         }
         if let Some(newest) = newest {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sonde_runtime::Metric;
 
 use super::source::{Source, load};
-use super::{anomaly, derive, ingest, spans, store, tls};
+use super::{anomaly, auth, derive, ingest, spans, store, tls};
 use crate::api::ApiStats;
 use crate::server::Server;
 
@@ -37,6 +37,7 @@ pub(crate) fn register_server(server: &Arc<Server>) {
     register_queries(&source);
     tls::register(server);
     ingest::register_receiver(registry, &server.otlp_stats);
+    auth::register(server);
 }
 
 fn register_queries(source: &Source<'_, Server>) {

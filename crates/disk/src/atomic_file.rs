@@ -3,12 +3,27 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::fs::{Fs, parent_of};
+use crate::fs::{File, Fs, parent_of};
 
 /// Replaces `path` by `bytes`, durably: written beside it under the name with `.tmp` behind, synced, renamed, and the
 /// directory synced. On an error the old content stands (or, if only the last step failed, either content does).
 pub fn write_atomic(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(fs, path, bytes, |temporary| fs.create(temporary))
+}
+
+/// As [`write_atomic`], for secrets: nobody but the owner may open the file, from its first moment on.
+pub fn write_private(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(fs, path, bytes, |temporary| fs.create_private(temporary))
+}
+
+fn replace(
+    fs: &dyn Fs,
+    path: &Path,
+    bytes: &[u8],
+    create: impl FnOnce(&Path) -> io::Result<Arc<dyn File>>,
+) -> io::Result<()> {
     let mut name = OsString::from(path);
     name.push(".tmp");
     let temporary = Path::new(&name);
@@ -16,7 +31,7 @@ pub fn write_atomic(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let file = fs.create(temporary)?;
+    let file = create(temporary)?;
     let written = file.write_at(bytes, 0).and_then(|()| file.sync()).and_then(|()| fs.rename(temporary, path));
     if let Err(error) = written {
         // The half-written file only takes space; the next call removes it if this does not.

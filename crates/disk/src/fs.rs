@@ -24,6 +24,11 @@ pub trait Fs: Send + Sync + fmt::Debug {
     /// The name is durable after [`Fs::sync_dir`] of its parent.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>>;
 
+    /// As [`Fs::create`]; nobody but the owner may open the file, where the file system knows owners.
+    fn create_private(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.create(path)
+    }
+
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
 

@@ -10,7 +10,7 @@ pub mod fs;
 pub mod varint;
 pub mod wal;
 
-pub use atomic_file::{read_all, write_atomic};
+pub use atomic_file::{read_all, write_atomic, write_private};
 pub use fs::{Entry, FaultFs, File, Fs, FsLock, MemFs, OsFs};
 pub use wal::{
     DamagedRange, OnDurable, OpenReport, Position, Reader, SyncPolicy, TruncatedTail, Wal, WalError, WalOptions,

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Uri;
 use http::uri::PathAndQuery;
+use parking_lot::Mutex;
 use sonde_model::Signal;
 use sonde_proto::agent_link;
 use sonde_proto::otlp::{ExportMetricsServiceResponse, ExportTraceServiceResponse, Message};
@@ -74,6 +75,8 @@ impl Default for ExporterOptions {
 pub struct Exporter {
     channel: Channel,
     headers: Vec<(AsciiMetadataKey, AsciiMetadataValue)>,
+    /// The value of the header `authorization`, which may come later and change.
+    authorization: Arc<Mutex<Option<AsciiMetadataValue>>>,
     compress: bool,
     timeout: Duration,
     stats: Arc<Stats>,
@@ -148,7 +151,25 @@ impl Exporter {
         };
         let headers = options.headers.iter().map(header).collect::<Result<_, ExporterError>>()?;
         let (compress, timeout) = (options.compress, options.timeout);
-        Ok(Exporter { channel, headers, compress, timeout, stats: Arc::default() })
+        Ok(Exporter { channel, headers, authorization: Arc::default(), compress, timeout, stats: Arc::default() })
+    }
+
+    /// Shows this token with every request from now on, that of clones too. Says whether a header can carry it.
+    pub fn show_token(&self, token: &str) -> bool {
+        let value = bearer(token);
+        let is_valid = value.is_some();
+        *self.authorization.lock() = value;
+        is_valid
+    }
+
+    /// Makes a call over the same connection that is no export; `token` takes the place of the one that exports show.
+    pub async fn ask(&self, path: &'static str, token: &str, message: Bytes) -> Result<Bytes, Status> {
+        let mut request = Request::new(message);
+        let unfit = || Status::invalid_argument("the token cannot be carried by a header");
+        request.metadata_mut().insert("authorization", bearer(token).ok_or_else(unfit)?);
+        let answer = self.unary(tonic::client::Grpc::new(self.channel.clone()), path, request);
+        let late = |_| Status::deadline_exceeded(format!("no answer within {} s", self.timeout.as_secs_f64()));
+        tokio::time::timeout(self.timeout, answer).await.map_err(late)?
     }
 
     /// The counters.
@@ -171,13 +192,14 @@ impl Exporter {
     }
 
     async fn call(&self, export: &Export) -> Result<Bytes, Status> {
-        let mut client = tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
+        let mut client = tonic::client::Grpc::new(self.channel.clone());
         if self.compress {
             client = client.send_compressed(CompressionEncoding::Zstd);
         }
         let mut request = Request::new(export.body.clone());
-        for (name, value) in &self.headers {
-            request.metadata_mut().insert(name, value.clone());
+        let authorization = self.authorization.lock().clone();
+        if let Some(value) = authorization {
+            request.metadata_mut().insert("authorization", value);
         }
         for (name, value) in export.batch.iter().flat_map(agent_link::format) {
             let value = value.parse().map_err(|_| Status::invalid_argument("an agent-link header is not ASCII"))?;
@@ -187,9 +209,29 @@ impl Exporter {
             Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
             Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
         };
+        self.unary(client, path, request).await
+    }
+
+    async fn unary(
+        &self,
+        client: tonic::client::Grpc<Channel>,
+        path: &'static str,
+        mut request: Request<Bytes>,
+    ) -> Result<Bytes, Status> {
+        for (name, value) in &self.headers {
+            request.metadata_mut().insert(name, value.clone());
+        }
+        let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
         client.ready().await.map_err(|error| Status::from_error(error.into()))?;
         Ok(client.unary(request, PathAndQuery::from_static(path), RawCodec).await?.into_inner())
     }
+}
+
+/// A token as the value of the header `authorization`.
+fn bearer(token: &str) -> Option<AsciiMetadataValue> {
+    let mut value: AsciiMetadataValue = format!("Bearer {token}").parse().ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// The connection, which is made when it is needed.

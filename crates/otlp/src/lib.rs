@@ -12,6 +12,7 @@ pub mod serve;
 pub mod status;
 #[cfg(test)]
 mod testing;
+pub mod unary;
 pub mod wire;
 
 pub use consumer::{Accepted, Consumer, Export, Refused};

@@ -6,8 +6,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::{BufMut, Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
+use bytes::Bytes;
 use sonde_model::Signal;
 use sonde_proto::otlp::Message;
 use tonic::{Code, Status};
@@ -19,9 +18,8 @@ use super::http::{protobuf_answer, refused_method};
 use super::stats::Reason;
 use crate::consumer::{Accepted, Consumer};
 use crate::status::RpcStatus;
+use crate::unary::{self, PREFIX_BYTES};
 
-/// The flag and the length before each message.
-const PREFIX_BYTES: usize = 5;
 const ACCEPTED_ENCODINGS: &str = "identity,gzip,zstd";
 
 /// Answers one call; `None` stands for logs.
@@ -100,15 +98,7 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Failure> {
 }
 
 fn answer(signal: Signal, accepted: &Accepted) -> Response {
-    let message = protobuf_answer(signal, accepted);
-    let mut framed = BytesMut::with_capacity(PREFIX_BYTES + message.len());
-    framed.put_u8(0);
-    framed.put_u32(message.len() as u32);
-    framed.put_slice(&message);
-    let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    let body = Full::new(framed.freeze()).with_trailers(std::future::ready(Some(Ok(trailers))));
-    ([(header::CONTENT_TYPE, "application/grpc")], Body::new(body)).into_response()
+    unary::answer(&protobuf_answer(signal, accepted))
 }
 
 /// A refusal without a body: the status is in the headers. What is no gRPC call is refused in the words of HTTP.
