@@ -84,7 +84,10 @@ fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
     if server.flags.enable_admin_api {
         router = router
             .route("/api/v1/admin/tsdb/flush", post(admin::flush).put(admin::flush))
-            .route("/api/v1/admin/tsdb/compact", post(admin::compact).put(admin::compact));
+            .route("/api/v1/admin/tsdb/compact", post(admin::compact).put(admin::compact))
+            .route("/api/v1/admin/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
+            .route("/api/v1/admin/tsdb/clean_tombstones", post(admin::clean_tombstones).put(admin::clean_tombstones))
+            .route("/api/v1/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot));
     } else {
         router = router.route("/api/v1/admin/{*call}", post(admin::disabled).put(admin::disabled));
     }

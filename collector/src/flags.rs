@@ -33,7 +33,8 @@ pub struct Flags {
     #[arg(long, value_name = "ADDR|off", env = "SONDE_OTLP_HTTP_LISTEN", default_value = DEFAULT_OTLP_HTTP_LISTEN)]
     pub otlp_http_listen: Listen,
 
-    /// Serve the calls that change the store: POST /api/v1/admin/tsdb/flush and .../compact.
+    /// Serve the calls that change the store: POST /api/v1/admin/tsdb/flush, .../compact,
+    /// .../delete_series, .../clean_tombstones and .../snapshot.
     #[arg(long)]
     pub enable_admin_api: bool,
 

@@ -3,7 +3,7 @@
 mod exemplars;
 mod history;
 mod metadata;
-mod parameters;
+pub(super) mod parameters;
 mod query;
 mod result;
 mod rules;

@@ -61,6 +61,9 @@ pub(crate) const TABLE: &[Route] = &[
     route(Main, POST_PUT, "/-/reload", Needs(Admin)),
     route(Main, POST_PUT, "/api/v1/admin/tsdb/flush", Needs(Admin)),
     route(Main, POST_PUT, "/api/v1/admin/tsdb/compact", Needs(Admin)),
+    route(Main, POST_PUT, "/api/v1/admin/tsdb/delete_series", Needs(Admin)),
+    route(Main, POST_PUT, "/api/v1/admin/tsdb/clean_tombstones", Needs(Admin)),
+    route(Main, POST_PUT, "/api/v1/admin/tsdb/snapshot", Needs(Admin)),
     // What takes their place without --enable-admin-api.
     route(Main, POST_PUT, "/api/v1/admin/{*call}", Needs(Admin)),
     // Tokens.

@@ -11,7 +11,7 @@ use super::source::{Counter, Gauge, Source, load};
 /// Registers what the store counts, and its state.
 pub(super) fn register_store(registry: &Registry, db: &Arc<Db>) {
     let source = Source { registry, owner: db };
-    let counters: [Counter<Stats>; 27] = [
+    let counters: [Counter<Stats>; 30] = [
         ("sonde_tsdb_batches_total", "Batches that were stored.", |s| &s.batches),
         ("sonde_tsdb_duplicate_batches_total", "Batches that were there already.", |s| &s.duplicate_batches),
         ("sonde_tsdb_conflicting_batches_total", "Batches whose number was taken by another content.", |s| {
@@ -44,6 +44,9 @@ pub(super) fn register_store(registry: &Registry, db: &Arc<Db>) {
         ("sonde_tsdb_blocks_quarantined_total", "Blocks set aside because they are damaged.", |s| {
             &s.blocks_quarantined
         }),
+        ("sonde_tsdb_deletes_total", "Deletes that were done.", |s| &s.deletes),
+        ("sonde_tsdb_blocks_cleaned_total", "Blocks written again without deleted samples.", |s| &s.blocks_cleaned),
+        ("sonde_tsdb_snapshots_total", "Snapshots that were made.", |s| &s.snapshots),
         ("sonde_tsdb_corrupt_pages_total", "Pages of blocks whose checksum did not hold.", |s| &s.corrupt_pages),
         ("sonde_tsdb_replay_orphans_total", "Samples of the log whose series was lost.", |s| &s.replay_orphans),
         ("sonde_tsdb_retention_pauses_total", "Times that retention was paused because the clock is ahead.", |s| {

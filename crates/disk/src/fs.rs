@@ -42,6 +42,10 @@ pub trait Fs: Send + Sync + fmt::Debug {
     /// of the parent (of both, if they differ).
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file a second name, which must not exist, on the same file system. Durable after [`Fs::sync_dir`] of the
+    /// new name's parent; the bytes are shared.
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Removes a file. Open handles keep working; durable after [`Fs::sync_dir`] of the parent.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
 

@@ -24,6 +24,12 @@ impl Columns {
         restrict(&mut self.histograms.timestamps, &mut self.histograms.values, from, to);
     }
 
+    /// Removes what is within `from` to `to` inclusive.
+    pub(crate) fn remove(&mut self, from: TimestampMs, to: TimestampMs) {
+        remove_range(&mut self.floats.timestamps, &mut self.floats.values, from, to);
+        remove_range(&mut self.histograms.timestamps, &mut self.histograms.values, from, to);
+    }
+
     fn last(&self) -> Option<TimestampMs> {
         self.floats.timestamps.last().max(self.histograms.timestamps.last()).copied()
     }
@@ -70,6 +76,13 @@ fn restrict<V>(timestamps: &mut Vec<TimestampMs>, values: &mut Vec<V>, from: Tim
     let start = timestamps.partition_point(|t| *t < from);
     timestamps.drain(..start);
     values.drain(..start);
+}
+
+fn remove_range<V>(timestamps: &mut Vec<TimestampMs>, values: &mut Vec<V>, from: TimestampMs, to: TimestampMs) {
+    let start = timestamps.partition_point(|t| *t < from);
+    let end = timestamps.partition_point(|t| *t <= to).max(start);
+    timestamps.drain(start..end);
+    values.drain(start..end);
 }
 
 /// Removes the samples whose time is among `gone`, which is sorted.
@@ -139,6 +152,10 @@ mod tests {
             let mut expected = older;
             expected.extend(newer);
             prop_assert_eq!(&merged, &columns(&expected));
+            let (mut cut, mut left) = (merged.clone(), expected.clone());
+            cut.remove(from, to);
+            left.retain(|t, _| !(from..=to).contains(t));
+            prop_assert_eq!(&cut, &columns(&left));
             merged.restrict(from, to);
             expected.retain(|t, _| (from..=to).contains(t));
             prop_assert_eq!(&merged, &columns(&expected));

@@ -10,6 +10,7 @@ use sonde_disk::{Fs, FsLock, Wal};
 use sonde_model::{Cursor, StreamId, TimestampMs};
 
 use crate::block::PageCache;
+use crate::delete::tombstones::Tombstone;
 use crate::manifest::Manifest;
 use crate::shared::Shared;
 use crate::{Error, HeadStatus, Metadata, SeriesLimit, SeriesRef, Stats};
@@ -36,6 +37,8 @@ pub(crate) struct Maintenance {
     pub(crate) orphans: Vec<PathBuf>,
     pub(crate) last_flush: TimestampMs,
     pub(crate) clock: Clock,
+    /// Deletes whose samples are not out of all blocks yet.
+    pub(crate) tombstones: Vec<Tombstone>,
     /// Where the WAL may be cut once the frozen part of the head is in blocks.
     pub(crate) frozen_from: Option<sonde_disk::Position>,
 }

@@ -58,6 +58,12 @@ pub enum Error {
         /// What the file system offers.
         available: u64,
     },
+    /// So many deletes wait for their space. It comes back with maintenance.
+    #[error("{limit} deletes wait for their space; clean the tombstones first")]
+    TooManyDeletes {
+        /// The limit.
+        limit: usize,
+    },
     /// The WAL cannot be opened or does not take what maintenance writes.
     #[error("the WAL of the store")]
     Wal(#[from] sonde_disk::WalError),

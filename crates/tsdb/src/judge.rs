@@ -305,6 +305,22 @@ impl Judge {
         registry.live_slots().filter(|slot| !data.holds(*slot) && !pending.contains(slot) && idle(*slot)).collect()
     }
 
+    /// Forgets the last samples of these series as far as they lie within `from` to `to` and are durable: they are
+    /// deleted.
+    pub(crate) fn forget_last(&mut self, slots: &[u32], data: &mut Data, from: TimestampMs, to: TimestampMs) {
+        let pending: HashSet<u32> = self.pending.iter().flat_map(|batch| batch.iter().map(|a| a.slot)).collect();
+        for slot in slots.iter().filter(|slot| !pending.contains(slot)) {
+            if data.last(*slot).timestamp().is_some_and(|t| (from..=to).contains(&t)) && !data.holds(*slot) {
+                data.forget(*slot);
+            }
+            let known = self.slot_mut(*slot);
+            if known.last.timestamp().is_some_and(|t| (from..=to).contains(&t)) {
+                (known.last, known.asked) = (Last::Nothing, false);
+                self.last_histograms.remove(slot);
+            }
+        }
+    }
+
     /// Forgets a series that has left the head.
     pub(crate) fn forget(&mut self, slot: u32) {
         *self.slot_mut(slot) = NEW_SLOT;

@@ -19,6 +19,7 @@ mod append;
 mod compact;
 mod data;
 mod db;
+mod delete;
 mod exemplar;
 mod flush;
 mod judge;
@@ -28,6 +29,7 @@ mod open;
 mod read;
 mod record;
 mod shared;
+mod snapshot;
 
 mod block;
 pub mod codec;

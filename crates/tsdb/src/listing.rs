@@ -53,6 +53,10 @@ impl Db {
                 Arc::clone(&data.blocks)
             };
             for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
+                if !block.hidden().is_empty() {
+                    self.names_of(block, matchers, from, to, &mut found)?;
+                    continue;
+                }
                 let names = self.noting_damage(block, BlockIndex::new(block).names())?;
                 names.into_iter().for_each(|name| found.put(name));
             }
@@ -64,15 +68,7 @@ impl Db {
             new.for_each(|(name, _)| found.put(registry.text(*name).to_owned()));
         });
         for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
-            let mut symbols = BTreeSet::new();
-            self.visit_block(block, matchers, from, to, &mut |index, entry| {
-                for (name, _) in &entry.pairs {
-                    if symbols.insert(*name) {
-                        found.put(index.text(*name)?);
-                    }
-                }
-                Ok(())
-            })?;
+            self.names_of(block, matchers, from, to, &mut found)?;
         }
         Ok(found.into_vec())
     }
@@ -97,6 +93,10 @@ impl Db {
                 Arc::clone(&data.blocks)
             };
             for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
+                if !block.hidden().is_empty() {
+                    self.values_of(block, name, matchers, from, to, &mut found)?;
+                    continue;
+                }
                 let visited = BlockIndex::new(block).values(name, &mut |value| {
                     found.put(value.to_owned());
                     Ok(ControlFlow::Continue(()))
@@ -113,17 +113,50 @@ impl Db {
             }
         });
         for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
-            let mut symbols = BTreeSet::new();
-            let label = self.noting_damage(block, BlockIndex::new(block).find(name))?;
-            self.visit_block(block, matchers, from, to, &mut |index, entry| {
-                let pair = entry.pairs.iter().find(|(n, _)| Some(*n) == label);
-                if let Some((_, value)) = pair.filter(|(_, value)| symbols.insert(*value)) {
-                    found.put(index.text(*value)?);
-                }
-                Ok(())
-            })?;
+            self.values_of(block, name, matchers, from, to, &mut found)?;
         }
         Ok(found.into_vec())
+    }
+
+    /// The label names of the matching series of a block that may have samples in the range.
+    fn names_of(
+        &self,
+        block: &Block,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        found: &mut First<String>,
+    ) -> Result<(), SelectError> {
+        let mut symbols = BTreeSet::new();
+        self.visit_block(block, matchers, from, to, &mut |index, entry| {
+            for (name, _) in &entry.pairs {
+                if symbols.insert(*name) {
+                    found.put(index.text(*name)?);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The values of a label in the matching series of a block that may have samples in the range.
+    fn values_of(
+        &self,
+        block: &Block,
+        name: &str,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        found: &mut First<String>,
+    ) -> Result<(), SelectError> {
+        let mut symbols = BTreeSet::new();
+        let label = self.noting_damage(block, BlockIndex::new(block).find(name))?;
+        self.visit_block(block, matchers, from, to, &mut |index, entry| {
+            let pair = entry.pairs.iter().find(|(n, _)| Some(*n) == label);
+            if let Some((_, value)) = pair.filter(|(_, value)| symbols.insert(*value)) {
+                found.put(index.text(*value)?);
+            }
+            Ok(())
+        })
     }
 
     /// Visits the matching series of the head that may have samples in the range, and gives the blocks of the same

@@ -15,7 +15,7 @@ use crate::open::set_aside;
 
 impl Db {
     /// What the owner calls every few seconds: flush when it is due, retention, one merge of small blocks, damaged
-    /// blocks set aside. A step that fails does not keep the others from being tried; the first error is given back.
+    /// blocks set aside, the space of deleted samples. A step that fails does not keep the others from being tried; the first error is given back.
     pub fn maintain(&self, now: TimestampMs) -> Result<(), Error> {
         let mut maintenance = self.maintenance.lock();
         let maintenance = &mut *maintenance;
@@ -23,7 +23,12 @@ impl Db {
         let quarantined = self.quarantine(maintenance);
         let retained = self.retain(maintenance, now);
         let compacted = self.compact_once(maintenance, Eagerness::Thrifty, now).map(drop);
-        flushed.and(quarantined).and(retained).and(compacted)
+        // In the background it is no failure that there is no room: it is tried again.
+        let cleaned = match self.clean_once(maintenance, now) {
+            Err(Error::NoSpace { .. }) => Ok(()),
+            cleaned => cleaned.map(drop),
+        };
+        flushed.and(quarantined).and(retained).and(compacted).and(cleaned)
     }
 
     /// Sets blocks aside in which a query or a merge met damage that is really on the disk.
@@ -82,7 +87,7 @@ impl Db {
     }
 
     /// Takes blocks out of the manifest and out of sight of queries. Their files stay.
-    fn drop_blocks(&self, maintenance: &mut Maintenance, gone: &[Arc<Block>]) -> Result<(), Error> {
+    pub(crate) fn drop_blocks(&self, maintenance: &mut Maintenance, gone: &[Arc<Block>]) -> Result<(), Error> {
         let is_gone = |seq: u64| gone.iter().any(|b| b.meta().seq == seq);
         let mut manifest = Manifest { flushed: maintenance.manifest.flushed, blocks: Vec::new() };
         manifest.blocks.extend(maintenance.manifest.blocks.iter().filter(|seq| !is_gone(**seq)));

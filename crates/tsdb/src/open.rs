@@ -16,6 +16,7 @@ use crate::block::{Block, PageCache};
 use crate::codec::DecodeError;
 use crate::data::Data;
 use crate::db::{Db, Maintenance};
+use crate::delete::tombstones::{self, Tombstone};
 use crate::exemplar;
 use crate::exemplar::store::{Bounds, Exemplars};
 use crate::head::Registry;
@@ -40,6 +41,8 @@ pub struct OpenReport {
     pub manifest_damage: Option<String>,
     /// Why the file of exemplars could not be read. What the WAL holds of them is there.
     pub exemplar_damage: Option<String>,
+    /// Why the file of deletes could not be read. Deleted samples whose space had not come back are there again.
+    pub tombstone_damage: Option<String>,
     /// Samples that came back from the WAL.
     pub samples: u64,
     /// Series that came back from the WAL.
@@ -62,6 +65,7 @@ impl OpenReport {
             || !self.unavailable.is_empty()
             || self.manifest_damage.is_some()
             || self.exemplar_damage.is_some()
+            || self.tombstone_damage.is_some()
             || self.orphans > 0
             || self.orphan_exemplars > 0
             || self.unreadable_records > 0
@@ -96,7 +100,8 @@ impl Db {
         if known.is_some() {
             directory::remove_leftovers(fs.as_ref(), dir, &listed, &manifest.blocks);
         }
-        let blocks = open_blocks(fs.as_ref(), dir, &mut manifest, &cache, &mut report)?;
+        let deleted = read_tombstones(fs.as_ref(), dir, &mut report)?;
+        let blocks = open_blocks(fs.as_ref(), dir, &mut manifest, &cache, &deleted, &mut report)?;
         if known.as_ref() != Some(&manifest) {
             let path = layout::manifest(dir);
             write_atomic(fs.as_ref(), &path, &manifest.encode()).map_err(Db::io("write", &path))?;
@@ -155,6 +160,7 @@ impl Db {
             last_flush: now,
             clock,
             frozen_from: None,
+            tombstones: deleted,
         });
         let db = Db { shared, wal, fs, dir: dir.to_owned(), cache, maintenance, _lock: lock };
         Ok((Arc::new(db), report))
@@ -167,19 +173,42 @@ fn read_manifest(fs: &dyn Fs, dir: &Path, report: &mut OpenReport) -> Result<Opt
     Ok(found.map_err(|reason| report.manifest_damage = Some(reason)).ok())
 }
 
+/// The deletes whose samples are not out of all blocks yet.
+fn read_tombstones(fs: &dyn Fs, dir: &Path, report: &mut OpenReport) -> Result<Vec<Tombstone>, Error> {
+    Ok(tombstones::load(fs, dir)?.unwrap_or_else(|reason| {
+        let path = tombstones::path(dir);
+        tracing::error!(path = %path.display(), reason, "the file of deletes is damaged and was set aside");
+        // Where it cannot be renamed the next delete replaces it.
+        let _ = fs.rename(&path, &path.with_extension("damaged"));
+        report.tombstone_damage = Some(reason);
+        Vec::new()
+    }))
+}
+
 /// Opens the blocks of the manifest, in the order of their ranks. Damaged ones leave the manifest.
 fn open_blocks(
     fs: &dyn Fs,
     dir: &Path,
     manifest: &mut Manifest,
     cache: &Arc<PageCache>,
+    tombstones: &[Tombstone],
     report: &mut OpenReport,
 ) -> Result<Vec<Arc<Block>>, Error> {
     let mut blocks = Vec::new();
     let mut kept = Vec::new();
     for seq in std::mem::take(&mut manifest.blocks) {
         let path = layout::block(dir, seq);
-        match Block::open(fs, &path, Arc::clone(cache)) {
+        let open = || {
+            let block = Block::open(fs, &path, Arc::clone(cache))?;
+            tombstones.iter().try_for_each(|tombstone| tombstone.hide_in(&block))?;
+            Ok(block)
+        };
+        // An error that passes must not cost a block: a counter of deltas would begin anew without it.
+        let opened = match open() {
+            Err(Error::Io { source, .. }) if !directory::says_damaged(&source) => open(),
+            opened => opened,
+        };
+        match opened {
             Ok(block) => {
                 kept.push(seq);
                 blocks.push(Arc::new(block));

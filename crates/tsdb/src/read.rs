@@ -79,7 +79,7 @@ impl Db {
             if block.meta().max_time < after {
                 continue;
             }
-            let visited = self.visit_block(block, &matchers, after, TimestampMs::MAX, &mut |_, entry| {
+            let mut take = |_: &BlockIndex<'_>, entry: &SeriesEntry| {
                 if entry.pairs.len() != labels.len() {
                     return Ok(());
                 }
@@ -95,8 +95,10 @@ impl Db {
                     newest = Some((*t, Value::Histogram(Box::new(h.clone()))));
                 }
                 Ok(())
-            });
-            if let Err(error) = visited {
+            };
+            let mut visit = || self.visit_block(block, &matchers, after, TimestampMs::MAX, &mut take);
+            // Once more, because an error that passes would make the series begin anew.
+            if let Err(error) = visit().or_else(|_| visit()) {
                 tracing::warn!(%error, "the last value of a delta series could not be read");
             }
         }

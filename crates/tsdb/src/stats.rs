@@ -59,6 +59,12 @@ pub struct Stats {
     pub blocks_expired: AtomicU64,
     /// Blocks dropped by size.
     pub blocks_evicted: AtomicU64,
+    /// Deletes that were done.
+    pub deletes: AtomicU64,
+    /// Blocks that were written again, or dropped, to give the space of deleted samples back.
+    pub blocks_cleaned: AtomicU64,
+    /// Snapshots that were made.
+    pub snapshots: AtomicU64,
     /// Blocks set aside because they are damaged.
     pub blocks_quarantined: AtomicU64,
     /// Pages of blocks whose checksum did not hold.

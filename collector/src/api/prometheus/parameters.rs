@@ -59,7 +59,7 @@ pub(super) fn timeout(form: &Form, allowed: Duration) -> Result<Duration, ApiErr
 }
 
 /// The selectors of `match[]`, each of which must have a matcher that does not match the empty string.
-pub(super) fn selectors(form: &Form) -> Result<Vec<Vec<Matcher>>, ApiError> {
+pub(in crate::api) fn selectors(form: &Form) -> Result<Vec<Vec<Matcher>>, ApiError> {
     form.all("match[]").map(|text| selector(text).map_err(|e| ApiError::parameter("match[]", e))).collect()
 }
 
@@ -73,7 +73,7 @@ fn selector(text: &str) -> Result<Vec<Matcher>, String> {
 }
 
 /// The range of time of a request for labels or series.
-pub(super) fn time_range(form: &Form) -> Result<(TimestampMs, TimestampMs), ApiError> {
+pub(in crate::api) fn time_range(form: &Form) -> Result<(TimestampMs, TimestampMs), ApiError> {
     let start = time(form, "start")?.unwrap_or(MIN_TIME);
     let end = time(form, "end")?.unwrap_or(MAX_TIME);
     if end < start {

@@ -46,7 +46,8 @@ pub fn list_blocks(fs: &dyn Fs, dir: &Path) -> Result<BTreeSet<u64>, FileError> 
     Ok(entries.iter().filter(|e| !e.is_dir).filter_map(|e| layout::block_seq(&e.name)).collect())
 }
 
-/// The manifest as `decode` reads it, or why it cannot be read. A new store is given the manifest `new`.
+/// The manifest as `decode` reads it, or how it is damaged. A new store is given the manifest `new`. A file that cannot
+/// be read for a reason that says nothing about it is an error.
 pub fn read_manifest<M>(
     fs: &dyn Fs,
     dir: &Path,
@@ -64,6 +65,10 @@ pub fn read_manifest<M>(
     }
     let decoded = match read_all(fs, &path, manifest::MAX_BYTES) {
         Ok(bytes) => decode(&bytes).map_err(|error| error.to_string()),
+        // A disk that answers again tomorrow still holds it: it must not be built anew for that.
+        Err(source) if !says_damaged(&source) && source.kind() != io::ErrorKind::FileTooLarge => {
+            return Err(FileError { action: "read", path, source });
+        }
         Err(error) => Err(error.to_string()),
     };
     if let Err(reason) = &decoded {

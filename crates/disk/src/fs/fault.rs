@@ -24,7 +24,7 @@ pub struct FaultFs {
 /// What can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// [`Fs::create`].
+    /// [`Fs::create`], [`Fs::create_dir_all`] and [`Fs::hard_link`].
     Create,
     /// [`Fs::open`].
     Open,
@@ -201,6 +201,11 @@ impl Fs for FaultFs {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.check(Operation::Rename)?;
         self.mem.rename(from, to)
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.check(Operation::Create)?;
+        self.mem.hard_link(from, to)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {

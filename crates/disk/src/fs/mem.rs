@@ -121,6 +121,12 @@ impl Fs for MemFs {
         self.tree.lock().rename(from, to)
     }
 
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut tree = self.tree.lock();
+        let file = tree.file(from)?;
+        tree.create(to, Node::File(file))
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.tree.lock().remove_file(path)
     }

@@ -3,6 +3,7 @@
 //! The writer streams series in order and knows no reader; the reader needs only the file. Neither knows of the head.
 
 pub(crate) mod footer;
+pub(crate) mod hidden;
 mod index;
 mod packing;
 mod pages;

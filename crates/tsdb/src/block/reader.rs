@@ -10,6 +10,7 @@ use sonde_model::TimestampMs;
 
 use super::PageCache;
 use super::footer::{self, Directories, MAGIC, Meta, PageRef};
+use super::hidden::{self, Hidden};
 use super::packing::unpack;
 use super::pages::{self, SYMBOLS_PER_PAGE, SymbolPage};
 use super::series_page::{self, ChunkRef, SERIES_PER_PAGE, SeriesEntry};
@@ -28,6 +29,7 @@ pub(crate) struct Block {
     meta: Meta,
     bytes: u64,
     damaged: AtomicBool,
+    hidden: Hidden,
 }
 
 /// Whether pages that are read should be kept.
@@ -61,7 +63,8 @@ impl Block {
         let footer = file::read_checked(file.as_ref(), place.offset, place.len, place.crc, damage);
         let footer = footer.map_err(io)?.map_err(damaged)?;
         let (meta, directories) = footer::decode(&footer, place.offset).map_err(damaged)?;
-        Ok(Block { file, path: path.to_owned(), cache, directories, meta, bytes, damaged: AtomicBool::new(false) })
+        let (damaged, hidden) = (AtomicBool::new(false), Hidden::default());
+        Ok(Block { file, path: path.to_owned(), cache, directories, meta, bytes, damaged, hidden })
     }
 
     pub(crate) fn meta(&self) -> &Meta {
@@ -82,25 +85,35 @@ impl Block {
         self.damaged.load(Relaxed)
     }
 
+    /// Which samples are deleted and still in the file.
+    pub(crate) fn hidden(&self) -> &Hidden {
+        &self.hidden
+    }
+
     pub(crate) fn overlaps(&self, from: TimestampMs, to: TimestampMs) -> bool {
         self.meta.min_time <= to && self.meta.max_time >= from
     }
 
-    /// Visits series by their numbers, which are sorted.
+    /// Visits series by their numbers, which are sorted, except those that are deleted as a whole.
     pub(crate) fn visit_series(
         &self,
         numbers: impl IntoIterator<Item = u32>,
         caching: Caching,
         visit: &mut dyn FnMut(&SeriesEntry) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        let hidden = self.hidden.ranges();
         let mut numbers = numbers.into_iter().peekable();
         while let Some(&first) = numbers.peek() {
             let page = first as usize / SERIES_PER_PAGE;
             let place = *self.directories.series.get(page).ok_or_else(|| self.damage("a series without a page"))?;
             let bytes = self.page(place, caching)?;
             let base = page * SERIES_PER_PAGE;
-            let mut wanted = |at: usize, entry: &SeriesEntry| {
-                if numbers.next_if(|n| *n as usize == base + at).is_some() { visit(entry) } else { Ok(()) }
+            let mut wanted = |at: usize, entry: &SeriesEntry| match numbers.next_if(|n| *n as usize == base + at) {
+                None => Ok(()),
+                Some(number) => match hidden.get(&number) {
+                    None => visit(entry),
+                    Some(ranges) => hidden::visible(entry, ranges).map_or(Ok(()), |entry| visit(&entry)),
+                },
             };
             series_page::read_series(&bytes, &mut wanted).map_err(|e| self.undecodable(e))??;
             if numbers.peek().is_some_and(|n| *n as usize / SERIES_PER_PAGE == page) {
@@ -139,6 +152,7 @@ impl Block {
             overlay(&mut columns, histograms);
         }
         columns.restrict(from, to);
+        entry.hidden.iter().for_each(|(from, to)| columns.remove(*from, *to));
         Ok(columns)
     }
 

@@ -3,6 +3,7 @@
 use sonde_disk::varint::{Reader, put, put_signed, unzigzag, zigzag};
 use sonde_model::TimestampMs;
 
+use super::hidden::Range;
 use crate::codec::DecodeError;
 
 /// Series a page. More would be smaller on disk and dearer where one series of a page is wanted.
@@ -26,6 +27,8 @@ pub(crate) struct SeriesEntry {
     pub(crate) pairs: Vec<(u32, u32)>,
     /// The chunks, by their first time.
     pub(crate) chunks: Vec<ChunkRef>,
+    /// What of the samples in the chunks is deleted; not in the page.
+    pub(crate) hidden: Vec<Range>,
 }
 
 /// A label is the one that the series before has at its place.
@@ -211,7 +214,7 @@ mod tests {
             let mut place = (3, 70);
             let mut entries = Vec::new();
             for (pairs, chunks) in series {
-                let mut entry = SeriesEntry { pairs, chunks: Vec::new() };
+                let mut entry = SeriesEntry { pairs, ..SeriesEntry::default() };
                 for (min, span, samples, len, pages) in chunks {
                     if pages > 0 {
                         place = (place.0 + pages, 0);

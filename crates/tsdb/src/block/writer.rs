@@ -89,7 +89,7 @@ impl BlockWriter {
         debug_assert!(self.meta.series == 0 || self.last_pairs.as_slice() < pairs, "BUG: series out of order");
         self.last_pairs.clear();
         self.last_pairs.extend_from_slice(pairs);
-        let mut entry = SeriesEntry { pairs: pairs.to_vec(), chunks: Vec::new() };
+        let mut entry = SeriesEntry { pairs: pairs.to_vec(), ..SeriesEntry::default() };
         let floats = &columns.floats;
         for (ts, values) in evenly(&floats.timestamps, CHUNK_SAMPLES).zip(evenly(&floats.values, CHUNK_SAMPLES)) {
             let start = self.chunk_page.len();

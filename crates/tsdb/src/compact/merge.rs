@@ -21,21 +21,43 @@ pub(crate) struct Symbols {
 /// Gathers the symbols of the blocks.
 pub(crate) fn symbols(blocks: &[Arc<Block>]) -> Result<Symbols, Error> {
     let each = blocks.iter().map(|block| block.symbols()).collect::<Result<Vec<_>, _>>()?;
-    let all: Vec<String> = each.iter().flatten().collect::<BTreeSet<_>>().into_iter().cloned().collect();
+    let mut all: BTreeSet<&String> = BTreeSet::new();
+    for (block, symbols) in blocks.iter().zip(&each) {
+        match visible_symbols(block)? {
+            None => all.extend(symbols),
+            Some(visible) => all.extend(visible.into_iter().filter_map(|s| symbols.get(s as usize))),
+        }
+    }
+    let all: Vec<String> = all.into_iter().cloned().collect();
     let mut renamed = Vec::with_capacity(each.len());
     for symbols in &each {
         // Both are sorted, so that one walk finds all.
         let mut at = 0;
         let mut numbers = Vec::with_capacity(symbols.len());
         for symbol in symbols {
-            while all[at] < *symbol {
+            while all.get(at).is_some_and(|text| text < symbol) {
                 at += 1;
             }
-            numbers.push(at as u32);
+            // Those of deleted series are not there, and nobody asks for them.
+            let is_there = all.get(at) == Some(symbol);
+            numbers.push(if is_there { at as u32 } else { u32::MAX });
         }
         renamed.push(numbers);
     }
     Ok(Symbols { all, renamed })
+}
+
+/// The symbols of the series that are not deleted; `None` if no series is.
+fn visible_symbols(block: &Block) -> Result<Option<BTreeSet<u32>>, Error> {
+    if block.hidden().is_empty() {
+        return Ok(None);
+    }
+    let mut visible = BTreeSet::new();
+    block.visit_series(0..block.meta().series, Caching::Pass, &mut |entry| {
+        visible.extend(entry.pairs.iter().flat_map(|(name, value)| [*name, *value]));
+        Ok(())
+    })?;
+    Ok(Some(visible))
 }
 
 /// Takes the labels of a series, in new numbers, and its samples.
@@ -95,7 +117,7 @@ impl<'b> Input<'b> {
     /// Goes to the next series and gives its labels in new numbers.
     fn next(&mut self) -> Result<Option<Vec<(u32, u32)>>, Error> {
         let total = self.block.meta().series;
-        if self.waiting.is_empty() && self.read < total {
+        while self.waiting.is_empty() && self.read < total {
             let end = (self.read + READ_AHEAD).min(total);
             let waiting = &mut self.waiting;
             self.block.visit_series(self.read..end, Caching::Pass, &mut |entry| {

@@ -59,7 +59,13 @@ impl Db {
         }
     }
 
-    fn merge(&self, maintenance: &mut Maintenance, inputs: &[Arc<Block>], now: TimestampMs) -> Result<(), Error> {
+    /// Writes blocks again as one, without what is deleted of them.
+    pub(crate) fn merge(
+        &self,
+        maintenance: &mut Maintenance,
+        inputs: &[Arc<Block>],
+        now: TimestampMs,
+    ) -> Result<(), Error> {
         let (seq, path) = self.next_block(maintenance);
         let rank = inputs.iter().map(|b| b.meta().rank).max().unwrap_or(seq);
         let level = inputs.iter().map(|b| b.meta().level).max().unwrap_or(0) + 1;
@@ -75,12 +81,21 @@ impl Db {
             let texts: Vec<&str> = symbols.all.iter().map(String::as_str).collect();
             let mut writer = BlockWriter::create(self.fs.as_ref(), &path, &texts, identity)?;
             merge::run(inputs, &symbols.renamed, &mut |pairs, columns| writer.series(pairs, columns))?;
-            writer.finish()?;
+            if writer.finish()?.0.series == 0 {
+                return Ok(None);
+            }
             self.fs.sync_dir(&blocks_dir).map_err(Db::io("sync", &blocks_dir))?;
-            Block::open(self.fs.as_ref(), &path, Arc::clone(&self.cache))
+            Block::open(self.fs.as_ref(), &path, Arc::clone(&self.cache)).map(Some)
         });
         let merged = match merged {
-            Ok(block) => Arc::new(block),
+            Ok(Some(block)) => Arc::new(block),
+            Ok(None) => {
+                // All of it was deleted.
+                let _ = self.fs.remove_file(&path);
+                self.drop_blocks(maintenance, inputs)?;
+                self.remove_blocks(inputs);
+                return Ok(());
+            }
             Err(error) => {
                 // What is left of it is in nobody's way: its number is not used again before the next start.
                 let _ = self.fs.remove_file(&path);

@@ -40,6 +40,16 @@ impl Db {
     }
 }
 
+/// Copies the file of the store in `from` to the one in `to`, if there is one.
+pub(crate) fn copy(fs: &dyn Fs, from: &Path, to: &Path) -> Result<(), Error> {
+    let (from, to) = (path(from), path(to));
+    if !fs.exists(&from).map_err(Db::io("look for", &from))? {
+        return Ok(());
+    }
+    let bytes = read_all(fs, &from, MAX_BYTES).map_err(Db::io("read", &from))?;
+    write_atomic(fs, &to, &bytes).map_err(Db::io("write", &to))
+}
+
 /// Reads the file into `exemplars`; says what is wrong with one that cannot be read, which is then set aside.
 pub(crate) fn load(fs: &dyn Fs, dir: &Path, exemplars: &mut Exemplars) -> Result<(), String> {
     let path = path(dir);

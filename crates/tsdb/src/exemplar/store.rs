@@ -99,6 +99,26 @@ impl Exemplars {
         while self.oldest.first().is_some_and(|(oldest, _)| *oldest < time) && self.drop_oldest() {}
     }
 
+    /// Removes the exemplars of a range of time, both ends included, of the series for which `selects` holds; says how
+    /// many.
+    pub(crate) fn remove(
+        &mut self,
+        selects: &dyn Fn(&Labels) -> bool,
+        (from, to): (TimestampMs, TimestampMs),
+    ) -> usize {
+        let before = self.count;
+        let all = std::mem::replace(self, Exemplars { evicted: self.evicted, ..Exemplars::new(self.bounds) });
+        #[expect(clippy::iter_over_hash_type, reason = "what is kept does not depend on the order")]
+        for (series, queue) in all.series {
+            let is_selected = selects(&series);
+            let is_gone = |e: &Exemplar| is_selected && (from..=to).contains(&e.timestamp);
+            queue.into_iter().filter(|e| !is_gone(e)).for_each(|exemplar| {
+                self.insert(&series, exemplar);
+            });
+        }
+        before - self.count
+    }
+
     /// The series and their exemplars, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Labels, &VecDeque<Exemplar>)> {
         self.series.iter()

@@ -1,8 +1,11 @@
 //! The store through its public interface: what it promises, under crashes, faults and damage.
 
 mod basics;
+mod deletes;
+mod each_fault;
 mod exemplars;
 mod faults;
 mod model;
+mod snapshots;
 mod support;
 mod threads;

@@ -257,8 +257,9 @@ impl Run {
                 self.settle();
                 self.db.compact(self.now).expect("the merge works");
             }
-            90..93 => self.retain(),
-            93..96 => self.restart(false),
+            90..92 => self.retain(),
+            92..94 => self.delete(),
+            94..96 => self.restart(false),
             _ => self.restart(true),
         }
     }
@@ -358,6 +359,30 @@ impl Run {
         if (from, to) == (i64::MIN, i64::MAX) {
             let listed = self.db.series(&[matcher], from, to, 1000).expect("the answer");
             assert!(listed.iter().eq(expected.keys()), "{listed:?}");
+        }
+    }
+
+    /// What is durable by now goes, whatever comes later stays.
+    fn delete(&mut self) {
+        self.settle();
+        let from = self.now - self.rng.i64(0..100) * HOUR;
+        let (from, to) =
+            if self.rng.u32(0..4) == 0 { (i64::MIN, i64::MAX) } else { (from, from + self.rng.i64(0..20) * HOUR) };
+        let (name, value) = [("i", "1"), ("zone", "z2"), ("__name__", "m1")][self.rng.usize(0..3)];
+        let matcher = Matcher::equal(name, value);
+        self.db.delete(vec![vec![matcher.clone()]], from, to, self.now).expect("the delete works");
+        self.model.flushed(self.now);
+        for (i, known) in self.model.series.iter_mut().enumerate() {
+            if matcher.matches(Labels::from_pairs(labels_of(i)).get(name).unwrap_or("")) {
+                known.samples.retain(|t, _| !(from..=to).contains(t));
+                if known.last.as_ref().is_some_and(|(t, _)| (from..=to).contains(t)) {
+                    (known.last, known.asked) = (None, false);
+                }
+            }
+        }
+        self.possible = vec![self.model.clone()];
+        if self.rng.bool() {
+            self.db.clean_tombstones(self.now).expect("cleaning works");
         }
     }
 

@@ -1,0 +1,112 @@
+//! Deletes: what was written before one is hidden at once, and its space comes back block by block.
+
+mod clean;
+pub(crate) mod tombstones;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use sonde_model::{Matcher, TimestampMs};
+use tombstones::{MAX_TOMBSTONES, Tombstone, store};
+
+use crate::Error;
+use crate::block::{Block, BlockIndex};
+use crate::db::{Db, Maintenance};
+use crate::index::resolve::resolve;
+
+impl Db {
+    /// Deletes the samples from `from` to `to` inclusive of the series that match all matchers of one of the
+    /// selectors, as far as they were durable before the call. Samples that come later are kept, of the same times too.
+    ///
+    /// The head is flushed, so that what was written before lies in blocks. Durable when this returns; the space comes
+    /// back with maintenance or [`Db::clean_tombstones`].
+    pub fn delete(
+        &self,
+        selectors: Vec<Vec<Matcher>>,
+        from: TimestampMs,
+        to: TimestampMs,
+        now: TimestampMs,
+    ) -> Result<(), Error> {
+        let mut maintenance = self.maintenance.lock();
+        let maintenance = &mut *maintenance;
+        if maintenance.tombstones.len() >= MAX_TOMBSTONES {
+            return Err(Error::TooManyDeletes { limit: MAX_TOMBSTONES });
+        }
+        self.flush_locked(maintenance, now)?;
+        let tombstone = Tombstone { covers: maintenance.next_seq - 1, from, to, selectors };
+        let mut hidden: Vec<(Arc<Block>, Vec<u32>)> = Vec::new();
+        for block in self.shared.data.read().blocks.iter() {
+            let series = self.noting_damage(block, tombstone.series_of(block))?;
+            if !series.is_empty() {
+                hidden.push((Arc::clone(block), series));
+            }
+        }
+        maintenance.tombstones.push(tombstone);
+        let stored = store(self.fs.as_ref(), &self.dir, &maintenance.tombstones);
+        let tombstone = match (stored, maintenance.tombstones.pop()) {
+            (Ok(()), Some(tombstone)) => tombstone,
+            (stored, _) => return stored,
+        };
+        for (block, series) in hidden {
+            block.hidden().add(&series, (from, to));
+        }
+        self.forget_deleted(&tombstone);
+        let no_exemplars_gone =
+            self.shared.exemplars.write().remove(&|labels| tombstone.selects(labels), (from, to)) == 0;
+        self.shared.stats.deletes.fetch_add(1, Relaxed);
+        maintenance.tombstones.push(tombstone);
+        if no_exemplars_gone { Ok(()) } else { self.save_exemplars(now) }
+    }
+
+    /// The head knows the newest sample of each series, flushed or not. One that is deleted may come again, and
+    /// nothing may be added to it.
+    fn forget_deleted(&self, tombstone: &Tombstone) {
+        let mut judge = self.shared.judge.lock();
+        let registry = self.shared.registry.read();
+        let mut data = self.shared.data.write();
+        for matchers in &tombstone.selectors {
+            let Ok(slots) = resolve(&*registry, matchers);
+            judge.forget_last(&slots, &mut data, tombstone.from, tombstone.to);
+        }
+    }
+
+    /// Forgets the tombstones that cover no block any more.
+    fn retire_tombstones(&self, maintenance: &mut Maintenance) -> Result<(), Error> {
+        if maintenance.tombstones.is_empty() {
+            return Ok(());
+        }
+        let blocks = Arc::clone(&self.shared.data.read().blocks);
+        let is_open = |seq: &u64| blocks.iter().any(|b| b.meta().seq == *seq);
+        if !maintenance.manifest.blocks.iter().all(is_open) || blocks.iter().any(|b| !b.hidden().is_empty()) {
+            return Ok(());
+        }
+        store(self.fs.as_ref(), &self.dir, &[])?;
+        maintenance.tombstones.clear();
+        Ok(())
+    }
+}
+
+impl Tombstone {
+    /// The numbers of the series of a block that it covers.
+    pub(crate) fn series_of(&self, block: &Block) -> Result<Vec<u32>, Error> {
+        if block.meta().seq > self.covers || !block.overlaps(self.from, self.to) {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        for matchers in &self.selectors {
+            found.append(&mut resolve(&BlockIndex::new(block), matchers)?);
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Hides in a block that is being opened what was deleted.
+    pub(crate) fn hide_in(&self, block: &Block) -> Result<(), Error> {
+        let series = self.series_of(block)?;
+        if !series.is_empty() {
+            block.hidden().add(&series, (self.from, self.to));
+        }
+        Ok(())
+    }
+}

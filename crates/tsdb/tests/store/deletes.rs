@@ -1,0 +1,143 @@
+//! Deletes: what was written before is gone at once and for good, what comes later stays, and the space comes back.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use sonde_disk::{Fs, MemFs};
+use sonde_model::{MatchOp, Matcher};
+use sonde_tsdb::{BatchSample, BatchValue, Db, Options, Source};
+
+use crate::support::*;
+
+const UP: &[(&str, &str)] = &[("__name__", "up"), ("job", "a")];
+const DOWN: &[(&str, &str)] = &[("__name__", "down"), ("job", "b")];
+
+fn delete(db: &Db, name: &str, from: i64, to: i64) {
+    db.delete(vec![vec![Matcher::equal("__name__", name)]], from, to, NOW).expect("the delete works");
+}
+
+fn put(db: &Db, labels: &[(&str, &str)], times: impl IntoIterator<Item = i64>) {
+    let series = series(db, labels);
+    let samples = times.into_iter().map(|t| float(series, t, (t - NOW) as f64)).collect();
+    append(db, batch(Source::AgentLink, samples), NOW);
+}
+
+fn times(db: &Db, labels: &[(&str, &str)]) -> Vec<i64> {
+    floats(db, labels).iter().map(|(t, _)| t - NOW).collect()
+}
+
+#[test]
+fn what_was_written_before_goes_and_what_comes_later_stays() {
+    for clean in [false, true] {
+        let fs = Arc::new(MemFs::new());
+        let (db, _) = open(Arc::clone(&fs) as _, Options::default());
+        put(&db, UP, (0..10).map(|i| NOW + i));
+        db.flush(NOW).unwrap();
+        put(&db, UP, (10..20).map(|i| NOW + i));
+        put(&db, DOWN, (0..5).map(|i| NOW + i));
+        delete(&db, "up", NOW + 3, NOW + 15);
+        let left = [0, 1, 2, 16, 17, 18, 19];
+        assert_eq!(times(&db, UP), left);
+        if clean {
+            db.clean_tombstones(NOW).unwrap();
+        }
+        delete(&db, "up", NOW + 19, i64::MAX);
+        // What is deleted may come again, the newest sample too.
+        put(&db, UP, [NOW + 5, NOW + 19]);
+        let left = [0, 1, 2, 5, 16, 17, 18, 19];
+        assert_eq!(times(&db, UP), left);
+        drop(db);
+        let (db, report) = open(Arc::clone(&fs) as _, Options::default());
+        assert!(!report.is_damaged(), "{report:?}");
+        assert_eq!((times(&db, UP), times(&db, DOWN)), (left.to_vec(), vec![0, 1, 2, 3, 4]));
+        db.flush(NOW).unwrap();
+        db.compact(NOW).unwrap();
+        db.clean_tombstones(NOW).unwrap();
+        assert_eq!((times(&db, UP), times(&db, DOWN)), (left.to_vec(), vec![0, 1, 2, 3, 4]));
+        assert_eq!(db.status().block_samples, 13, "nothing deleted is left in a file");
+        drop(db);
+        assert_eq!(times(&open(fs, Options::default()).0, UP), left);
+    }
+}
+
+#[test]
+fn a_deleted_counter_begins_anew() {
+    let (db, _) = open(Arc::new(MemFs::new()), Options::default());
+    let one = |db: &Db, t| {
+        let sample = BatchSample { series: series(db, UP), timestamp: t, value: BatchValue::FloatDelta(1.0) };
+        append(db, batch(Source::Push, vec![sample]), NOW);
+    };
+    (1..=4).for_each(|i| one(&db, NOW + i));
+    delete(&db, "up", NOW + 3, i64::MAX);
+    one(&db, NOW + 5);
+    assert_eq!(floats(&db, UP), [(NOW + 1, 1.0), (NOW + 2, 2.0), (NOW + 5, 3.0)], "it goes on from what is left");
+    delete(&db, "up", i64::MIN, i64::MAX);
+    one(&db, NOW + 6);
+    assert_eq!(floats(&db, UP), [(NOW + 6, 1.0)]);
+}
+
+#[test]
+fn deleted_names_are_not_listed() {
+    let (db, _) = open(Arc::new(MemFs::new()), Options::default());
+    put(&db, UP, [NOW]);
+    put(&db, &[("__name__", "down"), ("zone", "b")], [NOW]);
+    delete(&db, "down", i64::MIN, i64::MAX);
+    let check = || {
+        let (from, to) = (i64::MIN, i64::MAX);
+        assert_eq!(db.label_names(&[], from, to, 100).unwrap(), ["__name__", "job"]);
+        assert_eq!(db.label_values("__name__", &[], from, to, 100).unwrap(), ["up"]);
+        assert_eq!(db.label_values("zone", &[], from, to, 100).unwrap(), [""; 0]);
+        let matcher = Matcher::new("__name__", MatchOp::Regex, ".+").unwrap();
+        assert_eq!(db.label_values("__name__", std::slice::from_ref(&matcher), from, to, 100).unwrap(), ["up"]);
+        assert_eq!(db.series(&[matcher], from, to, 100).unwrap().len(), 1);
+    };
+    check();
+    db.clean_tombstones(NOW).unwrap();
+    check();
+    assert_eq!(db.status().block_samples, 1);
+}
+
+/// A store that fills its disk but for what is left of the smallest block.
+#[test]
+fn space_comes_back_block_by_block() {
+    let fs = Arc::new(MemFs::new());
+    let (db, _) = open(Arc::clone(&fs) as _, Options::default());
+    for day in 0..6 {
+        let mut rng = fastrand::Rng::with_seed(day);
+        let (up, down) = (series(&db, UP), series(&db, DOWN));
+        let samples =
+            (0..4000).map(|i| float(if i % 4 == 0 { down } else { up }, NOW - day as i64 * DAY + i, rng.f64()));
+        append(&db, batch(Source::AgentLink, samples.collect()), NOW);
+    }
+    db.flush(NOW).unwrap();
+    let before = db.status().block_bytes;
+    delete(&db, "up", i64::MIN, i64::MAX);
+    fs.set_capacity(Some(fs.used() + before / 12));
+    db.clean_tombstones(NOW).unwrap();
+    assert_eq!((db.status().blocks, db.status().block_samples), (6, 6000));
+    assert_eq!(db.stats().blocks_cleaned.load(Relaxed), 6);
+    let after = db.status().block_bytes;
+    assert!(after < before / 2, "{after} of {before}");
+    delete(&db, "down", i64::MIN, i64::MAX);
+    db.maintain(NOW).unwrap();
+    assert_eq!(db.status().blocks, 5, "maintenance does one at a time");
+    db.clean_tombstones(NOW).unwrap();
+    assert_eq!(db.status().blocks, 0);
+}
+
+#[test]
+fn a_damaged_file_of_deletes_is_told() {
+    let fs = Arc::new(MemFs::new());
+    let (db, _) = open(Arc::clone(&fs) as _, Options::default());
+    put(&db, UP, [NOW]);
+    delete(&db, "up", i64::MIN, i64::MAX);
+    drop(db);
+    fs.corrupt(Path::new("data/tombstones"), 12, 1).unwrap();
+    let (db, report) = open(Arc::clone(&fs) as _, Options::default());
+    assert!(report.is_damaged() && report.tombstone_damage.is_some());
+    assert_eq!(times(&db, UP), [0], "it is back, and that was said");
+    drop(db);
+    assert!(fs.exists(Path::new("data/tombstones.damaged")).unwrap());
+    assert!(!open(fs, Options::default()).1.is_damaged());
+}
