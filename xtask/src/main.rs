@@ -3,6 +3,7 @@
 
 mod bench;
 mod command;
+mod fuzz;
 mod run;
 mod soak;
 mod steps;
@@ -38,6 +39,14 @@ enum Command {
         /// Only benchmarks whose name holds this text.
         filter: Option<String>,
     },
+    /// Fuzzes the decoders and format readers with coverage.
+    Fuzz {
+        /// Only this target, a file in fuzz/targets without its ending.
+        target: Option<String>,
+        /// How long each target runs.
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -46,6 +55,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::test(&options),
         Command::Soak(options) => soak::soak(&options),
         Command::Bench { filter } => bench::bench(filter.as_deref()),
+        Command::Fuzz { target, seconds } => fuzz::fuzz(target.as_deref(), seconds),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -36,6 +36,9 @@ const SOAKS: [Soak; 2] = [
     Soak { test: "kill", variable: "SONDE_KILLS", per_minute: 300 },
 ];
 
+/// Tests of the metrics store that have an end, and look at `SONDE_SOAK` for how far it is.
+const WHOLE: [&str; 2] = ["each_fault", "the_store_equals_a_map"];
+
 /// Builds the programs and runs the tests. Each prints its seed.
 pub(crate) fn soak(options: &Options) -> Result<()> {
     let mut steps = Steps::default();
@@ -49,6 +52,12 @@ pub(crate) fn soak(options: &Options) -> Result<()> {
                 test.env("SONDE_SEED", seed.to_string());
             }
             command::run(&mut test)
+        });
+    }
+    for test in WHOLE.iter().filter(|test| options.only.as_ref().is_none_or(|only| test.contains(only.as_str()))) {
+        steps.step(&format!("{test}, whole"), || {
+            let args = ["test", "--release", "-p", "sonde-tsdb", "--locked", "--test", "store", test];
+            command::run(cargo(&args).env("SONDE_SOAK", "1"))
         });
     }
     steps.sum_up()

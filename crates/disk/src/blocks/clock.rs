@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::directory::FileError;
 use super::layout;
+use crate::checksum::crc32_holds;
 use crate::varint::{DecodeError, Reader, put_signed};
 use crate::{Fs, read_all, write_atomic};
 
@@ -121,7 +122,7 @@ fn encode(state: State) -> Vec<u8> {
 
 fn decode(bytes: &[u8]) -> Result<State, DecodeError> {
     let (body, crc) = bytes.split_last_chunk::<4>().ok_or(DecodeError::Truncated)?;
-    if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
+    if !crc32_holds(body, u32::from_le_bytes(*crc)) {
         return Err(DecodeError::Inconsistent { what: "the checksum does not hold" });
     }
     let mut reader = Reader::new(body);

@@ -5,6 +5,7 @@
 use std::io;
 
 use crate::File;
+use crate::checksum::crc32_holds;
 use crate::varint::DecodeError;
 
 /// Magic, version, four reserved bytes.
@@ -47,7 +48,7 @@ pub fn read_checked(
 ) -> io::Result<Result<Vec<u8>, DecodeError>> {
     let mut bytes = vec![0; len as usize];
     file.read_exact_at(&mut bytes, offset)?;
-    if crc32fast::hash(&bytes) != crc {
+    if !crc32_holds(&bytes, crc) {
         return Ok(Err(DecodeError::Inconsistent { what: damage }));
     }
     Ok(Ok(bytes))

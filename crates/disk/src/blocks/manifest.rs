@@ -2,6 +2,7 @@
 //!
 //! It is replaced atomically: a flush or a merge has happened when the manifest says so, whatever files there are.
 
+use crate::checksum::crc32_holds;
 use crate::varint::{DecodeError, Reader, put};
 
 const VERSION: u32 = 1;
@@ -30,7 +31,7 @@ pub fn encode(magic: [u8; 8], marks: &[u64], blocks: &[u64]) -> Vec<u8> {
 /// The marks and the blocks that `encode` was given.
 pub fn decode<const MARKS: usize>(magic: [u8; 8], bytes: &[u8]) -> Result<([u64; MARKS], Vec<u64>), DecodeError> {
     let (body, crc) = bytes.split_last_chunk::<4>().ok_or(DecodeError::Truncated)?;
-    if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
+    if !crc32_holds(body, u32::from_le_bytes(*crc)) {
         return Err(DecodeError::Inconsistent { what: "the checksum of the manifest does not hold" });
     }
     let mut reader = Reader::new(body);

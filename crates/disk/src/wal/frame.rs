@@ -40,7 +40,9 @@ impl FrameHeader {
     /// Decodes the header of a frame at `offset`; `None` if it is not intact there.
     pub(super) fn decode(bytes: &[u8], salt: u64, offset: u64) -> Option<Self> {
         let header: &[u8; FRAME_HEADER_LEN] = bytes.get(..FRAME_HEADER_LEN)?.try_into().ok()?;
-        if header[..KIND_AT] != FRAME_MAGIC || u32_at(header, HEADER_CRC_AT) != header_crc(header, salt, offset) {
+        if header[..KIND_AT] != FRAME_MAGIC
+            || !cfg!(fuzzing) && u32_at(header, HEADER_CRC_AT) != header_crc(header, salt, offset)
+        {
             return None;
         }
         let kind = match header[KIND_AT] {
@@ -56,7 +58,7 @@ impl FrameHeader {
 
     /// Whether `record` is what the frame was written with.
     pub(super) fn matches(&self, record: &[u8], salt: u64) -> bool {
-        record.len() == self.length && self.record_crc == record_crc(record, salt)
+        record.len() == self.length && (cfg!(fuzzing) || self.record_crc == record_crc(record, salt))
     }
 }
 

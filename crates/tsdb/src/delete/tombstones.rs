@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sonde_disk::blocks::directory::says_damaged;
+use sonde_disk::checksum::crc32_holds;
 use sonde_disk::varint::{Reader, put, put_signed, put_str};
 use sonde_disk::{Fs, read_all, write_atomic};
 use sonde_model::{Labels, MatchOp, Matcher, TimestampMs};
@@ -93,7 +94,7 @@ fn encode(tombstones: &[Tombstone]) -> Vec<u8> {
 
 fn decode(bytes: &[u8]) -> Result<Vec<Tombstone>, DecodeError> {
     let (body, crc) = bytes.split_last_chunk::<4>().ok_or(DecodeError::Truncated)?;
-    if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
+    if !crc32_holds(body, u32::from_le_bytes(*crc)) {
         return Err(DecodeError::Inconsistent { what: "the checksum of the tombstones does not hold" });
     }
     let mut reader = Reader::new(body);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 
-use sonde_disk::checksum::crc32;
+use sonde_disk::checksum::{crc32, crc32_holds};
 use sonde_disk::varint::{Reader, put};
 use sonde_disk::{Fs, read_all, write_atomic};
 use sonde_model::{Exemplar, Labels, TimestampMs};
@@ -95,7 +95,7 @@ fn encode(exemplars: &Exemplars) -> Vec<u8> {
 
 fn decode(bytes: &[u8], visit: &mut dyn FnMut(&Labels, Exemplar)) -> Result<(), DecodeError> {
     let (body, crc) = bytes.split_last_chunk::<4>().ok_or(DecodeError::Truncated)?;
-    if crc32(body) != u32::from_le_bytes(*crc) {
+    if !crc32_holds(body, u32::from_le_bytes(*crc)) {
         return Err(DecodeError::Inconsistent { what: "the checksum of the exemplars does not hold" });
     }
     let mut reader = Reader::new(body);

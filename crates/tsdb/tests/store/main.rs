@@ -5,6 +5,7 @@ mod deletes;
 mod each_fault;
 mod exemplars;
 mod faults;
+mod golden;
 mod model;
 mod snapshots;
 mod support;

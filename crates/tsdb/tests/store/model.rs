@@ -439,6 +439,7 @@ impl Run {
 fn the_store_equals_a_map() {
     let seeds: Vec<u64> = match std::env::var("SONDE_SEED") {
         Ok(seed) => vec![seed.parse().expect("SONDE_SEED is a number")],
+        Err(_) if std::env::var_os("SONDE_SOAK").is_some() => (0..500).collect(),
         Err(_) => (0..25).collect(),
     };
     for seed in seeds {

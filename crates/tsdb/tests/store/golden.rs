@@ -1,0 +1,123 @@
+//! Stores that released formats wrote, kept in tests/golden and opened by every later program.
+//!
+//! `SONDE_GOLDEN=v3 cargo test -p sonde-tsdb --test store golden` writes tests/golden/v3, when a format has changed. What is
+//! there is never changed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sonde_disk::{Fs, MemFs, OsFs, read_all};
+use sonde_model::{AgentId, BatchId, CursorVerdict, Histogram, Matcher, Signal, Span, stale_nan};
+use sonde_tsdb::{Batch, BatchSample, BatchValue, Db, Metadata, MetricKind, Options, Source};
+
+use crate::support::*;
+
+const UP: &[(&str, &str)] = &[("__name__", "up"), ("instance", "näher"), ("job", "a")];
+const NOISE: &[(&str, &str)] = &[("__name__", "noise")];
+const SIZES: &[(&str, &str)] = &[("__name__", "sizes")];
+const GONE: &[(&str, &str)] = &[("__name__", "gone")];
+/// Batches before the flush, and after it: the latter lie in the WAL.
+const FLUSHED: u64 = 700;
+const ALL: u64 = 720;
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn time(seq: u64) -> i64 {
+    NOW + seq as i64 * 15_000
+}
+
+fn noise(seq: u64) -> f64 {
+    (seq as f64 * 0.7).sin() * 1e3
+}
+
+fn up(seq: u64) -> f64 {
+    if seq.is_multiple_of(100) { stale_nan() } else { (seq % 50) as f64 / 10.0 }
+}
+
+fn histogram(seq: u64) -> Histogram {
+    Histogram {
+        schema: 2,
+        count: seq as f64,
+        sum: seq as f64 * 1.5,
+        zero_threshold: 0.001,
+        positive_spans: vec![Span { offset: -2, length: 2 }],
+        positive_buckets: vec![1.0, seq as f64 - 1.0],
+        ..Histogram::default()
+    }
+}
+
+fn numbered(db: &Db, seq: u64) -> Batch {
+    let id = BatchId { agent: AgentId([7; 16]), epoch: 1, signal: Signal::Metrics, seq };
+    let at = |labels: &[(&str, &str)], value| BatchSample { series: series(db, labels), timestamp: time(seq), value };
+    let samples = vec![
+        at(UP, BatchValue::Float(up(seq))),
+        at(NOISE, BatchValue::Float(noise(seq))),
+        at(SIZES, BatchValue::Histogram(Box::new(histogram(seq)))),
+        at(GONE, BatchValue::Float(1.0)),
+    ];
+    let help = Metadata { kind: MetricKind::Gauge, help: "is it up?".to_owned(), unit: String::new() };
+    let metadata = vec![("up".to_owned(), help)];
+    Batch { cursor: Some((id, 7)), metadata, ..batch(Source::AgentLink, samples) }
+}
+
+fn make(dir: &Path) {
+    let (db, _) = Db::open(Arc::new(OsFs), dir, Options::default(), NOW).expect("it is new");
+    for seq in 1..=ALL {
+        append(&db, numbered(&db, seq), time(seq));
+        if seq == FLUSHED {
+            db.delete(vec![vec![Matcher::equal("__name__", "gone")]], i64::MIN, time(600), time(seq)).expect("room");
+        }
+    }
+    db.close();
+}
+
+/// The files of a directory, in memory.
+fn copy(from: &Path, to: &Path, fs: &MemFs) {
+    fs.create_dir_all(to).expect("memory");
+    for entry in OsFs.list(from).expect("the files are part of the repository") {
+        let (from, to) = (from.join(&entry.name), to.join(&entry.name));
+        if entry.is_dir {
+            copy(&from, &to, fs);
+            continue;
+        }
+        let bytes = read_all(&OsFs, &from, 1 << 20).expect("golden files are small");
+        fs.create(&to).and_then(|file| file.write_at(&bytes, 0)).expect("memory");
+    }
+}
+
+fn check(version: &str) {
+    let fs = MemFs::new();
+    copy(&golden().join(version), Path::new("data"), &fs);
+    for _ in 0..2 {
+        let (db, report) =
+            Db::open(Arc::new(fs.clone()), Path::new("data"), Options::default(), time(ALL)).expect("opens");
+        assert!(!report.is_damaged(), "{version}: {report:?}");
+        let bits = |samples: Vec<(i64, f64)>| samples.into_iter().map(|(t, v)| (t, v.to_bits())).collect::<Vec<_>>();
+        let expected = |value: fn(u64) -> f64| bits((1..=ALL).map(|seq| (time(seq), value(seq))).collect());
+        assert_eq!(bits(floats(&db, UP)), expected(up), "{version}");
+        assert_eq!(bits(floats(&db, NOISE)), expected(noise), "{version}");
+        assert_eq!(floats(&db, GONE).len() as u64, ALL - 600, "{version}");
+        let found = select(&db, &[Matcher::equal("__name__", "sizes")], i64::MIN, i64::MAX);
+        assert_eq!(found[0].histograms.len() as u64, ALL);
+        assert!((1..=ALL).zip(&found[0].histograms.values).all(|(seq, h)| h.same_data(&histogram(seq))), "{version}");
+        assert_eq!(db.metadata(Some("up"), 1)[0].1.help, "is it up?");
+        let again = send(&db, numbered(&db, 3), time(ALL)).expect("it is judged").0;
+        assert_eq!(again.verdict, CursorVerdict::Duplicate, "{version}");
+        // Everything is written again as this program does it, and read once more.
+        db.flush(time(ALL)).expect("memory");
+        db.compact(time(ALL)).expect("memory");
+        db.clean_tombstones(time(ALL)).expect("memory");
+    }
+}
+
+#[test]
+fn golden_files_open_for_ever() {
+    if let Ok(version) = std::env::var("SONDE_GOLDEN") {
+        make(&golden().join(version));
+    }
+    let versions = OsFs.list(&golden()).expect("the files are part of the repository");
+    assert!(!versions.is_empty());
+    versions.iter().for_each(|version| check(&version.name));
+}

@@ -1,0 +1,6 @@
+//! Records of the span store in a sound WAL.
+#![cfg_attr(fuzzing, no_main)]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| sonde_fuzz::spans(&sonde_fuzz::records(bytes)));

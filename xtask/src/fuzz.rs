@@ -1,0 +1,39 @@
+//! `cargo xtask fuzz`: the targets of `fuzz/` under libFuzzer, with coverage, on the stable toolchain.
+//!
+//! Coverage needs only flags of LLVM that stable passes on. Sanitizers would need nightly and find little: the project has no
+//! unsafe code of its own.
+
+use anyhow::{Context, Result, bail};
+
+use crate::command;
+
+/// What instruments the code, and turns checksums off so that inputs reach what lies behind them.
+const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
+
+/// Runs one target, or all, for so many seconds each. What crashes lies in `target/fuzz/TARGET` afterwards.
+pub(crate) fn fuzz(target: Option<&str>, seconds: u64) -> Result<()> {
+    let dir = command::workspace_root().join("fuzz");
+    let build_dir = command::target_dir().join("fuzz");
+    let mut cargo = command::cargo(&["build", "--release", "--bins"]);
+    cargo.current_dir(&dir).env("RUSTFLAGS", FLAGS).env("CARGO_TARGET_DIR", &build_dir);
+    command::run(&mut cargo)?;
+    let mut targets: Vec<String> = std::fs::read_dir(dir.join("targets"))?
+        .filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_str()?.to_owned()))
+        .filter(|name| target.is_none_or(|wanted| wanted == name))
+        .collect();
+    targets.sort();
+    if targets.is_empty() {
+        bail!("there is no such target in {}", dir.join("targets").display());
+    }
+    for name in targets {
+        let corpus = build_dir.join("corpus").join(&name);
+        std::fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
+        let mut run = std::process::Command::new(build_dir.join("release").join(&name));
+        run.arg(&corpus).arg(format!("-max_total_time={seconds}")).args(["-rss_limit_mb=2048", "-timeout=20"]);
+        run.arg(format!("-artifact_prefix={}/", corpus.display())).env("RUST_BACKTRACE", "1");
+        command::run(&mut run)?;
+    }
+    Ok(())
+}
