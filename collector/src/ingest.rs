@@ -18,6 +18,7 @@ mod traces;
 mod translators;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use sonde_runtime::Clock;
@@ -51,6 +52,8 @@ pub(crate) struct Ingest {
     hasher: LabelHasher,
     translators: Translators,
     series: Memo<SeriesRef>,
+    /// How many series had left the head when the memo forgot them.
+    removed_seen: AtomicU64,
     metadata: Arc<KnownMetadata>,
     budget: Budget,
     stats: IngestStats,
@@ -100,6 +103,7 @@ impl Ingest {
             translators: Translators::new(hasher.clone()),
             hasher,
             series: Memo::new(limits.memo_series),
+            removed_seen: AtomicU64::new(0),
             metadata: Arc::new(KnownMetadata::new()),
             budget: Budget::new(usize::try_from(limits.max_inflight.0).unwrap_or(usize::MAX)),
             stats: IngestStats::default(),
@@ -126,6 +130,15 @@ impl Ingest {
     /// The memo of known series.
     pub(crate) fn series_memo(&self) -> &Memo<SeriesRef> {
         &self.series
+    }
+
+    /// Forgets series that have left the store's head, if any have since the last call: nobody writes to most of them
+    /// again.
+    pub(crate) fn forget_gone(&self) {
+        let removed = self.db.stats().series_removed.load(Relaxed);
+        if self.removed_seen.swap(removed, Relaxed) != removed {
+            self.series.retain(|series| self.db.is_current(*series));
+        }
     }
 
     /// Forgets what was resolved under limits that no longer hold.

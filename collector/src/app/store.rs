@@ -25,6 +25,10 @@ pub(super) const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
 /// Locked while the state database is open.
 const STATE_LOCK: &str = "state.lock";
 
+/// How often in that time it is asked whether its head is crowded with series that have ended: at a change of all pods
+/// of a large cluster every second counts.
+const LOOKS: u32 = 5;
+
 /// What is needed to start.
 pub(super) struct Start {
     pub(super) server: Arc<Server>,
@@ -54,7 +58,7 @@ pub(super) fn spawn(start: Start) {
         spawn_pipelines(&start.server, core, start.rule_files, &start.pipelines);
         let deriving = derive::run(Arc::clone(&start.server), Arc::clone(&start.fs), start.pipelines.token());
         start.pipelines.spawn("derive", deriving);
-        maintain(&start.server, &core.db, &token).await;
+        maintain(&start.server, core, &token).await;
         start.server.auth.store_last_uses();
         let (db, state) = (Arc::clone(&core.db), core.state.clone());
         let closing = tokio::task::spawn_blocking(move || {
@@ -173,20 +177,28 @@ fn spawn_pipelines(server: &Arc<Server>, core: &Core, rule_files: Vec<RuleFile>,
 }
 
 /// Flushes when it is due, drops what is too old, looks at the clock; until the token is cancelled.
-async fn maintain(server: &Arc<Server>, db: &Arc<Db>, token: &CancellationToken) {
+async fn maintain(server: &Arc<Server>, core: &Core, token: &CancellationToken) {
     let mut failing = false;
     loop {
-        tokio::select! {
-            () = token.cancelled() => return,
-            () = server.clock.sleep(MAINTENANCE_INTERVAL) => {}
+        for _ in 0..LOOKS {
+            tokio::select! {
+                () = token.cancelled() => return,
+                () = server.clock.sleep(MAINTENANCE_INTERVAL / LOOKS) => {}
+            }
+            if core.db.is_crowded() {
+                break;
+            }
         }
-        look(server, db);
+        look(server, &core.db);
         server.auth.store_last_uses();
-        let (db, now, silences) = (Arc::clone(db), server.clock.now_ms(), server.notifier.silences().clone());
+        let (db, now, silences) = (Arc::clone(&core.db), server.clock.now_ms(), server.notifier.silences().clone());
+        let ingest = Arc::clone(&core.ingest);
         let work = move || {
             // That the state database does not take it has been logged; it is tried again.
             drop(silences.forget_old());
-            db.maintain(now)
+            let maintained = db.maintain(now);
+            ingest.forget_gone();
+            maintained
         };
         match tokio::task::spawn_blocking(work).await {
             Ok(Ok(())) if failing => {

@@ -110,6 +110,16 @@ impl<T: Copy> Memo<T> {
         tables.young.len() + tables.old.len()
     }
 
+    /// Forgets what is not worth keeping, and gives its memory back.
+    pub(crate) fn retain(&self, keep: impl Fn(&T) -> bool) {
+        let mut tables = self.tables.write();
+        let Tables { young, old } = &mut *tables;
+        for table in [young, old] {
+            table.retain(|_, value| keep(value));
+            table.shrink_to_fit();
+        }
+    }
+
     /// Forgets everything, as when limits change.
     pub(crate) fn clear(&self) {
         let mut tables = self.tables.write();
@@ -170,6 +180,15 @@ mod tests {
         assert_ne!(memo.lookup().get(key(0)), Found::No, "it was used all the time");
         assert_eq!(memo.lookup().get(key(5)), Found::No);
         assert_eq!(memo.lookup().get(key(9_999)), Found::Young(9_999));
+    }
+
+    #[test]
+    fn what_is_not_worth_keeping_goes() {
+        let memo = Memo::new(100);
+        memo.insert((0..80).map(|n| (key(n), n)));
+        memo.retain(|n| n % 10 == 0);
+        assert_eq!((memo.len(), memo.lookup().get(key(11))), (8, Found::No));
+        assert_eq!(memo.lookup().get(key(70)), Found::Young(70));
     }
 
     #[test]
