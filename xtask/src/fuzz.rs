@@ -16,7 +16,9 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer
 pub(crate) fn fuzz(target: Option<&str>, seconds: u64) -> Result<()> {
     let dir = command::workspace_root().join("fuzz");
     let build_dir = command::target_dir().join("fuzz");
-    let mut cargo = command::cargo(&["build", "--release", "--bins"]);
+    // With a target named, build scripts and macros are not instrumented.
+    let host = host()?;
+    let mut cargo = command::cargo(&["build", "--release", "--bins", "--target", &host]);
     cargo.current_dir(&dir).env("RUSTFLAGS", FLAGS).env("CARGO_TARGET_DIR", &build_dir);
     command::run(&mut cargo)?;
     let mut targets: Vec<String> = std::fs::read_dir(dir.join("targets"))?
@@ -30,10 +32,18 @@ pub(crate) fn fuzz(target: Option<&str>, seconds: u64) -> Result<()> {
     for name in targets {
         let corpus = build_dir.join("corpus").join(&name);
         std::fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
-        let mut run = std::process::Command::new(build_dir.join("release").join(&name));
+        let mut run = std::process::Command::new(build_dir.join(&host).join("release").join(&name));
         run.arg(&corpus).arg(format!("-max_total_time={seconds}")).args(["-rss_limit_mb=2048", "-timeout=20"]);
         run.arg(format!("-artifact_prefix={}/", corpus.display())).env("RUST_BACKTRACE", "1");
         command::run(&mut run)?;
     }
     Ok(())
+}
+
+/// The platform that rustc builds for by itself.
+fn host() -> Result<String> {
+    let output = std::process::Command::new("rustc").arg("-vV").output().context("cannot start `rustc -vV`")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix("host: "));
+    line.map(str::to_owned).context("`rustc -vV` names no host")
 }
