@@ -12,6 +12,9 @@ use super::Webhook;
 /// What a receiver may say at most about why it refuses: enough for a log line.
 const MAX_REASON_BYTES: usize = 300;
 
+/// A receiver that asks for more is taken to have asked for this.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
+
 /// The outcome of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attempt {
@@ -77,9 +80,9 @@ pub(super) async fn attempt(client: &Client, webhook: &Webhook, now_ms: Timestam
     }
 }
 
-/// Seconds; the other form, a date, is as good as nothing said.
+/// Seconds, within reason; the other form, a date, is as good as nothing said.
 fn retry_after(value: &str) -> Option<Duration> {
-    value.trim().parse().ok().map(Duration::from_secs)
+    value.trim().parse().ok().map(|seconds: u64| Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 async fn first_words(mut response: reqwest::Response) -> String {

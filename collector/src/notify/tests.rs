@@ -231,3 +231,12 @@ async fn a_restart_repeats_nothing_and_loses_nothing() {
     state.close();
     assert!(open().1.outbox.is_empty());
 }
+
+#[tokio::test]
+async fn whatever_a_receiver_asks_for_costs_only_the_notification() {
+    let world = World::new().await;
+    world.answers.lock().push_back((StatusCode::SERVICE_UNAVAILABLE, Some("18446744073709551615")));
+    world.configure(&world.url, "");
+    world.take(alert("x", AlertState::Firing), "", 0);
+    world.until("the failure", || world.count(ReceiverStats::failed) == 1).await;
+}

@@ -169,7 +169,10 @@ impl Dispatcher {
         let mut due = Vec::new();
         let inhibitor = &self.inhibitor;
         let muted_routes = self.plan.muted_routes(now);
-        for (id, lane) in &mut self.lanes {
+        // Routes share the places of a webhook: who has waited longest comes first.
+        let mut lanes: Vec<_> = self.lanes.iter_mut().collect();
+        lanes.sort_by_cached_key(|(_, lane)| lane.next_due().unwrap_or(TimestampMs::MAX));
+        for (id, lane) in lanes {
             let in_flight = self.in_flight.entry(id.target.clone()).or_default();
             let route_is_muted = muted_routes.contains(&(Arc::clone(&id.route), Arc::clone(&id.target.receiver)));
             let muted =

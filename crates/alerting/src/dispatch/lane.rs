@@ -130,16 +130,22 @@ impl Lane {
         self.groups.values().filter(|group| group.in_flight.is_none()).map(|group| group.next).min()
     }
 
-    /// Looks at the groups whose time has come; at most `room` of them are told.
+    /// Looks at the groups whose time has come; at most `room` of them are told. Those that have waited longest come first, so
+    /// that groups that the webhook never takes do not keep it from hearing of others.
     pub(super) fn due(&mut self, now: TimestampMs, room: usize, muted: MutedFn<'_>) -> Looked {
         let mut looked = Looked::default();
-        for (labels, group) in &mut self.groups {
-            if group.in_flight.is_some() || group.next > now {
-                continue;
-            }
+        if room == 0 {
+            return looked;
+        }
+        let is_due = |group: &Group| group.in_flight.is_none() && group.next <= now;
+        let due = self.groups.iter().filter(|(_, group)| is_due(group));
+        let mut due: Vec<(TimestampMs, Labels)> = due.map(|(labels, group)| (group.next, labels.clone())).collect();
+        due.sort_by_key(|(next, _)| *next);
+        for (_, labels) in &due {
             if looked.due.len() >= room {
                 break;
             }
+            let Some(group) = self.groups.get_mut(labels) else { continue };
             let before = group.alerts.len();
             let (told, expired) = group.look(&self.options, now, muted);
             looked.expired += expired;

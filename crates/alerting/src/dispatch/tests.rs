@@ -512,3 +512,36 @@ fn names_that_are_not_there_are_mistakes() {
         assert_eq!(Plan::new(spec).expect_err(expected).to_string(), expected);
     }
 }
+
+/// Sixteen groups that the webhook never takes, each for a minute, and four others behind them in the order of names.
+#[test]
+fn groups_that_are_never_taken_do_not_starve_others() {
+    let sick = |n: i32| n < 16;
+    let route = |plan: &mut PlanSpec| plan.routes[0].group_by = Some(GroupBy::Labels(vec!["host".into()]));
+    let mut one_route = spec();
+    route(&mut one_route);
+    // The same with a route of its own for the sick ones, which shares the webhook and comes first.
+    let mut two_routes = one_route.clone();
+    let matchers = r#"host=~"h0.|h1[0-5]""#.parse().expect("matchers");
+    two_routes.routes[0].routes = vec![RouteSpec { matchers, ..RouteSpec::default() }];
+    for plan in [one_route, two_routes] {
+        let mut dispatcher = dispatcher(plan);
+        for n in 0..20 {
+            dispatcher.take(&alert("A", &format!("h{n:02}"), false), "", 0);
+        }
+        let mut taken = BTreeSet::new();
+        for round in 0..6 {
+            let now = 10_000 + round * 60_000;
+            for notification in dispatcher.due(now, &|_| false) {
+                let host = notification.payload.group_labels.get("host").expect("a host").to_owned();
+                if sick(host[1..].parse().expect("a number")) {
+                    dispatcher.failed(&notification, Failure::Away, now + 60_000);
+                } else {
+                    taken.insert(host);
+                    dispatcher.delivered(&notification, now + 60_000);
+                }
+            }
+        }
+        assert_eq!(taken.len(), 4, "{taken:?}");
+    }
+}
