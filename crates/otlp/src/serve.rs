@@ -2,6 +2,7 @@
 
 mod connection;
 mod handshake;
+mod shaking;
 
 use std::io;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::peer::Peer;
 use crate::wire::WireListener;
 use connection::{Connection, Protocol};
+use shaking::Shaking;
 
 /// The bounds of a server.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub struct ServeOptions {
     pub tls: Option<Arc<ServerTls>>,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
+    /// TLS handshakes at one time from one address; more are closed at once.
+    pub max_handshakes: usize,
     /// What is counted of handshakes.
     pub handshakes: Arc<HandshakeStats>,
 }
@@ -47,6 +51,7 @@ impl Default for ServeOptions {
             drain_timeout: Duration::from_secs(10),
             tls: None,
             handshake_timeout: Duration::from_secs(10),
+            max_handshakes: 128,
             handshakes: Arc::default(),
         }
     }
@@ -63,6 +68,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> io::Result<()> {
     let mut connections = Connections::new(router, options, stop);
+    let shaking = Shaking::default();
     while let Some(permit) = connections.permit().await {
         let accepted = tokio::select! {
             () = connections.stop.cancelled() => break,
@@ -73,9 +79,9 @@ pub async fn serve(
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY could not be set");
                 }
-                let connection = connections.next();
+                let (connection, shaking) = (connections.next(), shaking.clone());
                 connections.spawn(permit, async move {
-                    if let Some(opened) = handshake::open(stream, address, &connection).await {
+                    if let Some(opened) = handshake::open(stream, address, &connection, &shaking).await {
                         match opened {
                             handshake::Opened::Plain(stream, peer) => {
                                 connection.serve(stream, peer, Protocol::Any).await;

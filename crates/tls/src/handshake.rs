@@ -26,13 +26,15 @@ pub enum HandshakeFailure {
     NothingInCommon,
     /// The client does not accept the certificate of the server.
     Refused,
+    /// Too many others from the same address are not done.
+    TooMany,
     /// Something else.
     Other,
 }
 
 impl HandshakeFailure {
     /// All of them.
-    pub const ALL: [HandshakeFailure; 10] = [
+    pub const ALL: [HandshakeFailure; 11] = [
         HandshakeFailure::Timeout,
         HandshakeFailure::Closed,
         HandshakeFailure::NotTls,
@@ -42,6 +44,7 @@ impl HandshakeFailure {
         HandshakeFailure::BadCertificate,
         HandshakeFailure::NothingInCommon,
         HandshakeFailure::Refused,
+        HandshakeFailure::TooMany,
         HandshakeFailure::Other,
     ];
 
@@ -57,6 +60,7 @@ impl HandshakeFailure {
             HandshakeFailure::BadCertificate => "bad_certificate",
             HandshakeFailure::NothingInCommon => "nothing_in_common",
             HandshakeFailure::Refused => "refused",
+            HandshakeFailure::TooMany => "too_many",
             HandshakeFailure::Other => "other",
         }
     }

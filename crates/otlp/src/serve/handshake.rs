@@ -10,6 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::connection::{Connection, Protocol};
+use super::shaking::Shaking;
 use crate::peer::Peer;
 
 /// The first byte of every TLS connection: a record of the handshake.
@@ -26,9 +27,18 @@ pub(super) enum Opened {
 }
 
 /// Opens a connection; nothing where it came to nothing, which is counted.
-pub(super) async fn open(stream: TcpStream, address: SocketAddr, connection: &Connection) -> Option<Opened> {
+pub(super) async fn open(
+    stream: TcpStream,
+    address: SocketAddr,
+    connection: &Connection,
+    shaking: &Shaking,
+) -> Option<Opened> {
     let options = &connection.options;
     let Some(tls) = &options.tls else { return Some(Opened::Plain(stream, Peer::plain(address))) };
+    let Some(_one_of_few) = shaking.begin(address, options.max_handshakes) else {
+        options.handshakes.fail(HandshakeFailure::TooMany);
+        return None;
+    };
     let shaken = tokio::time::timeout(options.handshake_timeout, shake(stream, address, tls));
     let shaken = tokio::select! {
         () = connection.stop.cancelled() => return None,

@@ -240,3 +240,25 @@ async fn a_change_of_all_certificates_loses_nothing() {
     assert!(matches!(result, Err(ExportError::Retry { .. })), "{result:?}");
     assert_eq!(consumer.taken.lock().len(), 9);
 }
+
+#[tokio::test]
+async fn one_machine_shakes_few_hands_at_a_time() {
+    let folder = Folder::new();
+    let options = ServeOptions { max_handshakes: 2, ..folder.server(None) };
+    let handshakes = Arc::clone(&options.handshakes);
+    let server = Server::start("127.0.0.1:0", &Recorder::new([]), options).await;
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        slow.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    eventually("one is too many", || handshakes.failures(HandshakeFailure::TooMany) == 1).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = socket.connect(server.address).await.unwrap();
+    other.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    assert!(read_until(&mut other, "https://\n").await.starts_with("HTTP/1.1 400"), "another machine is heard");
+    drop(slow);
+    eventually("they have left", || handshakes.failures(HandshakeFailure::Closed) == 2).await;
+    within(exporter(&server, folder.client(None)).export(&export(1))).await.unwrap().unwrap();
+    assert_eq!(handshakes.failures(HandshakeFailure::TooMany), 1);
+}
