@@ -25,6 +25,7 @@ pub mod state;
 mod telemetry;
 mod tempo;
 mod tls;
+mod turns;
 mod watch;
 
 pub use app::{Addresses, App, StartError};

@@ -25,6 +25,7 @@ use crate::settings::{notify_setup, rule_settings};
 use crate::state::{Memory, State};
 use crate::telemetry;
 use crate::tls::Tls;
+use crate::turns::Turns;
 use crate::watch::Watch;
 
 /// The collector as its handlers see it.
@@ -41,6 +42,8 @@ pub(crate) struct Server {
     pub(crate) derive_stats: Arc<DeriveStats>,
     pub(crate) notifier: Notifier,
     pub(crate) inbox: Inbox,
+    /// Of requests that change alerts or silences.
+    pub(crate) alert_changes: Turns,
     pub(crate) auth: Auth,
     pub(crate) watch: Watch,
     pub(crate) started: TimestampMs,
@@ -105,6 +108,7 @@ impl Server {
             otlp_stats: Arc::default(),
             derive_stats: Arc::default(),
             watch: Watch::new(&clock),
+            alert_changes: Turns::default(),
             inbox: Inbox::new(clock.clone(), notifier.clone()),
             notifier,
             auth,

@@ -4,6 +4,7 @@
 //! What receivers are to be told, and what they have been told, becomes durable in the state database in the order in which
 //! it was decided.
 
+mod asked;
 mod delivery;
 mod json;
 mod notifier;

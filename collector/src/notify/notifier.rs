@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::asked::Asked;
 use super::delivery::{self, Attempt, ClientError};
 use super::json;
 use super::setup::{Setup, Webhook};
@@ -164,7 +165,7 @@ impl Notifier {
     pub async fn run(self, token: CancellationToken) {
         let mut sending = JoinSet::new();
         loop {
-            let wait = self.start_due(&token, &mut sending);
+            let wait = self.start_due(&token, &mut sending).await;
             tokio::select! {
                 () = token.cancelled() => break,
                 () = self.inner.changed.notified() => {}
@@ -179,19 +180,20 @@ impl Notifier {
     }
 
     /// Starts what is due and says how long to sleep.
-    fn start_due(&self, token: &CancellationToken, sending: &mut JoinSet<()>) -> Duration {
-        let now = self.inner.clock.now_ms();
-        let mut dispatcher = self.inner.dispatcher.lock();
-        let silences = self.inner.silences.current();
-        for notification in dispatcher.due(now, &|labels| !silences.mutes(labels, now).is_empty()) {
+    async fn start_due(&self, token: &CancellationToken, sending: &mut JoinSet<()>) -> Duration {
+        let inner = Arc::clone(&self.inner);
+        let decided = match tokio::task::spawn_blocking(move || inner.decide()).await {
+            Ok(decided) => decided,
+            Err(error) => {
+                tracing::error!("what is due could not be decided: {error}");
+                return MAX_SLEEP;
+            }
+        };
+        for notification in decided.due {
             let (inner, token) = (Arc::clone(&self.inner), token.clone());
             sending.spawn(async move { inner.deliver(notification, &token).await });
         }
-        let next = dispatcher.next_due().unwrap_or(TimestampMs::MAX);
-        self.inner.expired.store(dispatcher.expired(), Ordering::Relaxed);
-        self.inner.count(&dispatcher);
-        self.inner.hand_over(&mut dispatcher, Vec::new(), Box::new(|_| {}));
-        Duration::from_millis(u64::try_from(next.saturating_sub(now)).unwrap_or(0)).min(MAX_SLEEP)
+        decided.sleep
     }
 }
 
@@ -201,7 +203,29 @@ impl std::fmt::Debug for Notifier {
     }
 }
 
+/// What is sent now, and when to look again.
+struct Decided {
+    due: Vec<Notification>,
+    sleep: Duration,
+}
+
 impl Inner {
+    /// Decides what is due. Blocks: many alerts and silences take their time.
+    fn decide(&self) -> Decided {
+        let now = self.clock.now_ms();
+        // Silences are asked before the lock is taken, because regular expressions may be slow and rules wait for the lock.
+        let asked = Asked::new(self.silences.current(), self.dispatcher.lock().due_alerts(now), now);
+        let mut dispatcher = self.dispatcher.lock();
+        let silences = self.silences.current();
+        let due = dispatcher.due(now, &|labels| asked.is_silenced(labels, &silences, now));
+        let next = dispatcher.next_due().unwrap_or(TimestampMs::MAX);
+        self.expired.store(dispatcher.expired(), Ordering::Relaxed);
+        self.count(&dispatcher);
+        self.hand_over(&mut dispatcher, Vec::new(), Box::new(|_| {}));
+        let sleep = Duration::from_millis(u64::try_from(next.saturating_sub(now)).unwrap_or(0)).min(MAX_SLEEP);
+        Decided { due, sleep }
+    }
+
     /// Hands changes to the state database, and with them what has changed for receivers.
     fn hand_over(&self, dispatcher: &mut Dispatcher, mut changes: Vec<Change>, done: Done) {
         let Some(state) = self.state.get() else { return done(Ok(())) };

@@ -161,6 +161,12 @@ impl Dispatcher {
         open.filter_map(|(_, lane)| lane.next_due()).min()
     }
 
+    /// The alerts about which [`Dispatcher::due`] would ask whether they are silenced.
+    pub fn due_alerts(&self, now: TimestampMs) -> Vec<Labels> {
+        let open = self.lanes.iter().filter(|(id, _)| self.room(&id.target) > 0);
+        open.flat_map(|(_, lane)| lane.due_alerts(now)).cloned().collect()
+    }
+
     /// The notifications that are due; `silenced` says which alerts a silence mutes.
     ///
     /// Each must be answered with [`Dispatcher::delivered`] or [`Dispatcher::failed`]. Of one webhook at most

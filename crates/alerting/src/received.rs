@@ -16,6 +16,8 @@ pub const MAX_RECEIVED: usize = 50_000;
 pub const MAX_PAIRS: usize = 64;
 /// The bytes of all labels and annotations of one alert, and of its link.
 pub const MAX_BYTES: usize = 32 << 10;
+/// The bytes of all of them together, counted in the same way.
+pub const MAX_TOTAL_BYTES: usize = 64 << 20;
 /// So long an alert holds whose sender does not say until when: Alertmanager's `resolve_timeout`.
 pub const RESOLVE_TIMEOUT_MS: i64 = 5 * 60_000;
 
@@ -83,12 +85,20 @@ pub enum PostError {
     /// There are as many as may be.
     #[error("too many alerts of other senders (limit: {MAX_RECEIVED})")]
     TooMany,
+    /// They would take more memory than they may.
+    #[error("the alerts of other senders would have {bytes} bytes (limit: {MAX_TOTAL_BYTES})")]
+    TooManyBytes {
+        /// How much it would be.
+        bytes: usize,
+    },
 }
 
 /// The alerts of other senders that fire.
 #[derive(Clone, Debug, Default)]
 pub struct ReceivedAlerts {
     alerts: BTreeMap<Labels, Received>,
+    /// What they take together.
+    bytes: usize,
 }
 
 impl Received {
@@ -120,8 +130,7 @@ impl Received {
         if count > MAX_PAIRS {
             return Err(PostError::TooManyPairs { count });
         }
-        let all = posted.labels.iter().chain(posted.annotations.iter());
-        let bytes = all.map(|(name, value)| name.len() + value.len()).sum::<usize>() + posted.generator_url.len();
+        let bytes = bytes(&posted.labels, &posted.annotations, &posted.generator_url);
         if bytes > MAX_BYTES {
             return Err(PostError::TooLarge { bytes });
         }
@@ -139,6 +148,10 @@ impl Received {
             updated_at: now,
             generator_url: posted.generator_url,
         })
+    }
+
+    fn bytes(&self) -> usize {
+        bytes(&self.labels, &self.annotations, &self.generator_url)
     }
 
     /// The alert once it has come again: it began when it first began.
@@ -160,7 +173,10 @@ impl Received {
 impl ReceivedAlerts {
     /// The alerts that were remembered.
     pub fn restore(alerts: impl IntoIterator<Item = Received>) -> Self {
-        ReceivedAlerts { alerts: alerts.into_iter().map(|alert| (alert.labels.clone(), alert)).collect() }
+        let alerts: BTreeMap<Labels, Received> =
+            alerts.into_iter().map(|alert| (alert.labels.clone(), alert)).collect();
+        let bytes = alerts.values().map(Received::bytes).sum();
+        ReceivedAlerts { alerts, bytes }
     }
 
     /// Takes an alert and gives it as it is now. One that has ended is given back, but not kept.
@@ -168,13 +184,22 @@ impl ReceivedAlerts {
         let new = Received::new(posted, now)?;
         let known = self.alerts.get(&new.labels);
         let alert = known.map_or_else(|| new.clone(), |old| old.merge(new.clone()));
+        let without = self.bytes - known.map_or(0, Received::bytes);
         if alert.ends_at <= now {
             self.alerts.remove(&alert.labels);
-        } else if known.is_none() && self.alerts.len() >= MAX_RECEIVED {
-            return Err(PostError::TooMany);
-        } else {
-            self.alerts.insert(alert.labels.clone(), alert.clone());
+            self.bytes = without;
+            return Ok(alert);
         }
+        if known.is_none() && self.alerts.len() >= MAX_RECEIVED {
+            return Err(PostError::TooMany);
+        }
+        let bytes = without + alert.bytes();
+        // One that only shrinks is never refused.
+        if bytes > MAX_TOTAL_BYTES && bytes > self.bytes {
+            return Err(PostError::TooManyBytes { bytes });
+        }
+        self.bytes = bytes;
+        self.alerts.insert(alert.labels.clone(), alert.clone());
         Ok(alert)
     }
 
@@ -183,6 +208,7 @@ impl ReceivedAlerts {
         let ended: Vec<Received> = self.alerts.values().filter(|alert| alert.ends_at <= now).cloned().collect();
         for alert in &ended {
             self.alerts.remove(&alert.labels);
+            self.bytes -= alert.bytes();
         }
         ended
     }
@@ -196,6 +222,11 @@ impl ReceivedAlerts {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Received> {
         self.alerts.values()
     }
+}
+
+fn bytes(labels: &Labels, annotations: &Labels, generator_url: &str) -> usize {
+    let all = labels.iter().chain(annotations.iter());
+    all.map(|(name, value)| name.len() + value.len()).sum::<usize>() + generator_url.len()
 }
 
 #[cfg(test)]
@@ -273,5 +304,29 @@ mod tests {
         });
         let error = ReceivedAlerts::restore(full).post(posted(None, None), 1_000).expect_err("it is full");
         assert_eq!(error.to_string(), "too many alerts of other senders (limit: 50000)");
+    }
+
+    #[test]
+    fn what_they_take_together_is_bounded() {
+        let large = |n: usize, bytes: usize, ends_at: i64| Posted {
+            labels: Labels::from_pairs([("n", n.to_string())]),
+            generator_url: "x".repeat(bytes),
+            ends_at: Some(ends_at),
+            ..Posted::default()
+        };
+        let mut alerts = ReceivedAlerts::default();
+        let full =
+            (0..MAX_RECEIVED).find(|n| alerts.post(large(*n, 32_000, 9_000), 1_000).is_err()).expect("it is full");
+        assert_eq!(full, MAX_TOTAL_BYTES / 32_004, "names and values count, too");
+        let error = alerts.post(large(full, 32_000, 9_000), 1_000).expect_err("full").to_string();
+        assert!(error.starts_with("the alerts of other senders would have") && error.ends_with("(limit: 67108864)"));
+        alerts.post(large(0, 32_000, 9_000), 1_000).expect("one that is known comes again");
+        assert!((0..100).any(|n| alerts.post(large(n, 32_700, 9_000), 1_000).is_err()), "but not larger");
+        alerts.post(large(0, 32_000, 1_000), 1_000).expect("an end is taken");
+        alerts.post(large(full, 32_000, 9_000), 1_000).expect("there is room again");
+        let mut again = ReceivedAlerts::restore(alerts.iter().cloned());
+        assert!(again.post(large(0, 32_000, 9_000), 1_000).is_err(), "also after a restart");
+        again.take_ended(9_000);
+        assert_eq!(again.bytes, 0);
     }
 }

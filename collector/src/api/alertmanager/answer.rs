@@ -39,6 +39,11 @@ impl Refusal {
         Self::unavailable("the store is being opened; GET /-/ready says when it is done")
     }
 
+    /// Too many others want to change something.
+    pub(super) fn busy() -> Self {
+        Self::unavailable("too many requests want to change alerts or silences; ask again later")
+    }
+
     /// The work of a request panicked.
     pub(super) fn failed() -> Self {
         Refusal::Said(StatusCode::INTERNAL_SERVER_ERROR, "the work failed unexpectedly; the log says more".to_owned())

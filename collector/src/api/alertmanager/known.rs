@@ -74,11 +74,19 @@ pub(super) struct Filter {
     inhibited: bool,
 }
 
-/// What keeps alerts quiet.
-pub(super) struct Quiet<'a> {
-    pub(super) silences: &'a SilenceSet,
-    pub(super) dispatcher: &'a Dispatcher,
-    pub(super) now: TimestampMs,
+/// What the dispatcher says of an alert.
+#[derive(Debug)]
+pub(super) struct Sight {
+    inhibited_by: Option<u64>,
+    /// Who hears of it.
+    pub(super) receivers: Vec<Arc<str>>,
+}
+
+impl Sight {
+    /// Looks at an alert.
+    pub(super) fn of(labels: &Labels, dispatcher: &Dispatcher) -> Self {
+        Sight { inhibited_by: dispatcher.inhibited_by(labels), receivers: dispatcher.plan().receivers_for(labels) }
+    }
 }
 
 /// All alerts that fire: those of rules, and those of other senders, which win where both have one.
@@ -136,19 +144,24 @@ impl Filter {
         })
     }
 
+    /// Whether an alert of these labels may be asked for.
+    pub(super) fn takes(&self, labels: &Labels) -> bool {
+        self.matchers.matches(labels)
+    }
+
     /// The alert as it is shown, where it is asked for.
     pub(super) fn show(
         &self,
         alert: &Known,
-        quiet: &Quiet<'_>,
-        receivers: &[Arc<str>],
-        muted_by: &[&str],
+        sight: &Sight,
+        (silences, now): (&SilenceSet, TimestampMs),
+        muted_by: &[String],
     ) -> Option<Shown> {
-        if !self.matchers.matches(&alert.labels) {
+        if !self.takes(&alert.labels) {
             return None;
         }
-        let silenced_by = quiet.silences.mutes(&alert.labels, quiet.now);
-        let inhibited_by = quiet.dispatcher.inhibited_by(&alert.labels);
+        let silenced_by = silences.mutes(&alert.labels, now);
+        let inhibited_by = sight.inhibited_by;
         let active = silenced_by.is_empty() && inhibited_by.is_none();
         let wanted = (self.active || !active)
             && (self.silenced || silenced_by.is_empty())
@@ -157,11 +170,11 @@ impl Filter {
             annotations: object(&alert.annotations),
             ends_at: answer::time(alert.ends_at),
             fingerprint: hex(fingerprint(&alert.labels)),
-            receivers: receivers.iter().map(|name| ShownReceiver { name: name.to_string() }).collect(),
+            receivers: sight.receivers.iter().map(|name| ShownReceiver { name: name.to_string() }).collect(),
             starts_at: answer::time(alert.starts_at),
             status: Status {
                 inhibited_by: inhibited_by.into_iter().map(hex).collect(),
-                muted_by: muted_by.iter().map(|name| (*name).to_owned()).collect(),
+                muted_by: muted_by.to_vec(),
                 silenced_by: silenced_by.iter().map(SilenceId::to_string).collect(),
                 state: if active && muted_by.is_empty() { "active" } else { "suppressed" },
             },

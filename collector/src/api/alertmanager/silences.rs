@@ -101,7 +101,8 @@ pub(super) async fn post(State(server): State<Arc<Server>>, body: JsonBody) -> R
     };
     let draft = posted.draft(server.clock.now_ms())?;
     let silences = server.notifier.silences().clone();
-    let work = tokio::task::spawn_blocking(move || silences.set(id, draft));
+    let turn = server.alert_changes.turn().await.ok_or_else(Refusal::busy)?;
+    let work = tokio::task::spawn_blocking(move || turn.run(|| silences.set(id, draft)));
     let id = work.await.map_err(|_| Refusal::failed())??;
     Ok(answer::json(&serde_json::json!({"silenceID": id.to_string()})))
 }
@@ -110,7 +111,8 @@ pub(super) async fn post(State(server): State<Arc<Server>>, body: JsonBody) -> R
 pub(super) async fn expire(State(server): State<Arc<Server>>, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
     let id = silence_id(&id)?;
     let silences = server.notifier.silences().clone();
-    let work = tokio::task::spawn_blocking(move || silences.expire(id));
+    let turn = server.alert_changes.turn().await.ok_or_else(Refusal::busy)?;
+    let work = tokio::task::spawn_blocking(move || turn.run(|| silences.expire(id)));
     work.await.map_err(|_| Refusal::failed())??;
     Ok(StatusCode::OK)
 }

@@ -130,6 +130,11 @@ impl Lane {
         self.groups.values().filter(|group| group.in_flight.is_none()).map(|group| group.next).min()
     }
 
+    /// The alerts of the groups whose time has come.
+    pub(super) fn due_alerts(&self, now: TimestampMs) -> impl Iterator<Item = &Labels> {
+        self.groups.values().filter(move |group| group.is_due(now)).flat_map(|group| group.alerts.keys())
+    }
+
     /// Looks at the groups whose time has come; at most `room` of them are told. Those that have waited longest come first, so
     /// that groups that the webhook never takes do not keep it from hearing of others.
     pub(super) fn due(&mut self, now: TimestampMs, room: usize, muted: MutedFn<'_>) -> Looked {
@@ -137,8 +142,7 @@ impl Lane {
         if room == 0 {
             return looked;
         }
-        let is_due = |group: &Group| group.in_flight.is_none() && group.next <= now;
-        let due = self.groups.iter().filter(|(_, group)| is_due(group));
+        let due = self.groups.iter().filter(|(_, group)| group.is_due(now));
         let mut due: Vec<(TimestampMs, Labels)> = due.map(|(labels, group)| (group.next, labels.clone())).collect();
         due.sort_by_key(|(next, _)| *next);
         for (_, labels) in &due {
@@ -215,6 +219,11 @@ impl Lane {
 impl Group {
     pub(super) fn new(next: TimestampMs) -> Self {
         Group { alerts: BTreeMap::new(), next, sent: None, believed: BTreeSet::new(), in_flight: None }
+    }
+
+    /// Whether it is to be looked at.
+    fn is_due(&self, now: TimestampMs) -> bool {
+        self.in_flight.is_none() && self.next <= now
     }
 
     /// Whether the webhook may take an alert for firing.

@@ -130,6 +130,12 @@ impl SilenceSet {
         ids
     }
 
+    /// Whether a silence keeps an alert of these labels from being told at `now`.
+    pub fn is_silenced(&self, labels: &Labels, now: TimestampMs) -> bool {
+        let mut active = self.index.candidates(labels).filter(|silence| silence.state(now) == SilenceState::Active);
+        active.any(|silence| silence.draft.matchers.matches(labels))
+    }
+
     /// How many silences stand in a state.
     pub fn count(&self, state: SilenceState, now: TimestampMs) -> usize {
         self.silences.values().filter(|silence| silence.state(now) == state).count()
