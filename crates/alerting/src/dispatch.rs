@@ -30,6 +30,8 @@ pub const MAX_ALERTS: usize = 100_000;
 pub const MAX_IN_FLIGHT: usize = 8;
 /// So long after its end an alert is kept for a receiver that does not take it, or whose silence does not end.
 pub const MAX_HELD_MS: i64 = 5 * 24 * 3_600_000;
+/// A clock that goes back by more has been set; less is the time between two who look at it.
+const MIN_CLOCK_STEP_MS: i64 = 60_000;
 /// A receiver that asks for peace has it for an hour at most.
 const MAX_BUSY_MS: i64 = 3_600_000;
 /// A notification that failed for now is due again after this long, where the group's interval is longer.
@@ -96,6 +98,8 @@ pub struct Dispatcher {
     /// Groups of lanes that are not there any more: what is remembered of them has to go.
     gone: BTreeSet<(LaneId, Labels)>,
     expired: u64,
+    /// When it was asked last what is due.
+    asked_at: TimestampMs,
 }
 
 impl Dispatcher {
@@ -109,6 +113,7 @@ impl Dispatcher {
             in_flight: BTreeMap::new(),
             gone: BTreeSet::new(),
             expired: 0,
+            asked_at: TimestampMs::MIN,
         }
     }
 
@@ -172,6 +177,7 @@ impl Dispatcher {
     /// Each must be answered with [`Dispatcher::delivered`] or [`Dispatcher::failed`]. Of one webhook at most
     /// [`MAX_IN_FLIGHT`] are under way; the others stay due.
     pub fn due(&mut self, now: TimestampMs, silenced: &dyn Fn(&Labels) -> bool) -> Vec<Notification> {
+        self.follow_clock(now);
         let mut due = Vec::new();
         let inhibitor = &self.inhibitor;
         let muted_routes = self.plan.muted_routes(now);
@@ -225,6 +231,15 @@ impl Dispatcher {
         first.flat_map(|(id, lane)| {
             lane.groups().map(|(key, alerts)| AlertGroup { key, receiver: &id.target.receiver, alerts })
         })
+    }
+
+    /// Where the clock was set back, all that is planned comes earlier by as much: nobody waits for the time that comes twice.
+    fn follow_clock(&mut self, now: TimestampMs) {
+        let back = self.asked_at.saturating_sub(now);
+        self.asked_at = now;
+        if back > MIN_CLOCK_STEP_MS {
+            self.lanes.values_mut().for_each(|lane| lane.set_back(back));
+        }
     }
 
     fn room(&self, target: &Target) -> usize {

@@ -130,6 +130,18 @@ impl Lane {
         self.groups.values().filter(|group| group.in_flight.is_none()).map(|group| group.next).min()
     }
 
+    /// Makes all times earlier.
+    pub(super) fn set_back(&mut self, by_ms: i64) {
+        for group in self.groups.values_mut() {
+            group.next -= by_ms;
+            group.in_flight = group.in_flight.map(|due| due - by_ms);
+            if let Some(sent) = &mut group.sent {
+                sent.at -= by_ms;
+            }
+        }
+        self.changed.extend(self.groups.keys().cloned());
+    }
+
     /// The alerts of the groups whose time has come.
     pub(super) fn due_alerts(&self, now: TimestampMs) -> impl Iterator<Item = &Labels> {
         self.groups.values().filter(move |group| group.is_due(now)).flat_map(|group| group.alerts.keys())

@@ -545,3 +545,14 @@ fn groups_that_are_never_taken_do_not_starve_others() {
         assert_eq!(taken.len(), 4, "{taken:?}");
     }
 }
+
+#[test]
+fn a_clock_that_is_set_back_delays_nothing() {
+    check(spec(), &["3600 +A/a", "0", "9", "11", "11 ok", "71"], "11:A[+a]");
+    // What was told is not told again before its time, and what is new waits for the interval, not for an hour.
+    check(
+        spec(),
+        &["3600 +A/a", "3610", "3610 ok", "10", "11 +A/b", "69", "71", "71 ok", "600", "672"],
+        "3610:A[+a] 71:A[+a +b] 672:A[+a +b]",
+    );
+}
