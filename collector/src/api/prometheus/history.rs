@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use sonde_model::Matcher;
+use sonde_promql::{Interrupt, QueryError};
 
+use super::query::queue_error;
 use super::status::rfc3339;
 use super::{parameters, result};
 use crate::api::answer::{Answer, ApiError, ErrorKind};
 use crate::api::form::Form;
 use crate::api::json::{JsonWriter, write_scientific};
+use crate::query::Expired;
 use crate::server::Server;
 use crate::state::{HistoryLine, HistoryPage};
 
@@ -32,21 +35,27 @@ pub(super) async fn history(State(server): State<Arc<Server>>, form: Form) -> Re
     let alertname = form.get("alertname").map(str::to_owned);
     let page = HistoryPage { alertname, from, to, before, limit: PAGE_LINES };
     let state = core.state.clone();
-    let reading = tokio::task::spawn_blocking(move || {
+    // In turn, as queries: each page keeps the thread of the state database from committing, and a thread of the runtime waits.
+    let timeout = server.config.load().query.timeout.0;
+    let reading = server.queries.run(timeout, move |expired: Expired<'_>| {
         let (mut found, mut page) = (Vec::new(), page);
         loop {
-            let lines = state.history(page.clone())?;
+            let lines = state.history(page.clone()).map_err(|e| ApiError::new(ErrorKind::Internal, e))?;
             let is_last = lines.len() < PAGE_LINES as usize;
             page.before = lines.last().map(|line| line.id).or(page.before);
             found.extend(lines.into_iter().filter(|line| is_wanted(line, &selectors)));
             // One more than asked for says that there are more.
             if is_last || found.len() > limit {
-                return Ok::<_, crate::state::CommitError>(found);
+                return Ok::<_, ApiError>(found);
+            }
+            match expired() {
+                None => {}
+                Some(Interrupt::Timeout) => return Err(ApiError::new(ErrorKind::Timeout, QueryError::Timeout)),
+                Some(Interrupt::Canceled) => return Err(ApiError::new(ErrorKind::Canceled, QueryError::Canceled)),
             }
         }
     });
-    let internal = |reason: String| ApiError::new(ErrorKind::Internal, reason);
-    let mut found = reading.await.map_err(|e| internal(e.to_string()))?.map_err(|e| internal(e.to_string()))?;
+    let mut found = reading.await.map_err(queue_error)??;
     let has_more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| has_more).map(|line| line.id);

@@ -103,3 +103,27 @@ async fn only_json_is_taken() {
         r#"{"code":415,"message":"unsupported media type \"text/plain\", only [application/json] are allowed"}"#;
     assert_eq!((status, body.trim_end()), (415, expected));
 }
+
+#[tokio::test]
+async fn lists_of_alerts_wait_for_their_turn_like_queries() {
+    let mut config = Config::default();
+    (config.query.concurrency, config.query.queue) = (1, 0);
+    let fixture = Fixture::open_with(config, Flags::default());
+    let (release, held) = std::sync::mpsc::sync_channel::<()>(1);
+    let (server, mut running) = (Arc::clone(&fixture.server), tokio::task::JoinSet::new());
+    let hold = move |_: crate::query::Expired<'_>| held.recv().is_ok();
+    running.spawn(async move { server.queries.run(std::time::Duration::MAX, hold).await });
+    while fixture.server.queries.running() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let paths = ["/api/v2/alerts", "/api/v2/alerts/groups", "/api/v1/alerts/history"];
+    for path in paths {
+        let (status, body) = send(&fixture, &format!("GET {path}")).await;
+        assert!(status == 503 && body.contains("too many queries wait"), "{path}: {status} {body}");
+    }
+    drop(release);
+    running.join_next().await.expect("it runs").expect("no panic").expect("it had its turn");
+    for path in paths {
+        assert_eq!(send(&fixture, &format!("GET {path}")).await.0, 200, "{path}");
+    }
+}
