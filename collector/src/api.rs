@@ -138,7 +138,7 @@ async fn not_found(request: Request) -> Response {
         "404: there is no {path} here.\n\n\
          /                      the state of this collector, and a query box\n\
          /api/v1/...            Prometheus's HTTP API: query, query_range, labels, series, rules, alerts, ...\n\
-         /api/v1/write          Prometheus remote write 1.0\n\
+         /api/v1/write          Prometheus remote write 1.0 and 2.0\n\
          /api/search, ...       Tempo's HTTP API: search, traces/ID, v2/traces/ID, tags\n\
          /api/v2/alerts, ...    Alertmanager's HTTP API: alerts, silences, receivers, status\n\
          /v1/metrics, /v1/traces  OTLP over HTTP\n\

@@ -1,4 +1,4 @@
-//! Remote write 1.0: what decoding a request costs a sample.
+//! Remote write 1.0 and 2.0: what decoding a request costs a sample.
 //!
 //! The request is what Prometheus sends: 2,000 series of eight labels with one sample each.
 
@@ -6,7 +6,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sonde_proto::remote_write::{
-    Label, Limits, Sample, TimeSeries, WriteRequest, WriteRequestView, compress, decompress, encode,
+    Label, Limits, Sample, TimeSeries, Version, WriteRequest, WriteRequestView, compress, decompress, encode, v2,
 };
 
 const SERIES: usize = 2_000;
@@ -42,7 +42,7 @@ fn decode(criterion: &mut Criterion) {
     // What the steady state needs: the bytes that identify a series, and its samples.
     group.bench_function("label_bytes_and_samples", |b| {
         b.iter(|| {
-            let view = WriteRequestView::new(black_box(&body), &limits).expect("a valid request");
+            let view = WriteRequestView::new(Version::V1, black_box(&body), &limits).expect("a valid request");
             let mut sum = 0.0;
             for series in view.series() {
                 let series = series.expect("a valid series");
@@ -54,10 +54,28 @@ fn decode(criterion: &mut Criterion) {
             sum
         });
     });
+    // The same in 2.0, where what identifies a series are references.
+    let symbolised = encode(&v2::Request::from(&request()));
+    group.bench_function("symbol_refs_and_samples", |b| {
+        b.iter(|| {
+            let view = WriteRequestView::new(Version::V2, black_box(&symbolised), &limits).expect("a valid request");
+            let mut sum = 0.0;
+            for series in view.series() {
+                let series = series.expect("a valid series");
+                for reference in series.symbol_refs().expect("a request of 2.0") {
+                    black_box(reference.expect("a valid reference"));
+                }
+                for sample in series.samples() {
+                    sum += sample.expect("a valid sample").value;
+                }
+            }
+            sum
+        });
+    });
     // What a series that was never seen needs: its labels as text.
     group.bench_function("labels_and_samples", |b| {
         b.iter(|| {
-            let view = WriteRequestView::new(black_box(&body), &limits).expect("a valid request");
+            let view = WriteRequestView::new(Version::V1, black_box(&body), &limits).expect("a valid request");
             let mut sum = 0.0;
             let mut labels = Vec::new();
             for series in view.series() {

@@ -1,28 +1,61 @@
-//! Prometheus remote write 1.0: a snappy block that holds a `prometheus.WriteRequest`.
+//! Prometheus remote write: a snappy block that holds a `prometheus.WriteRequest` (1.0) or an
+//! `io.prometheus.write.v2.Request` (2.0).
 //!
-//! Source of the format: the Prometheus remote write 1.0 specification and `prompb/types.proto`. Receivers decode with
-//! [`WriteRequestView`], which borrows from the body; senders and tests build a [`WriteRequest`] and [`encode`] it.
+//! Source of the formats: the Prometheus remote write specifications 1.0 and 2.0, and their protobuf messages. Receivers
+//! decode both with [`WriteRequestView`], which borrows from the body; senders and tests build a [`WriteRequest`] or a
+//! [`v2::Request`] and [`encode`] it. In 2.0 labels and metadata are references into a table of symbols: what a few
+//! references may spell out is bounded like the body itself.
 
+mod exemplar;
 mod histogram;
+mod labels;
 mod message;
+mod metadata;
 mod series;
 mod snappy;
+mod symbols;
+pub mod v2;
 mod view;
 
+pub use exemplar::ExemplarView;
 pub use histogram::HistogramView;
 pub use message::{
     BucketSpan, Count, Exemplar, Histogram, Label, MetricMetadata, Sample, TimeSeries, WriteRequest, ZeroCount, encode,
 };
-pub use series::{ExemplarView, SampleView, SeriesView};
+pub use metadata::{MetadataView, SeriesMetadata};
+pub use series::{SampleView, SeriesView};
 pub use snappy::{compress, decompress};
-pub use view::{MetadataView, WriteRequestView};
+pub use symbols::Symbols;
+pub use view::WriteRequestView;
 
 pub use crate::wire::WireError;
+
+/// A version of the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// Remote write 1.0.
+    V1,
+    /// Remote write 2.0.
+    V2,
+}
+
+impl Version {
+    /// Both of them.
+    pub const ALL: [Version; 2] = [Version::V1, Version::V2];
+
+    /// The name of the message, as the `proto` parameter of a content type has it.
+    pub fn message_name(self) -> &'static str {
+        match self {
+            Version::V1 => "prometheus.WriteRequest",
+            Version::V2 => "io.prometheus.write.v2.Request",
+        }
+    }
+}
 
 /// What a request may hold. A request that goes beyond any of these is refused as a whole.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes after decompression.
+    /// Bytes after decompression. In 2.0 also what all labels, and all metadata, come to when they are spelled out.
     pub max_body_bytes: usize,
     /// Time series in a request.
     pub max_series: usize,
@@ -30,8 +63,10 @@ pub struct Limits {
     pub max_samples: usize,
     /// Labels of a series, the metric name included.
     pub max_labels: usize,
-    /// Bytes of all labels of a series as they are encoded: names, values and up to six bytes a label.
+    /// Bytes of all labels of a series: names and values, in 1.0 as they are encoded with up to six bytes a label.
     pub max_label_bytes: usize,
+    /// Texts in the table of symbols of a 2.0 request.
+    pub max_symbols: usize,
     /// Buckets and spans of one histogram, both signs together.
     pub max_histogram_buckets: usize,
 }
@@ -44,6 +79,7 @@ impl Default for Limits {
             max_samples: 1_000_000,
             max_labels: 128,
             max_label_bytes: 64 << 10,
+            max_symbols: 1_000_000,
             max_histogram_buckets: 1 << 14,
         }
     }
@@ -58,8 +94,8 @@ pub enum DecodeError {
         /// What the decompressor says.
         reason: String,
     },
-    /// The body is not a `prometheus.WriteRequest`.
-    #[error("the body is not a remote write 1.0 request")]
+    /// The body is not the message that it should be.
+    #[error("the body is not a remote write request")]
     Wire(#[from] WireError),
     /// The request is larger than is allowed.
     #[error("the request has {found} {what}, the limit is {limit}: send smaller requests or raise the limit")]
@@ -70,6 +106,12 @@ pub enum DecodeError {
         found: usize,
         /// The limit.
         limit: usize,
+    },
+    /// What a reference stands for is not there.
+    #[error("invalid symbols: {reason}")]
+    Symbol {
+        /// What is wrong with the references.
+        reason: &'static str,
     },
     /// A histogram contradicts itself.
     #[error("invalid histogram: {reason}")]

@@ -9,6 +9,7 @@ use http::{Request, Response, StatusCode};
 use sonde_disk::{Fs, MemFs};
 use sonde_proto::remote_write::{
     BucketSpan, Count, Exemplar, Histogram, Label, MetricMetadata, Sample, TimeSeries, WriteRequest, compress, encode,
+    v2,
 };
 use sonde_runtime::{Clock, ManualClock};
 use sonde_tracedb::TraceDb;
@@ -16,6 +17,7 @@ use sonde_tsdb::{Db, Options};
 use tower::ServiceExt;
 
 mod alertmanager;
+mod remote_write_v2;
 
 use super::main_router;
 use crate::auth::Auth;
@@ -165,6 +167,14 @@ fn histogram(count: u64, deltas: &[i64]) -> Histogram {
 async fn answers_are_those_of_the_table() {
     let fixture = Fixture::open();
     assert_eq!(fixture.write(&data()).await, (204, String::new()));
+    check_table(&fixture).await;
+    let fixture = Fixture::open();
+    assert_eq!(remote_write_v2::write(&fixture, &v2::Request::from(&data())).await.0, 204);
+    check_table(&fixture).await;
+}
+
+/// Asks what `fixtures/cases.txt` asks of a store with [`data`].
+async fn check_table(fixture: &Fixture) {
     let mut request = ("", "", "");
     let mut cases = 0;
     for line in include_str!("fixtures/cases.txt").lines() {
@@ -176,7 +186,7 @@ async fn answers_are_those_of_the_table() {
             let (partly, rest) = rest.strip_prefix('~').map_or((false, rest), |rest| (true, rest));
             let rest = rest.trim_start();
             let (status, body) = rest.split_once(' ').unwrap_or((rest, ""));
-            check(&fixture, request, status.parse().expect("a status"), body, partly).await;
+            check(fixture, request, status.parse().expect("a status"), body, partly).await;
             cases += 1;
         }
     }
@@ -235,7 +245,7 @@ async fn remote_write_answers_with_the_statuses_that_senders_expect() {
         (vec![], 204),
         (vec![("content-type", PROTOBUF), ("content-encoding", "snappy")], 204),
         (vec![("content-type", "application/x-protobuf;proto=prometheus.WriteRequest")], 204),
-        (vec![("content-type", "application/x-protobuf;proto=io.prometheus.write.v2.Request")], 415),
+        (vec![("content-type", "application/x-protobuf;proto=io.prometheus.write.v3.Request")], 415),
         (vec![("content-type", "application/json")], 415),
         (vec![("content-type", PROTOBUF), ("content-encoding", "gzip")], 415),
         (vec![("content-length", "999999999")], 413),
@@ -257,12 +267,13 @@ async fn remote_write_answers_with_the_statuses_that_senders_expect() {
 #[tokio::test]
 async fn mutated_bodies_never_do_harm() {
     let fixture = Fixture::open();
-    let good = encode(&data());
+    let (first, second) = (encode(&data()), encode(&v2::Request::from(&data())));
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    for _ in 0..2_000 {
-        let mut body = good.clone();
+    for _ in 0..4_000 {
+        let is_first = random.bool();
+        let mut body = if is_first { first.clone() } else { second.clone() };
         for _ in 0..random.usize(1..4) {
             let at = random.usize(..body.len());
             match random.u8(..3) {
@@ -276,7 +287,8 @@ async fn mutated_bodies_never_do_harm() {
             let at = random.usize(..block.len());
             block[at] = random.u8(..);
         }
-        let (status, text) = fixture.post_write(&[], block).await;
+        let content_type = [("content-type", remote_write_v2::CONTENT_TYPE)];
+        let (status, text) = fixture.post_write(if is_first { &[] } else { &content_type }, block).await;
         assert!(status == 204 || status == 400 && !text.is_empty(), "{status} {text}: {body:?}");
     }
     assert_eq!(fixture.get("/api/v1/query?query=1").await.0, 200);

@@ -1,5 +1,5 @@
-//! `POST /api/v1/write`: Prometheus remote write 1.0. Statuses as senders expect them: 4xx is dropped by them, 429 and
-//! 5xx are sent again.
+//! `POST /api/v1/write`: Prometheus remote write, 1.0 and 2.0, told apart by the content type. Statuses as senders expect
+//! them: 4xx is dropped by them, 429 and 5xx are sent again. Answers to 2.0 say how much was written, errors too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -9,10 +9,10 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use sonde_proto::remote_write::decompress;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use sonde_proto::remote_write::{Version, decompress};
 
-use crate::ingest::{Ingest, IngestError, IngestStats, WriteError, Written};
+use crate::ingest::{Ingest, IngestError, IngestStats, Stored, WriteError, Written};
 use crate::server::Server;
 
 /// How long a body may take to come.
@@ -24,6 +24,10 @@ const INLINE_BYTES: usize = 128 << 10;
 const BUSY_RETRY_SECONDS: u64 = 1;
 /// Seconds after which a sender should come again when the disk does not take anything.
 const FAILED_RETRY_SECONDS: u64 = 5;
+/// What a 2.0 sender is told that was written.
+const SAMPLES_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-samples-written");
+const HISTOGRAMS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-histograms-written");
+const EXEMPLARS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
 
 /// Why a request is not answered with success.
 enum Failure {
@@ -34,28 +38,45 @@ enum Failure {
     /// The store cannot write.
     Failed(String),
     /// A part was refused, the rest is stored.
-    Partial(String),
+    Partial(String, Stored),
 }
 
 /// `POST /api/v1/write`
 pub(super) async fn write(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let version = negotiate(request.headers());
+    let says_written = matches!(version, Ok(Version::V2));
+    let (mut response, stored) = answer(&server, version, request).await;
+    if says_written {
+        let headers = response.headers_mut();
+        headers.insert(SAMPLES_WRITTEN, HeaderValue::from(stored.samples));
+        headers.insert(HISTOGRAMS_WRITTEN, HeaderValue::from(stored.histograms));
+        headers.insert(EXEMPLARS_WRITTEN, HeaderValue::from(stored.exemplars));
+    }
+    response
+}
+
+async fn answer(server: &Server, version: Result<Version, Failure>, request: Request) -> (Response, Stored) {
+    let nothing = Stored::default();
     let Some(core) = server.core() else {
-        return retry(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_SECONDS, "the store is being opened".into());
+        let text = "the store is being opened".into();
+        return (retry(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_SECONDS, text), nothing);
     };
-    let result = take(&server, &core.ingest, request).await;
+    let result = match version {
+        Ok(version) => take(server, &core.ingest, version, request).await,
+        Err(failure) => Err(failure),
+    };
     count(core.ingest.stats(), &result).fetch_add(1, Relaxed);
     match result {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(Failure::Wrong(status, text)) => (status, text + "\n").into_response(),
-        Err(Failure::Partial(text)) => (StatusCode::BAD_REQUEST, text + "\n").into_response(),
-        Err(Failure::Busy(text)) => retry(StatusCode::TOO_MANY_REQUESTS, BUSY_RETRY_SECONDS, text),
-        Err(Failure::Failed(text)) => retry(StatusCode::SERVICE_UNAVAILABLE, FAILED_RETRY_SECONDS, text),
+        Ok(stored) => (StatusCode::NO_CONTENT.into_response(), stored),
+        Err(Failure::Wrong(status, text)) => ((status, text + "\n").into_response(), nothing),
+        Err(Failure::Partial(text, stored)) => ((StatusCode::BAD_REQUEST, text + "\n").into_response(), stored),
+        Err(Failure::Busy(text)) => (retry(StatusCode::TOO_MANY_REQUESTS, BUSY_RETRY_SECONDS, text), nothing),
+        Err(Failure::Failed(text)) => (retry(StatusCode::SERVICE_UNAVAILABLE, FAILED_RETRY_SECONDS, text), nothing),
     }
 }
 
-async fn take(server: &Server, ingest: &Arc<Ingest>, request: Request) -> Result<(), Failure> {
+async fn take(server: &Server, ingest: &Arc<Ingest>, version: Version, request: Request) -> Result<Stored, Failure> {
     let (parts, body) = request.into_parts();
-    check_headers(&parts.headers)?;
     let (max_body, max_decoded) = {
         let limits = &server.config.load().ingest;
         (limits.max_body.0 as usize, limits.max_decoded_body.0 as usize)
@@ -71,26 +92,26 @@ async fn take(server: &Server, ingest: &Arc<Ingest>, request: Request) -> Result
     let _decoded_memory = reserve(ingest, decoded_bytes)?;
 
     let written = if body.len() <= INLINE_BYTES {
-        decode_and_write(ingest, &body, max_decoded)?
+        decode_and_write(ingest, version, &body, max_decoded)?
     } else {
         let ingest = Arc::clone(ingest);
-        let work = tokio::task::spawn_blocking(move || decode_and_write(&ingest, &body, max_decoded));
+        let work = tokio::task::spawn_blocking(move || decode_and_write(&ingest, version, &body, max_decoded));
         work.await.map_err(|_| Failure::Failed("decoding failed unexpectedly".into()))??
     };
     written.pending.durable().await.map_err(store_failure)?;
     match written.refused {
-        None => Ok(()),
+        None => Ok(written.stored),
         Some(text) => {
             tracing::debug!("remote write: {text}");
-            Err(Failure::Partial(text))
+            Err(Failure::Partial(text, written.stored))
         }
     }
 }
 
-fn decode_and_write(ingest: &Ingest, body: &[u8], max_decoded: usize) -> Result<Written, Failure> {
+fn decode_and_write(ingest: &Ingest, version: Version, body: &[u8], max_decoded: usize) -> Result<Written, Failure> {
     let wrong = |text: String| Failure::Wrong(StatusCode::BAD_REQUEST, text);
     let decoded = decompress(body, max_decoded).map_err(|e| wrong(sonde_runtime::stage::with_causes(&e)))?;
-    ingest.write(&decoded).map_err(|error| match error {
+    ingest.write(version, &decoded).map_err(|error| match error {
         WriteError::Invalid(text) => wrong(text),
         WriteError::Store(e) => store_failure(e),
     })
@@ -106,32 +127,39 @@ fn store_failure(error: IngestError) -> Failure {
     }
 }
 
-fn count<'a>(stats: &'a IngestStats, result: &Result<(), Failure>) -> &'a AtomicU64 {
+fn count<'a>(stats: &'a IngestStats, result: &Result<Stored, Failure>) -> &'a AtomicU64 {
     match result {
-        Ok(()) | Err(Failure::Partial(_)) => &stats.remote_write_requests,
+        Ok(_) | Err(Failure::Partial(..)) => &stats.remote_write_requests,
         Err(Failure::Wrong(..)) => &stats.remote_write_invalid,
         Err(Failure::Busy(_)) => &stats.remote_write_busy,
         Err(Failure::Failed(_)) => &stats.remote_write_failed,
     }
 }
 
-/// The body must say that it is remote write 1.0 in snappy, or say nothing.
-fn check_headers(headers: &HeaderMap) -> Result<(), Failure> {
+/// Which version the body is: it must say that it is remote write in snappy, or say nothing and be 1.0.
+fn negotiate(headers: &HeaderMap) -> Result<Version, Failure> {
     let unsupported = |text: String| Err(Failure::Wrong(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
     let text_of = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?").trim());
     match text_of(header::CONTENT_ENCODING) {
         None | Some("" | "snappy") => {}
         Some(other) => return unsupported(format!("{other:?} is no content encoding of remote write: use snappy")),
     }
-    let Some(content_type) = text_of(header::CONTENT_TYPE).filter(|text| !text.is_empty()) else { return Ok(()) };
+    let Some(content_type) = text_of(header::CONTENT_TYPE).filter(|text| !text.is_empty()) else {
+        return Ok(Version::V1);
+    };
     let mut parts = content_type.split(';').map(str::trim);
     if !parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/x-protobuf")) {
         return unsupported(format!("expected application/x-protobuf as the first (media) part, got {content_type:?}"));
     }
-    match parts.find_map(|part| part.strip_prefix("proto=")).map(|proto| proto.trim_matches('"')) {
-        None | Some("prometheus.WriteRequest") => Ok(()),
-        Some(other) => unsupported(format!(
-            "{other} is not accepted by this server; send prometheus.WriteRequest (remote write 1.0)"
+    let Some(proto) = parts.find_map(|part| part.strip_prefix("proto=")).map(|proto| proto.trim_matches('"')) else {
+        return Ok(Version::V1);
+    };
+    match Version::ALL.into_iter().find(|version| version.message_name() == proto) {
+        Some(version) => Ok(version),
+        None => unsupported(format!(
+            "{proto} is not accepted by this server; send {} (remote write 1.0) or {} (2.0)",
+            Version::V1.message_name(),
+            Version::V2.message_name()
         )),
     }
 }

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 /// What is hashed. The same bytes of two kinds are two keys.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Domain {
-    /// The encoded labels of a remote write series.
+    /// The encoded labels of a remote write 1.0 series.
     RemoteWrite = 1,
     /// The name of a metric family.
     MetricName = 2,
@@ -23,6 +23,10 @@ pub(crate) enum Domain {
     OtlpMetric = 8,
     OtlpAttributes = 9,
     OtlpBounds = 10,
+    /// A text of the table of symbols of a remote write 2.0 request.
+    Symbol = 11,
+    /// The hashes of the symbols that are the labels of a remote write 2.0 series.
+    SymbolLabels = 12,
 }
 
 /// Hashes bytes under the key of this process.

@@ -23,13 +23,15 @@ pub(crate) enum LabelProblem {
     ValueTooLong,
     /// A label is not UTF-8.
     NotUtf8,
+    /// Labels refer to symbols that the request does not have, or to a name without a value.
+    BadReference,
     /// The store has as many series as it may.
     SeriesLimit,
 }
 
 impl LabelProblem {
     /// All of them, in the order of their counters.
-    pub(crate) const ALL: [LabelProblem; 8] = [
+    pub(crate) const ALL: [LabelProblem; 9] = [
         LabelProblem::NoMetricName,
         LabelProblem::EmptyName,
         LabelProblem::DuplicateName,
@@ -37,6 +39,7 @@ impl LabelProblem {
         LabelProblem::NameTooLong,
         LabelProblem::ValueTooLong,
         LabelProblem::NotUtf8,
+        LabelProblem::BadReference,
         LabelProblem::SeriesLimit,
     ];
 
@@ -50,6 +53,7 @@ impl LabelProblem {
             LabelProblem::NameTooLong => "label_name_too_long",
             LabelProblem::ValueTooLong => "label_value_too_long",
             LabelProblem::NotUtf8 => "not_utf8",
+            LabelProblem::BadReference => "bad_reference",
             LabelProblem::SeriesLimit => "series_limit",
         }
     }
@@ -65,6 +69,9 @@ impl fmt::Display for LabelProblem {
             LabelProblem::NameTooLong => "with a label name longer than ingest.max_label_name allows",
             LabelProblem::ValueTooLong => "with a label value longer than ingest.max_label_value allows",
             LabelProblem::NotUtf8 => "with a label that is not UTF-8",
+            LabelProblem::BadReference => {
+                "with labels that refer to symbols that are not there, or a name without a value"
+            }
             LabelProblem::SeriesLimit => "of new series, and storage.max_series is reached",
         })
     }

@@ -1,16 +1,20 @@
-//! Prometheus remote write 1.0: from the decompressed body to the store.
+//! Prometheus remote write, 1.0 and 2.0: from the decompressed body to the store.
+//!
+//! Start timestamps of 2.0 are decoded and left out: the store has no place for them.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use sonde_model::{Exemplar, Labels};
 use sonde_proto::remote_write::{
-    DecodeError, ExemplarView, HistogramView, Limits, MetadataView, SampleView, SeriesView, WireError, WriteRequestView,
+    DecodeError, ExemplarView, HistogramView, Limits, MetadataView, SampleView, SeriesView, Version, WireError,
+    WriteRequestView,
 };
 use sonde_tsdb::{Batch, BatchExemplar, BatchSample, BatchValue, MetricKind, Outcome, RejectReason, SeriesRef, Source};
 
 use super::metadata::News;
 use super::refusals::{Refusals, describe};
-use super::{Domain, Found, Ingest, IngestError, LabelProblem, Pending, Resolution, labels};
+use super::series_key::SeriesKeys;
+use super::{Found, Ingest, IngestError, LabelProblem, Pending, Resolution, labels};
 use crate::config::IngestConfig;
 
 /// Why a request was not stored at all.
@@ -31,12 +35,29 @@ pub(crate) struct Written {
     pub(crate) pending: Pending,
     /// What was refused of it, in words; `None` where all was taken.
     pub(crate) refused: Option<String>,
+    /// What will be stored of it, or is already.
+    pub(crate) stored: Stored,
+}
+
+/// How much of a request is in the store: what is there already was written too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// Float samples.
+    pub(crate) samples: u64,
+    /// Native histograms.
+    pub(crate) histograms: u64,
+    /// Exemplars.
+    pub(crate) exemplars: u64,
 }
 
 /// A request put together for the store.
 #[derive(Debug, Default)]
-struct Prepared {
+struct Prepared<'a> {
     samples: Vec<BatchSample>,
+    /// Which of the samples are histograms.
+    histograms: Vec<u32>,
+    /// What series of 2.0 say of their metrics, each once.
+    metadata: Vec<MetadataView<'a>>,
     exemplars: Vec<BatchExemplar>,
     /// Where the samples of each taken series begin in `samples`, with the index of the series in the request.
     origins: Vec<(u32, u32)>,
@@ -48,52 +69,66 @@ struct Prepared {
     bad_exemplars: u64,
     /// Exemplars of series that were refused.
     exemplars_without_series: u64,
+    /// Series of 2.0 with neither samples nor histograms.
+    empty_series: u64,
+    /// Metrics whose series say something by symbols that are not there or not UTF-8, in 2.0.
+    bad_metadata: u64,
 }
 
 impl Ingest {
     /// Stores a request; the body is decompressed. Blocks for as long as decoding takes, not for the disk.
-    pub(crate) fn write(&self, body: &[u8]) -> Result<Written, WriteError> {
+    pub(crate) fn write(&self, version: Version, body: &[u8]) -> Result<Written, WriteError> {
         let config = self.config.load();
         let limits = wire_limits(&config.ingest);
-        let view = WriteRequestView::new(body, &limits).map_err(invalid)?;
+        let view = WriteRequestView::new(version, body, &limits).map_err(invalid)?;
         let mut prepared = self.prepare(&view, &config.ingest, Resolution::Memoised).map_err(invalid)?;
-        let news = self.new_metadata(&view).map_err(invalid)?;
+        let news = self.new_metadata(&view, &prepared.metadata).map_err(invalid)?;
 
         let mut refusals = Refusals::default();
         self.count(body, &prepared);
         if !prepared.refused.is_empty() || !prepared.bad_histograms.is_empty() {
             self.describe_series(&view, &prepared, &mut refusals);
         }
-        let mut first = true;
+        let (mut first, mut floats) = (true, 0);
         let (outcome, pending) = self.append(|resolution| {
             if !std::mem::take(&mut first) {
                 // The request was decoded before, so that it can be decoded again.
                 prepared = self.prepare(&view, &config.ingest, resolution).unwrap_or_default();
             }
             let samples = std::mem::take(&mut prepared.samples);
+            floats = samples.len() - prepared.histograms.len();
             let exemplars = std::mem::take(&mut prepared.exemplars);
             Batch { source: Source::Push, cursor: None, samples, metadata: news.entries.clone(), exemplars }
         })?;
         describe_samples(&view, &prepared.origins, &outcome, &mut refusals);
-        let refused = (refusals.count() > 0).then(|| format!("{refusals}; {} were stored", outcome.accepted));
-        Ok(Written { pending: pending.with_news(news), refused })
+        let stored = stored(floats, &prepared.histograms, &outcome);
+        let refused = describe_all(&refusals, &prepared, &outcome);
+        Ok(Written { pending: pending.with_news(news), refused, stored })
     }
 
     /// Resolves the series of a request and collects its samples. In the steady state this is one hash and one probe
     /// a series; labels are not even looked at.
-    fn prepare(
+    fn prepare<'a>(
         &self,
-        view: &WriteRequestView<'_>,
+        view: &'a WriteRequestView<'_>,
         limits: &IngestConfig,
         resolution: Resolution,
-    ) -> Result<Prepared, DecodeError> {
+    ) -> Result<Prepared<'a>, DecodeError> {
         let mut prepared = Prepared::default();
         let mut learned = Vec::new();
         let mut scratch = Vec::new();
+        let mut keys = SeriesKeys::new(&self.hasher, view.symbols());
+        let mut metadata = view.series_metadata();
         let mut lookup = self.series.lookup();
         for (index, series) in view.series().enumerate() {
             let series = series?;
-            let hash = series.label_bytes().map(|bytes| self.hasher.hash(Domain::RemoteWrite, bytes));
+            if view.version() == Version::V2 && series.sample_count() + series.histogram_count() == 0 {
+                // 1.0 has such series for exemplars that come behind their samples; 2.0 forbids them.
+                prepared.empty_series += 1;
+                prepared.exemplars_without_series += series.exemplar_count() as u64;
+                continue;
+            }
+            let hash = keys.of(&series);
             let found = match (hash, resolution) {
                 (Some(hash), Resolution::Memoised) => lookup.get(hash),
                 _ => Found::No,
@@ -115,6 +150,16 @@ impl Ingest {
                     }
                     prepared.origins.push((prepared.samples.len() as u32, index as u32));
                     collect(index, &series, reference, &mut prepared)?;
+                    match metadata.read(&series) {
+                        Ok(said) => prepared.metadata.extend(said.map(|said| {
+                            let is_family = series.histogram_count() > 0;
+                            MetadataView { family: if is_family { said.family } else { family_of(&said) }, ..said }
+                        })),
+                        Err(DecodeError::Symbol { .. } | DecodeError::Wire(WireError::Utf8 { .. })) => {
+                            prepared.bad_metadata += 1;
+                        }
+                        Err(other) => return Err(other),
+                    }
                 }
                 Err(problem) => {
                     prepared.exemplars_without_series += series.exemplar_count() as u64;
@@ -141,6 +186,7 @@ impl Ingest {
             match label {
                 Ok(label) => scratch.push(label),
                 Err(DecodeError::Wire(WireError::Utf8 { .. })) => return Ok(Err(LabelProblem::NotUtf8)),
+                Err(DecodeError::Symbol { .. }) => return Ok(Err(LabelProblem::BadReference)),
                 Err(other) => return Err(other),
             }
         }
@@ -148,27 +194,29 @@ impl Ingest {
         Ok(checked.and_then(|()| self.db.series_ref(scratch).map_err(|_| LabelProblem::SeriesLimit)))
     }
 
-    /// The metadata that the store may not know yet.
-    fn new_metadata(&self, view: &WriteRequestView<'_>) -> Result<News, DecodeError> {
+    /// The metadata that the store may not know yet: that of the request, and that of its series.
+    fn new_metadata(&self, view: &WriteRequestView<'_>, of_series: &[MetadataView<'_>]) -> Result<News, DecodeError> {
         let mut news = News::default();
-        for item in view.metadata() {
+        for item in view.metadata().chain(of_series.iter().copied().map(Ok)) {
             let item = item?;
             self.metadata.judge(&self.hasher, item.family, kind(&item), item.help, item.unit, &mut news);
         }
         Ok(news)
     }
 
-    fn count(&self, body: &[u8], prepared: &Prepared) {
+    fn count(&self, body: &[u8], prepared: &Prepared<'_>) {
         self.stats.remote_write_bytes.fetch_add(body.len() as u64, Relaxed);
         self.stats.remote_write_samples.fetch_add(prepared.samples.len() as u64, Relaxed);
         let refused = prepared.bad_exemplars + prepared.exemplars_without_series;
         self.stats.exemplars.fetch_add(prepared.exemplars.len() as u64 + refused, Relaxed);
         self.stats.exemplars_with_bad_labels.fetch_add(prepared.bad_exemplars, Relaxed);
         self.stats.exemplars_without_series.fetch_add(prepared.exemplars_without_series, Relaxed);
+        self.stats.remote_write_empty_series.fetch_add(prepared.empty_series, Relaxed);
+        self.stats.remote_write_bad_metadata.fetch_add(prepared.bad_metadata, Relaxed);
     }
 
     /// Says which series were refused, and counts their samples. Walks the request again: this is the rare case.
-    fn describe_series(&self, view: &WriteRequestView<'_>, prepared: &Prepared, into: &mut Refusals) {
+    fn describe_series(&self, view: &WriteRequestView<'_>, prepared: &Prepared<'_>, into: &mut Refusals) {
         let mut refused = prepared.refused.iter().peekable();
         let mut bad = prepared.bad_histograms.iter().peekable();
         for (index, series) in view.series().enumerate() {
@@ -193,10 +241,10 @@ fn collect(
     index: usize,
     series: &SeriesView<'_>,
     reference: SeriesRef,
-    into: &mut Prepared,
+    into: &mut Prepared<'_>,
 ) -> Result<(), DecodeError> {
     for sample in series.samples() {
-        let SampleView { timestamp, value } = sample?;
+        let SampleView { timestamp, value, .. } = sample?;
         into.samples.push(BatchSample { series: reference, timestamp, value: BatchValue::Float(value) });
     }
     if series.exemplar_count() > 0 {
@@ -213,11 +261,11 @@ fn collect(
     let mut bad_histograms = 0;
     for histogram in series.histograms() {
         match histogram {
-            Ok(HistogramView { timestamp, histogram }) => into.samples.push(BatchSample {
-                series: reference,
-                timestamp,
-                value: BatchValue::Histogram(Box::new(histogram)),
-            }),
+            Ok(HistogramView { timestamp, histogram, .. }) => {
+                into.histograms.push(into.samples.len() as u32);
+                let value = BatchValue::Histogram(Box::new(histogram));
+                into.samples.push(BatchSample { series: reference, timestamp, value });
+            }
             Err(DecodeError::Histogram { .. }) => bad_histograms += 1,
             Err(other) => return Err(other),
         }
@@ -235,7 +283,7 @@ fn read_exemplar(view: &ExemplarView<'_>) -> Result<Option<Exemplar>, DecodeErro
         match label {
             Ok((_, "")) => {}
             Ok(label) => labels.push(label),
-            Err(DecodeError::Wire(WireError::Utf8 { .. })) => return Ok(None),
+            Err(DecodeError::Wire(WireError::Utf8 { .. }) | DecodeError::Symbol { .. }) => return Ok(None),
             Err(other) => return Err(other),
         }
     }
@@ -257,6 +305,35 @@ fn describe_samples(view: &WriteRequestView<'_>, origins: &[(u32, u32)], outcome
     }
 }
 
+/// What of the samples put together is in the store. Refused ones are those of the store: others were never in it.
+fn stored(floats: usize, histograms: &[u32], outcome: &Outcome) -> Stored {
+    let is_histogram = |index: u32| histograms.binary_search(&index).is_ok();
+    let refused_histograms = outcome.rejected.iter().filter(|rejected| is_histogram(rejected.index)).count();
+    let refused_floats = outcome.rejected.len() - refused_histograms;
+    Stored {
+        samples: floats.saturating_sub(refused_floats) as u64,
+        histograms: histograms.len().saturating_sub(refused_histograms) as u64,
+        exemplars: outcome.exemplars + outcome.duplicate_exemplars,
+    }
+}
+
+/// All that was refused in words; `None` where nothing was. Refused exemplars fail no request: they are counted.
+fn describe_all(refusals: &Refusals, prepared: &Prepared<'_>, outcome: &Outcome) -> Option<String> {
+    let mut parts = Vec::new();
+    if refusals.count() > 0 {
+        parts.push(refusals.to_string());
+    }
+    if prepared.empty_series > 0 {
+        parts.push(format!("{} series had neither samples nor histograms", prepared.empty_series));
+    }
+    if prepared.bad_metadata > 0 {
+        let metrics =
+            if prepared.bad_metadata == 1 { "1 metric" } else { &format!("{} metrics", prepared.bad_metadata) };
+        parts.push(format!("the metadata of {metrics} refers to symbols that are not there or not UTF-8"));
+    }
+    (!parts.is_empty()).then(|| format!("{}; {} were stored", parts.join("; "), outcome.accepted))
+}
+
 fn text_of(series: &SeriesView<'_>) -> String {
     /// Longer label sets are cut: the text goes into an answer and a log line.
     const MAX_CHARS: usize = 500;
@@ -265,6 +342,17 @@ fn text_of(series: &SeriesView<'_>) -> String {
         Some((cut, _)) => format!("{}...", &text[..cut]),
         None => text,
     }
+}
+
+/// The family of a metric by the name of one of its classic series, as the text format forms it: metadata of 2.0 stands
+/// at each of them, and is that of the whole histogram or summary.
+fn family_of<'a>(view: &MetadataView<'a>) -> &'a str {
+    let suffixes: &[&str] = match kind(view) {
+        MetricKind::Histogram => &["_bucket", "_count", "_sum"],
+        MetricKind::Summary => &["_count", "_sum"],
+        _ => &[],
+    };
+    suffixes.iter().find_map(|suffix| view.family.strip_suffix(suffix)).unwrap_or(view.family)
 }
 
 fn kind(view: &MetadataView<'_>) -> MetricKind {

@@ -29,6 +29,10 @@ pub(crate) struct IngestStats {
     pub(crate) exemplars_without_value: AtomicU64,
     /// OTLP exemplars whose attributes were left out because they are too long; the rest is kept.
     pub(crate) exemplars_trimmed: AtomicU64,
+    /// Remote write 2.0 series with neither samples nor histograms.
+    pub(crate) remote_write_empty_series: AtomicU64,
+    /// Metrics of remote write 2.0 requests whose metadata refers to symbols that are not there or not UTF-8.
+    pub(crate) remote_write_bad_metadata: AtomicU64,
     /// Native histograms of remote write that contradict themselves.
     pub(crate) invalid_histograms: AtomicU64,
     /// OTLP metric batches that were stored, in whole or in part.

@@ -11,7 +11,7 @@ use crate::ingest::{Ingest, IngestStats, LabelProblem};
 /// Registers what ingest counts.
 pub(super) fn register_ingest(registry: &Registry, ingest: &Arc<Ingest>) {
     let source = Source { registry, owner: ingest };
-    let counters: [Counter<IngestStats>; 7] = [
+    let counters: [Counter<IngestStats>; 9] = [
         ("sonde_remote_write_samples_total", "Samples that came by remote write, whatever became of them.", |s| {
             &s.remote_write_samples
         }),
@@ -23,6 +23,16 @@ pub(super) fn register_ingest(registry: &Registry, ingest: &Arc<Ingest>) {
             "sonde_ingest_trimmed_exemplars_total",
             "OTLP exemplars whose attributes were left out because they are too long.",
             |s| &s.exemplars_trimmed,
+        ),
+        (
+            "sonde_remote_write_empty_series_total",
+            "Remote write 2.0 series with neither samples nor histograms.",
+            |s| &s.remote_write_empty_series,
+        ),
+        (
+            "sonde_remote_write_invalid_metadata_total",
+            "Metadata of metrics in remote write 2.0 requests that refers to symbols that are not there or not UTF-8.",
+            |s| &s.remote_write_bad_metadata,
         ),
         ("sonde_remote_write_invalid_histograms_total", "Histograms that contradict themselves.", |s| {
             &s.invalid_histograms

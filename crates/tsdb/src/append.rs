@@ -62,6 +62,7 @@ impl Db {
         if !batch.exemplars.is_empty() {
             exemplars = self.judge_exemplars(judge, batch.exemplars, &rules, &mut writer, &mut defined);
             outcome.exemplars = exemplars.accepted.len() as u64;
+            outcome.duplicate_exemplars = exemplars.duplicates;
         }
 
         // A repetition is durable when the original is. Where that may be on its way, an empty record waits for it.
@@ -142,8 +143,14 @@ impl Db {
     ) -> Judged {
         let mut accepted: Vec<Accepted> = Vec::with_capacity(samples.len());
         let mut defined = Vec::new();
-        let mut outcome =
-            Outcome { verdict: CursorVerdict::New, accepted: 0, duplicates: 0, rejected: Vec::new(), exemplars: 0 };
+        let mut outcome = Outcome {
+            verdict: CursorVerdict::New,
+            accepted: 0,
+            duplicates: 0,
+            rejected: Vec::new(),
+            exemplars: 0,
+            duplicate_exemplars: 0,
+        };
         let mut late_samples = 0;
         judge.begin();
         for (index, sample) in samples.into_iter().enumerate() {
@@ -208,7 +215,14 @@ fn duplicate_batch(stats: &Stats, judge: &mut Judge, id: BatchId, on_durable: Wa
     if let Err(nothing_to_wait_for) = judge.streams.wait(id, on_durable) {
         nothing_to_wait_for(Ok(()));
     }
-    Outcome { verdict: CursorVerdict::Duplicate, accepted: 0, duplicates: 0, rejected: Vec::new(), exemplars: 0 }
+    Outcome {
+        verdict: CursorVerdict::Duplicate,
+        accepted: 0,
+        duplicates: 0,
+        rejected: Vec::new(),
+        exemplars: 0,
+        duplicate_exemplars: 0,
+    }
 }
 
 fn refused(stats: &Stats, error: WalError) -> AppendError {

@@ -79,6 +79,8 @@ pub struct Outcome {
     pub rejected: Vec<Rejected>,
     /// Exemplars that will be stored.
     pub exemplars: u64,
+    /// Exemplars that are there already.
+    pub duplicate_exemplars: u64,
 }
 
 /// A sample that was refused.

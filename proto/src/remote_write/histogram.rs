@@ -11,6 +11,8 @@ use crate::wire::{Fields, Value, WireError, zigzag64};
 pub struct HistogramView {
     /// Milliseconds since the Unix epoch.
     pub timestamp: i64,
+    /// When counting began, in milliseconds since the Unix epoch; 0 is unknown. Remote write 2.0 has it.
+    pub start_timestamp: i64,
     /// The histogram, valid: spans and buckets agree, counts are not negative.
     pub histogram: Histogram,
 }
@@ -24,9 +26,9 @@ struct Side {
 }
 
 impl HistogramView {
-    /// Decodes a `prometheus.Histogram`.
+    /// Decodes a histogram of either version: they differ in one field only.
     pub(super) fn parse(message: &[u8], max_buckets: usize) -> Result<Self, DecodeError> {
-        let (mut timestamp, mut histogram) = (0, Histogram::default());
+        let (mut timestamp, mut start_timestamp, mut histogram) = (0, 0, Histogram::default());
         let (mut negative, mut positive) = (Side::default(), Side::default());
         let mut fields = Fields::new(message);
         while let Some(field) = fields.next()? {
@@ -54,16 +56,17 @@ impl HistogramView {
                 }
                 15 => timestamp = field.int()?,
                 16 => packed_doubles(field.number, field.value, &mut histogram.custom_values, max_buckets)?,
+                17 => start_timestamp = field.int()?,
                 _ => {}
             }
         }
         if is_stale(histogram.sum) {
-            return Ok(HistogramView { timestamp, histogram: Histogram::stale() });
+            return Ok(HistogramView { timestamp, start_timestamp, histogram: Histogram::stale() });
         }
         (histogram.negative_spans, histogram.negative_buckets) = negative.finish()?;
         (histogram.positive_spans, histogram.positive_buckets) = positive.finish()?;
         validate(&histogram)?;
-        Ok(HistogramView { timestamp, histogram })
+        Ok(HistogramView { timestamp, start_timestamp, histogram })
     }
 }
 

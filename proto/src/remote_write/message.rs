@@ -68,7 +68,7 @@ pub struct Exemplar {
     pub timestamp: i64,
 }
 
-/// `prometheus.Histogram`.
+/// `prometheus.Histogram` and `io.prometheus.write.v2.Histogram`.
 #[derive(Clone, PartialEq, Message)]
 pub struct Histogram {
     /// All observations.
@@ -113,6 +113,9 @@ pub struct Histogram {
     /// Bounds of custom buckets.
     #[prost(double, repeated, tag = "16")]
     pub custom_values: Vec<f64>,
+    /// When counting began, in milliseconds since the Unix epoch; 0 is unknown. Only remote write 2.0 knows it.
+    #[prost(int64, tag = "17")]
+    pub start_timestamp: i64,
 }
 
 /// The count of a histogram: whole or float.
@@ -165,7 +168,7 @@ pub struct MetricMetadata {
     pub unit: String,
 }
 
-/// Encodes a request as protobuf; [`super::compress`] makes a body of it.
-pub fn encode(request: &WriteRequest) -> Vec<u8> {
+/// Encodes a request of either version as protobuf; [`super::compress`] makes a body of it.
+pub fn encode(request: &impl Message) -> Vec<u8> {
     request.encode_to_vec()
 }

@@ -6,16 +6,27 @@ use sonde_model::{CounterResetHint, Histogram as Model, Span, stale_nan};
 
 use super::*;
 
+mod request_v2;
+
 fn limits() -> Limits {
     Limits { max_series: 20, max_samples: 40, max_labels: 6, max_label_bytes: 200, ..Limits::default() }
 }
 
-/// What a body holds, in the shape of the owned messages; histograms stay as the model has them.
+/// What a body holds, in the shape of the owned messages of 1.0; histograms stay as the model has them.
 type Decoded = (Vec<(TimeSeries, Vec<HistogramView>)>, Vec<MetricMetadata>);
 
-fn decode(body: &[u8]) -> Result<Decoded, DecodeError> {
+fn decode(version: Version, body: &[u8]) -> Result<Decoded, DecodeError> {
     let limits = limits();
-    let view = WriteRequestView::new(body, &limits)?;
+    let view = WriteRequestView::new(version, body, &limits)?;
+    assert_eq!(view.version(), version);
+    let mut metadata = Vec::new();
+    let mut of_series = view.series_metadata();
+    let metadata_of = |m: MetadataView<'_>| MetricMetadata {
+        kind: m.kind as i32,
+        metric_family_name: m.family.to_owned(),
+        help: m.help.to_owned(),
+        unit: m.unit.to_owned(),
+    };
     let mut series = Vec::new();
     for item in view.series() {
         let item = item?;
@@ -39,17 +50,13 @@ fn decode(body: &[u8]) -> Result<Decoded, DecodeError> {
         };
         assert_eq!((item.label_count(), item.sample_count()), (owned.labels.len(), owned.samples.len()));
         assert_eq!(item.exemplar_count(), owned.exemplars.len());
+        metadata.extend(of_series.read(&item)?.map(metadata_of));
         series.push((owned, item.histograms().collect::<Result<Vec<_>, _>>()?));
     }
-    let metadata = view.metadata().map(|m| {
-        m.map(|m| MetricMetadata {
-            kind: m.kind as i32,
-            metric_family_name: m.family.to_owned(),
-            help: m.help.to_owned(),
-            unit: m.unit.to_owned(),
-        })
-    });
-    Ok((series, metadata.collect::<Result<_, _>>()?))
+    for item in view.metadata() {
+        metadata.push(metadata_of(item?));
+    }
+    Ok((series, metadata))
 }
 
 fn labels() -> impl proptest::strategy::Strategy<Value = Vec<Label>> {
@@ -75,6 +82,30 @@ fn request() -> impl proptest::strategy::Strategy<Value = WriteRequest> {
         .prop_map(|(timeseries, metadata)| WriteRequest { timeseries, metadata })
 }
 
+type Edits = Vec<(prop::sample::Index, u8, u8)>;
+
+fn edits() -> impl proptest::strategy::Strategy<Value = Edits> {
+    prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0u8..3), 0..4)
+}
+
+/// A body with some bytes changed, added or removed.
+fn edited(mut body: Vec<u8>, edits: Edits) -> Vec<u8> {
+    for (at, byte, edit) in edits {
+        if body.is_empty() {
+            break;
+        }
+        let at = at.index(body.len());
+        match edit {
+            0 => body[at] = byte,
+            1 => body.insert(at, byte),
+            _ => {
+                body.remove(at);
+            }
+        }
+    }
+    body
+}
+
 /// Equality that sees the bits of floats.
 fn bits(series: &TimeSeries) -> Vec<u8> {
     series.encode_to_vec()
@@ -84,7 +115,7 @@ proptest! {
     #[test]
     fn what_is_encoded_decodes(request in request()) {
         let body = encode(&request);
-        let (series, metadata) = decode(&body).unwrap();
+        let (series, metadata) = decode(Version::V1, &body).unwrap();
         prop_assert_eq!(series.len(), request.timeseries.len());
         for ((found, _), expected) in series.iter().zip(&request.timeseries) {
             prop_assert_eq!(bits(found), bits(expected));
@@ -96,19 +127,10 @@ proptest! {
     #[test]
     fn what_decodes_is_what_was_meant(
         request in request(),
-        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0u8..3), 0..4),
+        edits in edits(),
     ) {
-        let mut body = encode(&request);
-        for (at, byte, edit) in edits.into_iter().filter(|_| !request.timeseries.is_empty()) {
-            if body.is_empty() { break }
-            let at = at.index(body.len());
-            match edit {
-                0 => body[at] = byte,
-                1 => body.insert(at, byte),
-                _ => { body.remove(at); }
-            }
-        }
-        if let Ok((series, _)) = decode(&body) {
+        let body = edited(encode(&request), edits);
+        if let Ok((series, _)) = decode(Version::V1, &body) {
             let oracle = WriteRequest::decode(body.as_slice()).unwrap();
             prop_assert_eq!(series.len(), oracle.timeseries.len());
             for ((found, histograms), mut expected) in series.into_iter().zip(oracle.timeseries) {
@@ -121,7 +143,9 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..300)) {
-        let _ = decode(&body);
+        for version in Version::ALL {
+            let _ = decode(version, &body);
+        }
         let _ = HistogramView::parse(&body, 100);
     }
 }
@@ -131,7 +155,8 @@ fn limits_are_kept() {
     let label = |n: usize| Label { name: "a".repeat(n), value: String::new() };
     let series = |labels, samples| TimeSeries { labels, samples, ..TimeSeries::default() };
     let check = |timeseries: Vec<TimeSeries>, expected: &str| {
-        let error = decode(&encode(&WriteRequest { timeseries, metadata: vec![] })).unwrap_err().to_string();
+        let error =
+            decode(Version::V1, &encode(&WriteRequest { timeseries, metadata: vec![] })).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     };
     check(vec![TimeSeries::default(); 21], "21 series, the limit is 20");
@@ -139,7 +164,7 @@ fn limits_are_kept() {
     check(vec![series(vec![label(1); 7], vec![])], "7 labels in a series, the limit is 6");
     check(vec![series(vec![label(201)], vec![])], "204 bytes of labels in a series, the limit is 200");
     let limits = Limits { max_body_bytes: 10, ..limits() };
-    assert!(WriteRequestView::new(&[0; 11], &limits).is_err());
+    assert!(WriteRequestView::new(Version::V1, &[0; 11], &limits).is_err());
 }
 
 #[test]
@@ -149,14 +174,14 @@ fn the_label_bytes_of_equal_series_are_equal() {
     let second = TimeSeries { samples: vec![Sample { value: 3.0, timestamp: 4 }; 3], ..first.clone() };
     let body = encode(&WriteRequest { timeseries: vec![first.clone(), second], metadata: vec![] });
     let limits = limits();
-    let view = WriteRequestView::new(&body, &limits).unwrap();
+    let view = WriteRequestView::new(Version::V1, &body, &limits).unwrap();
     let bytes: Vec<_> = view.series().map(|s| s.unwrap().label_bytes().unwrap()).collect();
     assert_eq!(bytes[0], bytes[1]);
     // A label behind a sample: legal protobuf that no sender writes.
     let mut odd = Vec::new();
     TimeSeries { labels: vec![], ..first.clone() }.encode(&mut odd).unwrap();
     TimeSeries { samples: vec![], ..first.clone() }.encode(&mut odd).unwrap();
-    let series = SeriesView::parse(&odd, &limits).unwrap();
+    let series = SeriesView::parse(&odd, None, &limits).unwrap();
     assert_eq!((series.label_bytes(), series.labels().count(), series.samples().count()), (None, 2, 1));
 }
 
@@ -193,7 +218,7 @@ fn histograms_become_absolute() {
         negative_buckets: vec![1.0],
         custom_values: vec![],
     };
-    assert_eq!(view, HistogramView { timestamp: 77, histogram: expected.clone() });
+    assert_eq!(view, HistogramView { timestamp: 77, start_timestamp: 0, histogram: expected.clone() });
     let floats = Histogram {
         count: Some(Count::Float(12.0)),
         zero_count: Some(ZeroCount::Float(2.0)),

@@ -1,56 +1,64 @@
 //! The borrowed request: walks its series without copying.
 
-use super::{DecodeError, Limits, SeriesView};
-use crate::wire::{Fields, WireError};
+use super::metadata::{MetadataView, SeriesMetadata};
+use super::symbols::Symbols;
+use super::{DecodeError, Limits, SeriesView, Version};
+use crate::wire::Fields;
 
-/// A remote write 1.0 request, decompressed, not yet decoded.
-#[derive(Clone, Copy, Debug)]
+/// A remote write request, decompressed, of which nothing but the table of symbols is decoded yet.
+#[derive(Clone, Debug)]
 pub struct WriteRequestView<'a> {
     body: &'a [u8],
     limits: &'a Limits,
-}
-
-/// What a sender says about a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MetadataView<'a> {
-    /// The number of `prometheus.MetricMetadata.MetricType`: 0 unknown, 1 counter, 2 gauge, 3 histogram,
-    /// 4 gauge histogram, 5 summary, 6 info, 7 state set. Senders may put other numbers here.
-    pub kind: u64,
-    /// The name of the metric family.
-    pub family: &'a str,
-    /// The help text.
-    pub help: &'a str,
-    /// The unit.
-    pub unit: &'a str,
+    /// What labels and metadata refer to; `None` in 1.0.
+    symbols: Option<Symbols<'a>>,
 }
 
 impl<'a> WriteRequestView<'a> {
     /// A view of a decompressed body.
-    pub fn new(body: &'a [u8], limits: &'a Limits) -> Result<Self, DecodeError> {
+    pub fn new(version: Version, body: &'a [u8], limits: &'a Limits) -> Result<Self, DecodeError> {
         DecodeError::check("bytes", body.len(), limits.max_body_bytes)?;
-        Ok(WriteRequestView { body, limits })
+        let symbols = match version {
+            Version::V1 => None,
+            Version::V2 => Some(Symbols::read(body, limits)?),
+        };
+        Ok(WriteRequestView { body, limits, symbols })
+    }
+
+    /// The version of the protocol.
+    pub fn version(&self) -> Version {
+        if self.symbols.is_some() { Version::V2 } else { Version::V1 }
+    }
+
+    /// The texts to which a request of 2.0 refers; `None` in 1.0.
+    pub fn symbols(&self) -> Option<&Symbols<'a>> {
+        self.symbols.as_ref()
     }
 
     /// The series in the order in which they were sent.
     ///
     /// The structure of a series is proven when it is yielded. After an error the iterator ends: a request is taken
     /// as a whole or not at all, so callers collect before they store.
-    pub fn series(&self) -> impl Iterator<Item = Result<SeriesView<'a>, DecodeError>> + use<'a> {
-        let limits = self.limits;
+    pub fn series(&self) -> impl Iterator<Item = Result<SeriesView<'_>, DecodeError>> + use<'_, 'a> {
+        let (limits, symbols) = (self.limits, self.symbols.as_ref());
+        let number = if symbols.is_some() { 5 } else { 1 };
         let mut fields = Fields::new(self.body);
-        let (mut series_count, mut sample_count, mut exemplar_count) = (0, 0, 0);
-        let mut next = move || -> Result<Option<SeriesView<'a>>, DecodeError> {
+        let (mut series_count, mut sample_count, mut exemplar_count, mut text_bytes) = (0, 0, 0, 0);
+        let mut next = move || -> Result<Option<SeriesView<'_>>, DecodeError> {
             while let Some(field) = fields.next()? {
-                if field.number != 1 {
+                if field.number != number {
                     continue;
                 }
                 series_count += 1;
                 DecodeError::check("series", series_count, limits.max_series)?;
-                let series = SeriesView::parse(field.bytes()?, limits)?;
+                let series = SeriesView::parse(field.bytes()?, symbols, limits)?;
                 sample_count += series.sample_count() + series.histogram_count();
                 DecodeError::check("samples", sample_count, limits.max_samples)?;
                 exemplar_count += series.exemplar_count();
                 DecodeError::check("exemplars", exemplar_count, limits.max_samples)?;
+                // References are short, what they stand for is not.
+                text_bytes += series.referenced_bytes();
+                DecodeError::check("bytes of labels when they are spelled out", text_bytes, limits.max_body_bytes)?;
                 return Ok(Some(series));
             }
             Ok(None)
@@ -66,9 +74,10 @@ impl<'a> WriteRequestView<'a> {
         })
     }
 
-    /// The metadata in the order in which it was sent. A second walk over the request that skips the series.
+    /// The metadata of metrics in the order in which it was sent. A second walk over the request that skips the series;
+    /// 2.0 has none: there the series say it, see [`WriteRequestView::series_metadata`].
     pub fn metadata(&self) -> impl Iterator<Item = Result<MetadataView<'a>, DecodeError>> + use<'a> {
-        let mut fields = Fields::new(self.body);
+        let mut fields = Fields::new(if self.symbols.is_none() { self.body } else { &[] });
         let mut failed = false;
         std::iter::from_fn(move || {
             while !failed {
@@ -89,21 +98,9 @@ impl<'a> WriteRequestView<'a> {
             None
         })
     }
-}
 
-impl<'a> MetadataView<'a> {
-    fn parse(message: &'a [u8]) -> Result<Self, WireError> {
-        let mut view = MetadataView { kind: 0, family: "", help: "", unit: "" };
-        let mut fields = Fields::new(message);
-        while let Some(field) = fields.next()? {
-            match field.number {
-                1 => view.kind = field.uint()?,
-                2 => view.family = field.string()?,
-                4 => view.help = field.string()?,
-                5 => view.unit = field.string()?,
-                _ => {}
-            }
-        }
-        Ok(view)
+    /// Reads what the series of a request of 2.0 say about their metrics.
+    pub fn series_metadata(&self) -> SeriesMetadata<'_> {
+        SeriesMetadata::new(self.symbols.as_ref(), self.limits)
     }
 }

@@ -65,7 +65,7 @@ enum Verdict {
 #[derive(Debug, Default)]
 pub(crate) struct Judged {
     pub(crate) accepted: Vec<Accepted>,
-    duplicates: u64,
+    pub(crate) duplicates: u64,
     rejected: Vec<ExemplarRejectReason>,
 }
 
