@@ -74,10 +74,10 @@ impl Db {
             on_durable(Ok(()));
             return Ok(outcome);
         }
-        let accepted = Arc::new(accepted);
+        let (accepted, metadata) = (Arc::new(accepted), Arc::new(metadata));
         let completion = Completion {
             accepted: Arc::clone(&accepted),
-            metadata,
+            metadata: Arc::clone(&metadata),
             exemplars: std::mem::take(&mut exemplars.accepted),
             defined,
             epoch: judge.epoch,
@@ -97,7 +97,7 @@ impl Db {
         }
         count(stats, &accepted, late, &outcome);
         exemplars.count(stats, outcome.exemplars);
-        judge.sent(accepted);
+        judge.sent(accepted, metadata);
         Ok(outcome)
     }
 

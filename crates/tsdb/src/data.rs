@@ -155,6 +155,12 @@ impl Data {
         self.active.overlaps(slot, from, to) || self.frozen.as_ref().is_some_and(|f| f.samples.overlaps(slot, from, to))
     }
 
+    /// The newest time at which the head holds a sample of a series.
+    pub(crate) fn newest_in_head(&self, slot: u32) -> Option<TimestampMs> {
+        let newest = |samples: &Samples| samples.times_of(slot).map(|(_, newest)| newest);
+        newest(&self.active).max(self.frozen.as_ref().and_then(|f| newest(&f.samples)))
+    }
+
     /// Whether the head holds samples of a series.
     pub(crate) fn holds(&self, slot: u32) -> bool {
         self.overlaps(slot, TimestampMs::MIN, TimestampMs::MAX)

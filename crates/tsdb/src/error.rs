@@ -64,6 +64,16 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// The selectors of the deletes that wait for their space are so large that no start would read them again.
+    #[error(
+        "the selectors of deletes that wait for their space have {bytes} bytes of {limit}; clean the tombstones first"
+    )]
+    DeletesTooLarge {
+        /// Their size with the new delete, in bytes.
+        bytes: u64,
+        /// The limit, in bytes.
+        limit: u64,
+    },
     /// The WAL cannot be opened or does not take what maintenance writes.
     #[error("the WAL of the store")]
     Wal(#[from] sonde_disk::WalError),

@@ -89,7 +89,9 @@ impl Db {
             judge.epoch += 1;
             let pieces = {
                 let data = self.shared.data.read();
-                let metadata = data.metadata.iter().map(|(name, entry)| (name.as_str(), entry));
+                // What comes before the checkpoint and is not applied yet would be cut with the log.
+                let pending = judge.pending_metadata().map(|(name, entry)| (name.as_str(), entry));
+                let metadata = data.metadata.iter().map(|(name, entry)| (name.as_str(), entry)).chain(pending);
                 record::checkpoint(flush, u64::from(judge.epoch), judge.streams.iter(), metadata, CHECKPOINT_PIECE)
             };
             let failures = judge.failures;

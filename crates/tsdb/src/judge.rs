@@ -17,7 +17,17 @@ use crate::head::Registry;
 use crate::head::samples::Found;
 use crate::record::Value;
 use crate::shared::Waiter;
-use crate::{Options, RejectReason};
+use crate::{Metadata, Options, RejectReason};
+
+/// Metadata of metrics, by name.
+pub(crate) type MetadataEntries = Vec<(String, Metadata)>;
+
+/// What a batch that is on its way to the disk brings.
+#[derive(Debug)]
+struct OnItsWay {
+    accepted: Arc<Vec<Accepted>>,
+    metadata: Arc<MetadataEntries>,
+}
 
 /// No generation: the slot has not been seen by the judge.
 const UNKNOWN: u32 = u32::MAX;
@@ -35,8 +45,8 @@ pub(crate) struct Judge {
     /// How often the judge went back because the WAL failed. Each record says which failures its content allows for.
     pub(crate) failures: u64,
     pub(crate) closed: bool,
-    /// Accepted samples that are on their way to the disk, batch by batch.
-    pending: VecDeque<Arc<Vec<Accepted>>>,
+    /// What is on its way to the disk, batch by batch.
+    pending: VecDeque<OnItsWay>,
     /// Those of them that are not the newest of their series.
     pending_late: HashMap<(u32, TimestampMs), Value, foldhash::fast::RandomState>,
     /// What was changed by the batch that is being judged, to take it back.
@@ -245,9 +255,14 @@ impl Judge {
     }
 
     /// A batch was given to the WAL.
-    pub(crate) fn sent(&mut self, accepted: Arc<Vec<Accepted>>) {
+    pub(crate) fn sent(&mut self, accepted: Arc<Vec<Accepted>>, metadata: Arc<MetadataEntries>) {
         self.undo.clear();
-        self.pending.push_back(accepted);
+        self.pending.push_back(OnItsWay { accepted, metadata });
+    }
+
+    /// Metadata that are on their way to the disk, the newest last.
+    pub(crate) fn pending_metadata(&self) -> impl Iterator<Item = &(String, Metadata)> {
+        self.pending.iter().flat_map(|batch| batch.metadata.iter())
     }
 
     /// Whether batches are on their way to the disk.
@@ -257,10 +272,10 @@ impl Judge {
 
     /// The oldest batch on its way is durable and applied.
     pub(crate) fn written(&mut self, defined: &[SeriesRef], epoch: u32) {
-        if let Some(accepted) = self.pending.pop_front()
+        if let Some(batch) = self.pending.pop_front()
             && !self.pending_late.is_empty()
         {
-            for sample in accepted.iter() {
+            for sample in batch.accepted.iter() {
                 self.pending_late.remove(&(sample.slot, sample.timestamp));
             }
         }
@@ -281,7 +296,7 @@ impl Judge {
         }
         self.failures = failures + 1;
         self.pending_late.clear();
-        for sample in std::mem::take(&mut self.pending).iter().flat_map(|batch| batch.iter()) {
+        for sample in std::mem::take(&mut self.pending).iter().flat_map(|batch| batch.accepted.iter()) {
             let slot = self.slot_mut(sample.slot);
             slot.last = data.last(sample.slot);
             // What the blocks said is forgotten with it: the next delta asks them again.
@@ -295,7 +310,8 @@ impl Judge {
 
     /// The series that may leave the head: they have no samples in it, none on their way, and are stale or idle.
     pub(crate) fn leaving(&self, registry: &Registry, data: &Data, idle_before: TimestampMs) -> Vec<u32> {
-        let pending: HashSet<u32> = self.pending.iter().flat_map(|batch| batch.iter().map(|a| a.slot)).collect();
+        let pending = self.pending.iter().flat_map(|batch| batch.accepted.iter().map(|a| a.slot));
+        let pending: HashSet<u32> = pending.collect();
         let idle = |slot: u32| match self.slots.get(slot as usize) {
             Some(s) if registry.generation(slot) == Some(s.generation) => {
                 s.last.is_stale() || s.last.timestamp().is_none_or(|t| t < idle_before)
@@ -305,16 +321,24 @@ impl Judge {
         registry.live_slots().filter(|slot| !data.holds(*slot) && !pending.contains(slot) && idle(*slot)).collect()
     }
 
-    /// Forgets the last samples of these series as far as they lie within `from` to `to` and are durable: they are
-    /// deleted.
+    /// Forgets the last samples of these series as far as they lie within `from` to `to` and are deleted: what was
+    /// deleted was flushed before, so that what the head holds or what is on its way came later and stays.
     pub(crate) fn forget_last(&mut self, slots: &[u32], data: &mut Data, from: TimestampMs, to: TimestampMs) {
-        let pending: HashSet<u32> = self.pending.iter().flat_map(|batch| batch.iter().map(|a| a.slot)).collect();
-        for slot in slots.iter().filter(|slot| !pending.contains(slot)) {
-            if data.last(*slot).timestamp().is_some_and(|t| (from..=to).contains(&t)) && !data.holds(*slot) {
+        let mut later: HashMap<u32, TimestampMs, foldhash::fast::RandomState> = HashMap::default();
+        for sample in self.pending.iter().flat_map(|batch| batch.accepted.iter()) {
+            let newest = later.entry(sample.slot).or_insert(sample.timestamp);
+            *newest = sample.timestamp.max(*newest);
+        }
+        for slot in slots {
+            let in_head = data.newest_in_head(*slot);
+            let is_deleted = |last: Last, later: Option<TimestampMs>| {
+                last.timestamp().is_some_and(|t| (from..=to).contains(&t) && Some(t) > later)
+            };
+            if is_deleted(data.last(*slot), in_head) {
                 data.forget(*slot);
             }
             let known = self.slot_mut(*slot);
-            if known.last.timestamp().is_some_and(|t| (from..=to).contains(&t)) {
+            if is_deleted(known.last, in_head.max(later.get(slot).copied())) {
                 (known.last, known.asked) = (Last::Nothing, false);
                 self.last_histograms.remove(slot);
             }
@@ -367,7 +391,7 @@ impl Judge {
         let data = data.read();
         // What is on its way and is not late is newer than what was applied last, or takes its place.
         if data.last(slot).timestamp().is_none_or(|t| timestamp >= t) {
-            let on_the_way = so_far.iter().rev().chain(self.pending.iter().rev().flat_map(|b| b.iter().rev()));
+            let on_the_way = so_far.iter().rev().chain(self.pending.iter().rev().flat_map(|b| b.accepted.iter().rev()));
             let mut here = on_the_way.filter(|a| a.slot == slot && a.timestamp == timestamp);
             if let Some(sample) = here.next() {
                 return Some(same_value(&sample.value, value));
@@ -402,5 +426,41 @@ fn same_value(a: &Value, b: &Value) -> bool {
         (Value::Float(a), Value::Float(b)) => a == b,
         (Value::Histogram(a), Value::Histogram(b)) => same_bits(a, b),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delete_forgets_nothing_that_came_after_it() {
+        let (mut judge, mut data, options) = (Judge::default(), Data::default(), Options::default());
+        let rules = Rules { source: Source::Push, now: 100, retained_from: 0, options: &options };
+        let series = |slot| SeriesRef { slot, generation: 0 };
+        let sample = |slot, timestamp| Accepted { slot, timestamp, value: Value::Float(1.0_f64.to_bits()) };
+        for slot in 0..4 {
+            assert!(judge.knows(series(slot), &|_| Some(0)));
+        }
+        // Samples that the flush before the delete has put into blocks.
+        for slot in 0..4 {
+            judge.accept(&sample(slot, 50), false);
+            data.apply(slot, 50, &sample(slot, 50).value);
+        }
+        data.active = Default::default();
+        // Then one came to series 1 that is durable, one to series 2 that is on its way, and a late one to series 3.
+        for (slot, timestamp) in [(1, 60), (2, 60), (3, 40)] {
+            judge.accept(&sample(slot, timestamp), timestamp < 50);
+        }
+        data.apply(1, 60, &sample(1, 60).value);
+        judge.sent(Arc::new(vec![sample(2, 60), sample(3, 40)]), Arc::default());
+        judge.forget_last(&[0, 1, 2, 3], &mut data, 0, 100);
+        let data = RwLock::new(data);
+        let mut again = |slot, timestamp| {
+            matches!(judge.judge(slot, timestamp, BatchValue::Float(1.0), &rules, &[], &data), Verdict::Accept(..))
+        };
+        assert!(again(0, 50), "deleted");
+        assert!(!again(1, 60) && !again(2, 60), "a repetition of what stays");
+        assert!(again(3, 50), "deleted, though an older one is on its way");
     }
 }

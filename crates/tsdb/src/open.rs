@@ -96,11 +96,14 @@ impl Db {
             Some(manifest) => manifest.clone(),
             None => Manifest { flushed: 0, blocks: listed.iter().copied().collect() },
         };
-        let next_seq = listed.iter().chain(&manifest.blocks).max().map_or(1, |seq| seq + 1);
         if known.is_some() {
             directory::remove_leftovers(fs.as_ref(), dir, &listed, &manifest.blocks);
         }
         let deleted = read_tombstones(fs.as_ref(), dir, &mut report)?;
+        // A block with a number that a delete covers would lose what is written into it.
+        let covered = deleted.iter().map(|tombstone| &tombstone.covers);
+        let next_seq =
+            listed.iter().chain(&manifest.blocks).chain(covered).max().map_or(1, |seq| seq.saturating_add(1));
         let blocks = open_blocks(fs.as_ref(), dir, &mut manifest, &cache, &deleted, &mut report)?;
         if known.as_ref() != Some(&manifest) {
             let path = layout::manifest(dir);

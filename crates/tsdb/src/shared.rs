@@ -12,8 +12,8 @@ use crate::data::{Accepted, Data, Frozen};
 use crate::exemplar;
 use crate::exemplar::store::Exemplars;
 use crate::head::Registry;
-use crate::judge::Judge;
-use crate::{Error, Metadata, Options, Stats};
+use crate::judge::{Judge, MetadataEntries};
+use crate::{Error, Options, Stats};
 
 /// What is called when the batch before is durable, or has failed.
 pub(crate) type Waiter = Box<dyn FnOnce(Result<(), Error>) + Send>;
@@ -37,7 +37,7 @@ pub(crate) struct Shared {
 /// What has to be done when a batch is durable or has failed.
 pub(crate) struct Completion {
     pub(crate) accepted: Arc<Vec<Accepted>>,
-    pub(crate) metadata: Vec<(String, Metadata)>,
+    pub(crate) metadata: Arc<MetadataEntries>,
     pub(crate) exemplars: Vec<exemplar::Accepted>,
     /// The series that the record defines.
     pub(crate) defined: Vec<SeriesRef>,
@@ -71,7 +71,7 @@ impl Shared {
         let Completion { accepted, metadata, exemplars, defined, epoch, cursor, failures, on_durable } = completion;
         let written = result.is_ok();
         if written {
-            self.apply(&accepted, metadata);
+            self.apply(&accepted, &metadata);
             self.keep_exemplars(exemplars);
         }
         drop(accepted);
@@ -114,13 +114,13 @@ impl Shared {
         self.stats.exemplars_evicted.store(exemplars.evicted, Relaxed);
     }
 
-    fn apply(&self, accepted: &[Accepted], metadata: Vec<(String, Metadata)>) {
+    fn apply(&self, accepted: &[Accepted], metadata: &MetadataEntries) {
         let mut data = self.data.write();
         for sample in accepted {
             data.apply(sample.slot, sample.timestamp, &sample.value);
         }
         for (name, entry) in metadata {
-            data.metadata.insert(name, entry);
+            data.metadata.insert(name.clone(), entry.clone());
         }
         self.head_bytes.store(data.bytes(), Relaxed);
     }

@@ -45,7 +45,11 @@ pub(crate) fn path(dir: &Path) -> PathBuf {
 /// Replaces the file, durably.
 pub(crate) fn store(fs: &dyn Fs, dir: &Path, tombstones: &[Tombstone]) -> Result<(), Error> {
     let path = path(dir);
-    write_atomic(fs, &path, &encode(tombstones)).map_err(Db::io("write", &path))
+    let bytes = encode(tombstones);
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Error::DeletesTooLarge { bytes: bytes.len() as u64, limit: MAX_BYTES });
+    }
+    write_atomic(fs, &path, &bytes).map_err(Db::io("write", &path))
 }
 
 /// Reads the file; the inner error says how it is damaged. One that cannot be read for a reason that says nothing about

@@ -213,6 +213,40 @@ fn metadata_is_kept() {
 }
 
 #[test]
+fn metadata_on_its_way_outlives_a_flush() {
+    let fs = Arc::new(MemFs::new());
+    let (db, _) = open(Arc::clone(&fs) as _, Options::default());
+    // The WAL's thread is held in the callback of the first batch, so that the second is not applied.
+    let (hold, held) = std::sync::mpsc::sync_channel::<()>(0);
+    let (reached_sender, reached) = std::sync::mpsc::sync_channel(1);
+    let first = batch(Source::Push, vec![float(series(&db, UP), NOW, 1.0)]);
+    db.append(first, NOW, move |_| {
+        reached_sender.send(()).unwrap();
+        held.recv().unwrap();
+    })
+    .unwrap();
+    reached.recv().unwrap();
+    let entry = Metadata { kind: MetricKind::Gauge, help: "is it up?".to_owned(), unit: String::new() };
+    let metadata = vec![("up".to_owned(), entry.clone())];
+    let (_, durable) =
+        send(&db, sonde_tsdb::Batch { metadata, ..batch(Source::Push, Vec::new()) }, NOW).expect("the batch is taken");
+    let pending = || db.wal_stats().pending_bytes.load(std::sync::atomic::Ordering::Relaxed);
+    let before = pending();
+    std::thread::scope(|scope| {
+        let flush = scope.spawn(|| db.flush(NOW));
+        // The checkpoint waits behind the batch.
+        while pending() == before && !flush.is_finished() {
+            std::thread::yield_now();
+        }
+        hold.send(()).unwrap();
+        flush.join().unwrap().unwrap();
+    });
+    wait(&durable).unwrap();
+    drop(db);
+    assert_eq!(open(fs, Options::default()).0.metadata(None, 10), [("up".to_owned(), entry)]);
+}
+
+#[test]
 fn retention_drops_whole_blocks_and_pauses_when_the_clock_leaps() {
     let options = Options { retention_ms: 10 * DAY, ..Options::default() };
     let fs = Arc::new(MemFs::new());

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use sonde_disk::{Fs, MemFs};
 use sonde_model::{MatchOp, Matcher};
-use sonde_tsdb::{BatchSample, BatchValue, Db, Options, Source};
+use sonde_tsdb::{BatchSample, BatchValue, Db, Error, Options, Source};
 
 use crate::support::*;
 
@@ -140,4 +140,36 @@ fn a_damaged_file_of_deletes_is_told() {
     drop(db);
     assert!(fs.exists(Path::new("data/tombstones.damaged")).unwrap());
     assert!(!open(fs, Options::default()).1.is_damaged());
+}
+
+/// The newest block goes first, because nothing is left of it, and the store starts again before the others are cleaned.
+#[test]
+fn what_comes_after_a_delete_outlives_starts() {
+    let fs = Arc::new(MemFs::new());
+    let (db, _) = open(Arc::clone(&fs) as _, Options::default());
+    put(&db, UP, [NOW - DAY]);
+    put(&db, DOWN, [NOW - DAY]);
+    db.flush(NOW).unwrap();
+    put(&db, UP, [NOW]);
+    delete(&db, "up", i64::MIN, i64::MAX);
+    db.maintain(NOW).unwrap();
+    assert_eq!(db.status().blocks, 1);
+    drop(db);
+    let (db, _) = open(Arc::clone(&fs) as _, Options::default());
+    put(&db, UP, [NOW + 1]);
+    db.flush(NOW).unwrap();
+    drop(db);
+    let (db, _) = open(fs, Options::default());
+    assert_eq!((times(&db, UP), times(&db, DOWN)), (vec![1], vec![-DAY]));
+}
+
+#[test]
+fn deletes_that_no_start_would_read_are_refused() {
+    let (db, _) = open(Arc::new(MemFs::new()), Options::default());
+    put(&db, UP, [NOW]);
+    db.flush(NOW).unwrap();
+    let matcher = Matcher::equal("__name__", &"x".repeat(65 << 20));
+    let refused = db.delete(vec![vec![matcher]], i64::MIN, i64::MAX, NOW);
+    assert!(matches!(refused, Err(Error::DeletesTooLarge { .. })), "{refused:?}");
+    delete(&db, "up", i64::MIN, i64::MAX);
 }
