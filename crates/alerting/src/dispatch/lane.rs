@@ -48,6 +48,8 @@ pub(super) struct Group {
     /// Alerts besides those that the webhook may take for firing: it was told so and we do not know whether it heard, or it
     /// was told so before they were muted.
     pub(super) believed: BTreeSet<Labels>,
+    /// Whether the last attempt has not been taken, or not yet.
+    pub(super) is_behind: bool,
     /// Since when the notification that is under way was due.
     pub(super) in_flight: Option<TimestampMs>,
 }
@@ -115,7 +117,7 @@ impl Lane {
         }
         // The webhook should have heard of it by now, and did not because it, or this process, was away: then of its end.
         let unheard = old.is_some_and(|old| old.status == Status::Firing) && new.status == Status::Resolved;
-        if unheard && (group.next <= now || !group.believed.is_empty()) {
+        if unheard && (group.next <= now || group.is_behind) {
             group.believed.insert(alert.labels.clone());
         }
         // Other annotations alone come again with the next evaluation.
@@ -230,7 +232,14 @@ impl Lane {
 
 impl Group {
     pub(super) fn new(next: TimestampMs) -> Self {
-        Group { alerts: BTreeMap::new(), next, sent: None, believed: BTreeSet::new(), in_flight: None }
+        Group {
+            alerts: BTreeMap::new(),
+            next,
+            sent: None,
+            believed: BTreeSet::new(),
+            is_behind: false,
+            in_flight: None,
+        }
     }
 
     /// Whether it is to be looked at.
@@ -265,6 +274,7 @@ impl Group {
         let send_resolved = options.endpoint.send_resolved;
         if self.needs_telling(&firing, &resolved, send_resolved, now, repeat_interval_ms) {
             self.in_flight = Some(was_due);
+            self.is_behind = true;
             // Whether it arrives or not, from now on the webhook may know.
             self.believed.extend(firing.iter().cloned());
             return (Some((firing, resolved)), 0);
@@ -318,6 +328,7 @@ impl Group {
 
     /// The webhook knows these alerts now; those that have ended are forgotten, unless they fire again by now.
     fn delivered(&mut self, firing: &BTreeSet<Labels>, resolved: &BTreeSet<Labels>, now: TimestampMs) {
+        self.is_behind = false;
         if let Some(old) = self.sent.take() {
             self.believed.extend(old.firing);
         }

@@ -154,6 +154,7 @@ impl Lane {
             group.sent.clone_from(&from.sent);
         }
         group.believed.extend(from.believed.iter().cloned());
+        group.is_behind |= from.is_behind;
         group.in_flight = group.in_flight.or(from.in_flight);
     }
 }
@@ -164,6 +165,8 @@ impl From<GroupMemory> for Group {
             alerts: memory.alerts.into_iter().map(|alert| (alert.labels.clone(), alert)).collect(),
             next: memory.next,
             sent: memory.sent.map(|s| Sent { at: s.at, firing: s.firing, resolved: s.resolved }),
+            // Attempts are not remembered: an end too many is better than one too few.
+            is_behind: !memory.believed.is_empty(),
             believed: memory.believed,
             in_flight: None,
         }

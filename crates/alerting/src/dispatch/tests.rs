@@ -268,6 +268,20 @@ fn what_is_silenced_is_told_when_the_silence_ends() {
     check(spec(), &["0 +A/x mute:x", "10", "70", "100 speak:x", "130", "130 ok", "200"], "130:A[+x]");
     check(spec(), &["0 +A/x mute:x", "10", "20 -A/x", "70", "80 speak:x", "130", "190"], "");
     // Told before: nothing while it is silenced, its end included; then what is new.
+    // Neither does one in a group of which another alert was told before it was muted.
+    let beside = [
+        "0 +A/x +A/y",
+        "10",
+        "10 ok",
+        "20 mute:x mute:z -A/y",
+        "70",
+        "71 ok",
+        "80 +A/z",
+        "90 -A/z",
+        "130",
+        "140 speak:z",
+    ];
+    check(spec(), &[&beside[..], &["190", "250"]].concat(), "10:A[+x +y] 70:A[-y]");
     let told = ["0 +A/x", "10", "10 ok", "20 mute:x", "30 -A/x", "70", "650", "700 speak:x", "710", "710 ok", "800"];
     check(spec(), &told, "10:A[+x] 710:A[-x]");
     let firing = ["0 +A/x", "10", "10 ok", "20 mute:x", "70", "300 speak:x", "330", "600", "610"];
