@@ -47,6 +47,7 @@ fn code(error: &EnrolError) -> Code {
     match error {
         EnrolError::UsedUp | EnrolError::Taken => Code::PermissionDenied,
         EnrolError::Enrolled { .. } => Code::AlreadyExists,
+        EnrolError::Change(ChangeError::Ended) => Code::Unauthenticated,
         EnrolError::Change(ChangeError::TooMany) => Code::ResourceExhausted,
         EnrolError::Change(_) => Code::Unavailable,
     }

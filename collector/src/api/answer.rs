@@ -35,6 +35,8 @@ pub(crate) enum ErrorKind {
     Timeout,
     /// 500: the server failed.
     Internal,
+    /// 401: who asks is not known any more.
+    Unauthorized,
     /// 404: there is no such thing.
     NotFound,
     /// 503: the server cannot answer now.
@@ -50,6 +52,7 @@ impl ErrorKind {
             ErrorKind::Canceled => ("canceled", 499),
             ErrorKind::Timeout => ("timeout", 503),
             ErrorKind::Internal => ("internal", 500),
+            ErrorKind::Unauthorized => ("unauthorized", 401),
             ErrorKind::NotFound => ("not_found", 404),
             ErrorKind::Unavailable => ("unavailable", 503),
         }

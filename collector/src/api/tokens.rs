@@ -60,7 +60,7 @@ pub(super) async fn revoke(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let id: TokenId = id.parse().map_err(|_| ApiError::parameter("id", "expected 16 hexadecimal digits"))?;
-    server.auth.revoke(id, &principal).await?;
+    server.auth.revoke(id, &principal, server.clock.now_ms()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -84,6 +84,7 @@ impl From<ChangeError> for ApiError {
     fn from(error: ChangeError) -> Self {
         let kind = match &error {
             ChangeError::Starting => return ApiError::starting(),
+            ChangeError::Ended => ErrorKind::Unauthorized,
             ChangeError::Invalid(_) | ChangeError::TooMany => ErrorKind::BadData,
             ChangeError::NotFound(_) => ErrorKind::NotFound,
             ChangeError::Random(_) | ChangeError::Commit(_) => ErrorKind::Internal,

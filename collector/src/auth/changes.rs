@@ -39,6 +39,8 @@ pub(crate) enum ChangeError {
     Invalid(String),
     #[error("there is no token {0}")]
     NotFound(TokenId),
+    #[error("the token of this request was revoked or has ended")]
+    Ended,
     #[error("there are {MAX_TOKENS} tokens already: revoke some")]
     TooMany,
     #[error("the system gives no random numbers")]
@@ -72,6 +74,7 @@ impl Auth {
         let secret = Secret::new(new.role)?;
         let record = new.prove(secret.hash(), now)?;
         let _held = self.changes.lock().await;
+        self.check_still_holds(by, now)?;
         // Tokens for enrolment that are over serve nobody: they make room.
         let over = self.tokens.all().into_iter().filter(|t| t.record().role == Role::Enrol && t.is_expired(now));
         let over: Vec<TokenHash> = over.map(|token| token.record().hash).collect();
@@ -88,9 +91,10 @@ impl Auth {
     }
 
     /// Makes a token void, at once.
-    pub(crate) async fn revoke(&self, id: TokenId, by: &Principal) -> Result<(), ChangeError> {
+    pub(crate) async fn revoke(&self, id: TokenId, by: &Principal, now: TimestampMs) -> Result<(), ChangeError> {
         let state = self.state.get().ok_or(ChangeError::Starting)?;
         let _held = self.changes.lock().await;
+        self.check_still_holds(by, now)?;
         let token = self.tokens.get(id).ok_or(ChangeError::NotFound(id))?;
         self.tokens.remove(&[id]);
         tracing::info!("{by} revoked token {:?} ({id})", token.record().name);
@@ -116,6 +120,7 @@ impl Auth {
     ) -> Result<(), EnrolError> {
         let state = self.state.get().ok_or(ChangeError::Starting)?;
         let _held = self.changes.lock().await;
+        self.check_still_holds(by, now)?;
         if let Some(token) = self.tokens.get(hash.id()) {
             let same = token.record().hash == hash && token.record().agent == Some(agent);
             return if same { Ok(()) } else { Err(EnrolError::Taken) };
@@ -144,10 +149,18 @@ impl Auth {
         Ok(())
     }
 
+    /// Whether a caller may still do what the gate let it through for: between the two it sent the body of its request, and
+    /// took its time if it liked. Asked while changes are held.
+    fn check_still_holds(&self, by: &Principal, now: TimestampMs) -> Result<(), ChangeError> {
+        let Who::Token(token) = &by.who else { return Ok(()) };
+        let holds = token.id() == self.own.1.id() || self.tokens.get(token.id()).is_some_and(|t| !t.is_expired(now));
+        if holds { Ok(()) } else { Err(ChangeError::Ended) }
+    }
+
     /// The token for enrolment after one more use; nothing for callers that may enrol as many as they like.
     fn spend(&self, by: &Principal) -> Result<Option<TokenRecord>, EnrolError> {
         let Who::Token(token) = &by.who else { return Ok(None) };
-        // The request may have waited: what counts is what is true now.
+        // The token of the data directory is not in the table. Of others what counts is what is true now.
         let Some(token) = self.tokens.get(token.id()) else { return Ok(None) };
         let record = token.to_record();
         let Some(left) = record.uses_left else { return Ok(None) };

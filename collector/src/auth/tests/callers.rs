@@ -66,7 +66,7 @@ async fn who_cannot_say_who_it_is_gets_nothing() {
     let (expired, _) = fixture.token(Role::Admin, Some(1_000)).await;
     let (revoked, id) = fixture.token(Role::Admin, None).await;
     let (good, _) = fixture.token(Role::Admin, None).await;
-    fixture.server.auth.revoke(id, &Principal::anyone()).await.expect("there is one");
+    fixture.server.auth.revoke(id, &Principal::anyone(), 0).await.expect("there is one");
     fixture.clock.advance(std::time::Duration::from_secs(1));
     let mut almost = good.clone().into_bytes();
     if let Some(last) = almost.last_mut() {
@@ -112,7 +112,7 @@ async fn nobody_is_asked_on_loopback_until_there_is_a_token() {
 
     let (_, id) = fixture.token(Role::Read, None).await;
     assert_eq!(nobody(Surface::Main, "GET", "/metrics").await, Outcome::Refused(Reason::Missing));
-    fixture.server.auth.revoke(id, &Principal::anyone()).await.expect("there is one");
+    fixture.server.auth.revoke(id, &Principal::anyone(), 0).await.expect("there is one");
     assert_eq!(nobody(Surface::Main, "GET", "/metrics").await, Outcome::Through);
 }
 
@@ -185,7 +185,7 @@ async fn tokens_outlive_a_restart_and_revoked_ones_do_not() {
     first.server.auth.open(state.clone(), memory.tokens);
     let (kept, _) = first.token(Role::Read, None).await;
     let (_, gone) = first.token(Role::Admin, None).await;
-    first.server.auth.revoke(gone, &Principal::anyone()).await.expect("there is one");
+    first.server.auth.revoke(gone, &Principal::anyone(), 0).await.expect("there is one");
     assert_eq!(first.outcome(Surface::Main, "GET", "/metrics", bearer(&kept)).await, Outcome::Through);
     first.server.auth.store_last_uses();
     state.close();

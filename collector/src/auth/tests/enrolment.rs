@@ -7,6 +7,7 @@ use sonde_model::AgentId;
 use sonde_proto::agent_link::enrol::{EnrolRequest, PATH};
 
 use super::*;
+use crate::auth::principal::Who;
 
 const AGENT: AgentId = AgentId([7; 16]);
 const OTHER: AgentId = AgentId([8; 16]);
@@ -70,7 +71,7 @@ async fn a_token_enrols_one_agent_and_no_second() {
     let tokens = fixture.server.auth.list();
     let agents: Vec<_> = tokens.iter().filter(|token| token.agent == Some(AGENT)).collect();
     assert_eq!((tokens.len(), agents.len(), agents[0].name.as_str()), (2, 1, "agent on web-1"));
-    fixture.server.auth.revoke(agents[0].hash.id(), &Principal::anyone()).await.expect("there is one");
+    fixture.server.auth.revoke(agents[0].hash.id(), &Principal::anyone(), 0).await.expect("there is one");
     assert_eq!(fixture.send_as(own.as_str(), Some(AGENT)).await, Outcome::Refused(Reason::Unknown));
 }
 
@@ -92,6 +93,36 @@ async fn an_agent_has_one_token() {
     assert_eq!(fixture.enrol(&token, AGENT, &secret()).await, "6", "it has one already");
     let uses = fixture.server.auth.list().iter().find_map(|token| token.uses_left);
     assert_eq!(uses, Some(4), "what was refused was not counted");
+}
+
+/// A request passes the gate with its headers; its body may take as long as the caller likes.
+#[tokio::test]
+async fn a_token_that_ends_while_its_request_is_read_changes_nothing() {
+    let fixture = Fixture::open("", Flags::default());
+    let auth = &fixture.server.auth;
+    let now = || fixture.server.clock.now_ms();
+    let principal = |token: &str| Principal::of(auth.find(token, now()).expect("it is known"));
+    let new = || NewToken { name: "a way back".into(), role: Role::Admin, life_ms: None, uses: None };
+
+    let enrol = principal(&fixture.enrol_token(Some(5), None).await);
+    let short = principal(&fixture.enrol_token(Some(5), Some(1_000)).await);
+    let (text, id) = fixture.token(Role::Admin, None).await;
+    let (admin, own) = (principal(&text), principal(auth.admin_secret().as_str()));
+    let Who::Token(token) = &enrol.who else { panic!("{enrol}") };
+    auth.revoke(token.id(), &own, now()).await.expect("there is one");
+    auth.revoke(id, &own, now()).await.expect("there is one");
+    fixture.clock.advance(std::time::Duration::from_secs(1));
+
+    for by in [&enrol, &short, &admin] {
+        let enrolled = auth.enrol(AGENT, secret().hash(), "", by, now()).await;
+        assert!(matches!(enrolled, Err(EnrolError::Change(ChangeError::Ended))), "{by}: {enrolled:?}");
+    }
+    let kept = auth.list()[0].hash.id();
+    let (made, revoked) = (auth.create(new(), &admin, now()).await, auth.revoke(kept, &admin, now()).await);
+    assert!(matches!(made, Err(ChangeError::Ended)), "{made:?}");
+    assert!(matches!(revoked, Err(ChangeError::Ended)), "{revoked:?}");
+    auth.create(new(), &own, now()).await.expect("the token of the data directory does not end");
+    auth.enrol(AGENT, secret().hash(), "", &own, now()).await.expect("nor here");
 }
 
 #[tokio::test]
