@@ -90,15 +90,21 @@ impl Auth {
         Ok((secret, record))
     }
 
-    /// Makes a token void, at once.
+    /// Makes a token void, at once. If the database does not take it the next start would know the token again: until it
+    /// does, the token can be revoked again.
     pub(crate) async fn revoke(&self, id: TokenId, by: &Principal, now: TimestampMs) -> Result<(), ChangeError> {
         let state = self.state.get().ok_or(ChangeError::Starting)?;
-        let _held = self.changes.lock().await;
+        let mut unstored = self.changes.lock().await;
         self.check_still_holds(by, now)?;
-        let token = self.tokens.get(id).ok_or(ChangeError::NotFound(id))?;
-        self.tokens.remove(&[id]);
-        tracing::info!("{by} revoked token {:?} ({id})", token.record().name);
-        commit(state, vec![Change::TokenGone(token.record().hash)]).await
+        if let Some(token) = self.tokens.get(id) {
+            unstored.push(token.record().hash);
+            self.tokens.remove(&[id]);
+            tracing::info!("{by} revoked token {:?} ({id})", token.record().name);
+        }
+        let hash = *unstored.iter().find(|hash| hash.id() == id).ok_or(ChangeError::NotFound(id))?;
+        commit(state, vec![Change::TokenGone(hash)]).await?;
+        unstored.retain(|other| *other != hash);
+        Ok(())
     }
 
     /// All tokens, the oldest first.

@@ -53,8 +53,9 @@ pub(crate) struct Auth {
     is_insecure: bool,
     /// There once the tokens are known.
     state: OnceLock<State>,
-    /// Held while tokens are changed, so that changes do not overlap.
-    changes: tokio::sync::Mutex<()>,
+    /// Held while tokens are changed, so that changes do not overlap; in it the tokens that are void and still in the
+    /// database, because it did not take that.
+    changes: tokio::sync::Mutex<Vec<TokenHash>>,
 }
 
 impl Auth {
@@ -68,7 +69,7 @@ impl Auth {
             is_exposed: beyond_loopback && !flags.insecure,
             is_insecure: flags.insecure,
             state: OnceLock::new(),
-            changes: tokio::sync::Mutex::new(()),
+            changes: tokio::sync::Mutex::default(),
         })
     }
 

@@ -126,6 +126,19 @@ async fn a_token_that_ends_while_its_request_is_read_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_revocation_that_is_not_stored_can_be_repeated() {
+    let fixture = Fixture::open("", Flags::default());
+    let auth = &fixture.server.auth;
+    let (text, id) = fixture.token(Role::Read, None).await;
+    auth.state.get().expect("it is open").close();
+    for _ in 0..2 {
+        let revoked = auth.revoke(id, &Principal::anyone(), 0).await;
+        assert!(matches!(revoked, Err(ChangeError::Commit(_))), "{revoked:?}");
+        assert_eq!(auth.find(&text, 0).err(), Some(Reason::Unknown));
+    }
+}
+
+#[tokio::test]
 async fn tokens_for_enrolment_end() {
     let fixture = Fixture::open("", Flags::default());
     let token = fixture.enrol_token(None, None).await;
