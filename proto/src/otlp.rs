@@ -12,7 +12,7 @@ pub use opentelemetry_proto::tonic::{
 
 pub use metrics_service::{ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 pub use prost::{DecodeError, Message};
-pub use scan::{ScanError, ScanLimits, Scanned, scan};
+pub use scan::{ScanError, ScanLimits, Scanned, count_items, scan};
 pub use trace_service::{ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse};
 pub use view::{
     AnyValueView, ArrayView, AttributeView, AttributesView, BucketsView, DataView, ExemplarView, ExponentialPointView,

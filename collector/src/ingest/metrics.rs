@@ -4,15 +4,19 @@ use std::borrow::Cow;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sonde_disk::checksum::crc32;
-use sonde_model::CursorVerdict;
+use sonde_model::{CursorVerdict, Signal};
+use sonde_otlp::receiver::Limits;
 use sonde_otlp::{Accepted, Export};
-use sonde_proto::otlp::{ExportMetricsServiceRequest, Message, MetricsRequestView, ViewError};
+use sonde_proto::otlp::{ExportMetricsServiceRequest, Message, MetricsRequestView, ScanLimits, ViewError, scan};
 use sonde_tsdb::{Batch, Source};
 
 use super::otlp_sink::{OtlpSink, Prepared};
 use super::refusals::{Refusals, describe};
 use super::{Ingest, IngestError, Pending, Resolution};
 use crate::config::Config;
+
+/// What a message takes in memory once it is decoded, apart from the text that the body has too.
+const DECODED_MESSAGE_BYTES: usize = 64;
 
 /// Why a batch was not stored at all.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +44,7 @@ impl Ingest {
     /// Stores a batch. Blocks for as long as decoding takes, not for the disk.
     pub(crate) fn consume(&self, export: &Export) -> Result<Consumed, ConsumeError> {
         let config = self.config.load();
-        let (body, mut prepared) = self.translate_any(&export.body, &config).map_err(ConsumeError::Invalid)?;
+        let (body, mut prepared) = self.translate_any(&export.body, &config)?;
         if let Some(batch) = export.batch {
             self.agents.saw(batch, self.clock.now_ms());
         }
@@ -93,18 +97,29 @@ impl Ingest {
     }
 
     /// Translates a request; one that is written as no encoder writes it is first written anew.
-    fn translate_any<'a>(&self, body: &'a [u8], config: &Config) -> Result<(Cow<'a, [u8]>, Prepared), String> {
-        let broken = |e: &dyn std::fmt::Display| format!("the body is no ExportMetricsServiceRequest: {e}");
+    fn translate_any<'a>(&self, body: &'a [u8], config: &Config) -> Result<(Cow<'a, [u8]>, Prepared), ConsumeError> {
         match self.translate(body, config, Resolution::Memoised) {
             Ok(prepared) => Ok((Cow::Borrowed(body), prepared)),
             Err(ViewError::Unusual { .. }) => {
-                let request = ExportMetricsServiceRequest::decode(body).map_err(|e| broken(&e))?;
-                let body = request.encode_to_vec();
+                let body = self.written_anew(body)?;
                 let prepared = self.translate(&body, config, Resolution::Memoised).map_err(|e| broken(&e))?;
                 Ok((Cow::Owned(body), prepared))
             }
-            Err(error) => Err(sonde_runtime::stage::with_causes(&error)),
+            Err(error) => Err(broken(&error)),
         }
+    }
+
+    /// A request as the generated messages write it. Two bytes can become a hundred as such messages, so that they are
+    /// counted first and their memory is taken out of the budget.
+    fn written_anew(&self, body: &[u8]) -> Result<Vec<u8>, ConsumeError> {
+        let Limits { max_items, max_messages, max_depth, .. } = Limits::default();
+        let limits = ScanLimits { max_items, max_messages, max_depth };
+        let scanned = scan(Signal::Metrics, body, &limits).map_err(|e| broken(&e))?;
+        let bytes = usize::try_from(scanned.messages).unwrap_or(usize::MAX).saturating_mul(DECODED_MESSAGE_BYTES);
+        let busy = || IngestError::Busy("too many bytes of requests are being worked on (ingest.max_inflight)".into());
+        let _memory = self.budget.reserve(bytes).ok_or_else(busy)?;
+        let request = ExportMetricsServiceRequest::decode(body).map_err(|e| broken(&e))?;
+        Ok(request.encode_to_vec())
     }
 
     /// Translates a request and resolves the series of its rows.
@@ -116,4 +131,9 @@ impl Ingest {
         let report = report?;
         Ok(sink.finish(report))
     }
+}
+
+fn broken(error: &(dyn std::error::Error + 'static)) -> ConsumeError {
+    let why = sonde_runtime::stage::with_causes(error);
+    ConsumeError::Invalid(format!("the body is no ExportMetricsServiceRequest: {why}"))
 }

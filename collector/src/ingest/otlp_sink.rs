@@ -87,8 +87,8 @@ impl<'a> OtlpSink<'a> {
         let value = match value {
             RowValue::Float(v) => BatchValue::Float(v),
             RowValue::FloatDelta(v) => BatchValue::FloatDelta(v),
-            RowValue::Histogram(h) => BatchValue::Histogram(Box::new(h)),
-            RowValue::HistogramDelta(h) => BatchValue::HistogramDelta(Box::new(h)),
+            RowValue::Histogram(h) => BatchValue::Histogram(h),
+            RowValue::HistogramDelta(h) => BatchValue::HistogramDelta(h),
         };
         self.last = Some(series);
         self.prepared.samples.push(BatchSample { series, timestamp, value });

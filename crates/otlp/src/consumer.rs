@@ -10,6 +10,12 @@ use sonde_model::{BatchId, Signal};
 pub trait Consumer: Send + Sync + 'static {
     /// Takes one request.
     fn consume(&self, export: Export) -> impl Future<Output = Result<Accepted, Refused>> + Send;
+
+    /// Whether it proves requests of a signal itself as it reads them, and bounds what it makes of them. The receiver
+    /// then only counts their items.
+    fn proves(&self, _signal: Signal) -> bool {
+        false
+    }
 }
 
 /// A request, received or to be sent.
@@ -18,7 +24,7 @@ pub struct Export {
     /// What the body holds.
     pub signal: Signal,
     /// A protobuf `ExportMetricsServiceRequest` or `ExportTraceServiceRequest`, by the signal. A receiver has proven
-    /// its structure, its text and its size.
+    /// its size, and its structure and its text unless [`Consumer::proves`] them.
     pub body: Bytes,
     /// The number of the batch, when the sender is an agent.
     pub batch: Option<BatchId>,

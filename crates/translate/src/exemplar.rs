@@ -1,5 +1,7 @@
 //! Exemplars of points: the ids of trace and span and the filtered attributes become labels.
 
+use std::collections::VecDeque;
+
 use sonde_model::exemplar::{SPAN_ID, TRACE_ID, fits};
 use sonde_model::span::{SpanId, TraceId};
 use sonde_model::{Exemplar, LabelsBuilder, TimestampMs};
@@ -12,7 +14,7 @@ use crate::value;
 /// The exemplars of a point, from the lowest to the highest, on their way to the rows of the point.
 #[derive(Debug)]
 pub(crate) struct PointExemplars {
-    sorted: std::iter::Peekable<std::vec::IntoIter<Exemplar>>,
+    sorted: VecDeque<Exemplar>,
 }
 
 impl PointExemplars {
@@ -27,7 +29,7 @@ impl PointExemplars {
             exemplars.extend(one(&view?, timestamp, report)?);
         }
         exemplars.sort_by(|a, b| a.value.total_cmp(&b.value));
-        Ok(PointExemplars { sorted: exemplars.into_iter().peekable() })
+        Ok(PointExemplars { sorted: exemplars.into() })
     }
 
     /// How many are left.
@@ -39,7 +41,9 @@ impl PointExemplars {
     /// left.
     pub(crate) fn give(&mut self, bound: f64, sink: &mut dyn Sink) {
         let holds = |exemplar: &Exemplar| bound == f64::INFINITY || exemplar.value.total_cmp(&bound).is_le();
-        while let Some(exemplar) = self.sorted.next_if(holds) {
+        while self.sorted.front().is_some_and(holds)
+            && let Some(exemplar) = self.sorted.pop_front()
+        {
             sink.exemplar(exemplar);
         }
     }

@@ -28,11 +28,11 @@ pub(crate) fn translate(
     for point in points {
         let point = point?;
         let value = if point.flags & NO_RECORDED_VALUE != 0 {
-            RowValue::Histogram(Histogram::stale())
+            RowValue::Histogram(Box::new(Histogram::stale()))
         } else {
             match (native(&point), temporality) {
-                (Ok(histogram), Temporality::Cumulative) => RowValue::Histogram(histogram),
-                (Ok(histogram), Temporality::Delta) => RowValue::HistogramDelta(histogram),
+                (Ok(histogram), Temporality::Cumulative) => RowValue::Histogram(Box::new(histogram)),
+                (Ok(histogram), Temporality::Delta) => RowValue::HistogramDelta(Box::new(histogram)),
                 (Err(reason), _) => {
                     context.reject(reason);
                     continue;

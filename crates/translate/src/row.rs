@@ -81,9 +81,9 @@ pub enum RowValue {
     /// What was added since the last point of the series.
     FloatDelta(f64),
     /// A native histogram: cumulative, or a gauge by its hint.
-    Histogram(Histogram),
+    Histogram(Box<Histogram>),
     /// The observations since the last point of the series.
-    HistogramDelta(Histogram),
+    HistogramDelta(Box<Histogram>),
 }
 
 /// What the request says about a metric, under its translated name.

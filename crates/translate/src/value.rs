@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use sonde_proto::otlp::{AnyValueView, AttributeView, ViewError};
 
+/// How deep arrays and maps may lie in each other.
+const MAX_NESTING: u32 = 20;
+
 /// A value that is a string, which needs no formatting.
 pub(crate) fn as_str(value: Option<AnyValueView<'_>>) -> Option<&str> {
     match value? {
@@ -18,13 +21,14 @@ pub(crate) fn write(out: &mut String, value: Option<AnyValueView<'_>>) -> Result
         None | Some(AnyValueView::Empty) => {}
         Some(AnyValueView::String(text)) => out.push_str(text),
         Some(AnyValueView::Bytes(bytes)) => base64(out, bytes),
-        Some(value) => json(out, value)?,
+        Some(value) => json(out, value, MAX_NESTING)?,
     }
     Ok(())
 }
 
-/// A value within an array or a map. Nesting is bounded by the scan that let the request in.
-fn json(out: &mut String, value: AnyValueView<'_>) -> Result<(), ViewError> {
+/// A value within an array or a map, in which so many more may lie.
+fn json(out: &mut String, value: AnyValueView<'_>, deeper: u32) -> Result<(), ViewError> {
+    let too_deep = ViewError::TooDeep { limit: MAX_NESTING };
     match value {
         AnyValueView::Empty | AnyValueView::Index => out.push_str("null"),
         AnyValueView::String(text) => quoted(out, text),
@@ -37,16 +41,18 @@ fn json(out: &mut String, value: AnyValueView<'_>) -> Result<(), ViewError> {
             out.push('"');
         }
         AnyValueView::Array(array) => {
+            let deeper = deeper.checked_sub(1).ok_or(too_deep)?;
             out.push('[');
             for (i, value) in array.values().enumerate() {
                 if i > 0 {
                     out.push(',');
                 }
-                json(out, value?)?;
+                json(out, value?, deeper)?;
             }
             out.push(']');
         }
         AnyValueView::Map(map) => {
+            let deeper = deeper.checked_sub(1).ok_or(too_deep)?;
             // Sorted, so that one map is one text.
             let mut pairs: Vec<AttributeView<'_>> = map.pairs().collect::<Result<_, _>>()?;
             pairs.sort_by_key(|pair| pair.key);
@@ -57,7 +63,7 @@ fn json(out: &mut String, value: AnyValueView<'_>) -> Result<(), ViewError> {
                 }
                 quoted(out, pair.key);
                 out.push(':');
-                json(out, pair.value.unwrap_or(AnyValueView::Empty))?;
+                json(out, pair.value.unwrap_or(AnyValueView::Empty), deeper)?;
             }
             out.push('}');
         }
@@ -148,5 +154,18 @@ mod tests {
         check(Value::ArrayValue(ArrayValue { values }), "[\"a\\n\\u0001\",1,null]");
         let values = vec![pair("b", Value::BoolValue(false)), pair("a", Value::BytesValue(vec![0]))];
         check(Value::KvlistValue(KeyValueList { values }), "{\"a\":\"AA==\",\"b\":false}");
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth: u32| {
+            let deeper = |value, _| Value::ArrayValue(ArrayValue { values: vec![AnyValue { value: Some(value) }] });
+            let message = AnyValue { value: Some((0..depth).fold(Value::BoolValue(true), deeper)) }.encode_to_vec();
+            let mut out = String::new();
+            write(&mut out, Some(AnyValueView::parse(&message).expect("valid"))).map(|()| out)
+        };
+        assert_eq!(nested(2).as_deref(), Ok("[[true]]"));
+        assert!(nested(MAX_NESTING).is_ok());
+        assert_eq!(nested(MAX_NESTING + 1), Err(ViewError::TooDeep { limit: MAX_NESTING }));
     }
 }

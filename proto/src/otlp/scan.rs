@@ -5,7 +5,7 @@
 
 use sonde_model::Signal;
 
-use super::schema::{self, Kind, Schema};
+use super::schema::{self, Kind, Place, Schema};
 use crate::wire::{Fields, Value, WireError};
 
 /// The bounds of a request.
@@ -53,13 +53,25 @@ pub enum ScanError {
 
 /// Walks an encoded `ExportMetricsServiceRequest` or `ExportTraceServiceRequest`, by the signal.
 pub fn scan(signal: Signal, body: &[u8], limits: &ScanLimits) -> Result<Scanned, ScanError> {
-    let schema = match signal {
+    let mut walk = Walk { limits, max_depth: limits.max_depth.min(90), scanned: Scanned::default() };
+    walk.message(request_schema(signal), body, 0)?;
+    Ok(walk.scanned)
+}
+
+/// Walks down to the data points or spans and counts them, for readers that prove themselves what they read. Neither what
+/// is in an item nor what stands beside it is proven, and `messages` counts only what becomes something in memory: items,
+/// what holds them, and the quantiles of summaries.
+pub fn count_items(signal: Signal, body: &[u8], limits: &ScanLimits) -> Result<Scanned, ScanError> {
+    let mut walk = Walk { limits, max_depth: 0, scanned: Scanned::default() };
+    walk.count_in(request_schema(signal), body)?;
+    Ok(walk.scanned)
+}
+
+fn request_schema(signal: Signal) -> &'static Schema {
+    match signal {
         Signal::Metrics => &schema::METRICS_REQUEST,
         Signal::Traces => &schema::TRACES_REQUEST,
-    };
-    let mut walk = Walk { limits, max_depth: limits.max_depth.min(90), scanned: Scanned::default() };
-    walk.message(schema, body, 0)?;
-    Ok(walk.scanned)
+    }
 }
 
 struct Walk<'a> {
@@ -72,11 +84,8 @@ impl Walk<'_> {
     /// Recursion is bounded by `max_depth`.
     fn message(&mut self, schema: &'static Schema, body: &[u8], depth: u32) -> Result<(), ScanError> {
         self.count()?;
-        if schema.is_item {
-            self.scanned.items += 1;
-            if self.scanned.items > self.limits.max_items {
-                return Err(ScanError::TooMany { what: "data points or spans", limit: self.limits.max_items });
-            }
+        if matches!(schema.place, Place::Item | Place::ItemOfMany) {
+            self.count_item()?;
         }
         if depth > self.max_depth {
             return Err(ScanError::TooDeep { limit: self.max_depth });
@@ -107,6 +116,37 @@ impl Walk<'_> {
                 }
                 _ => return Err(field.wrong_type().into()),
             }
+        }
+        Ok(())
+    }
+
+    /// Recursion is bounded by the schema: no message lies above itself.
+    fn count_in(&mut self, schema: &'static Schema, body: &[u8]) -> Result<(), ScanError> {
+        self.count()?;
+        let mut fields = Fields::new(body);
+        while let Some(field) = fields.next()? {
+            let Some(Kind::Message(inner)) = schema.fields.get(field.number as usize) else { continue };
+            match inner.place {
+                Place::Beside if schema.place == Place::ItemOfMany => self.count()?,
+                Place::Beside => {}
+                Place::Item => {
+                    self.count()?;
+                    self.count_item()?;
+                }
+                Place::ItemOfMany => {
+                    self.count_item()?;
+                    self.count_in(inner, field.bytes()?)?;
+                }
+                Place::Above => self.count_in(inner, field.bytes()?)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn count_item(&mut self) -> Result<(), ScanError> {
+        self.scanned.items += 1;
+        if self.scanned.items > self.limits.max_items {
+            return Err(ScanError::TooMany { what: "data points or spans", limit: self.limits.max_items });
         }
         Ok(())
     }

@@ -7,8 +7,20 @@
 #[derive(Debug)]
 pub(super) struct Schema {
     pub(super) fields: &'static [Kind],
-    /// Whether one of these is one item: a data point or a span.
-    pub(super) is_item: bool,
+    pub(super) place: Place,
+}
+
+/// Where a message stands in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Items are found in it.
+    Above,
+    /// It is one item: a data point or a span.
+    Item,
+    /// It is one item, and messages in it that are as short as two bytes become samples each.
+    ItemOfMany,
+    /// It says something about an item, or about what holds items.
+    Beside,
 }
 
 /// What a field holds.
@@ -39,19 +51,27 @@ pub(super) enum Kind {
 use Kind::{Bytes, Fixed32, Fixed64, Fixed64s, Message, Skip, Text, Texts, Varint, Varints};
 
 const fn message(fields: &'static [Kind]) -> Schema {
-    Schema { fields, is_item: false }
+    Schema { fields, place: Place::Beside }
+}
+
+const fn above(fields: &'static [Kind]) -> Schema {
+    Schema { fields, place: Place::Above }
+}
+
+const fn item_of_many(fields: &'static [Kind]) -> Schema {
+    Schema { fields, place: Place::ItemOfMany }
 }
 
 const fn item(fields: &'static [Kind]) -> Schema {
-    Schema { fields, is_item: true }
+    Schema { fields, place: Place::Item }
 }
 
-pub(super) static METRICS_REQUEST: Schema = message(&[Skip, Message(&RESOURCE_METRICS)]);
-pub(super) static TRACES_REQUEST: Schema = message(&[Skip, Message(&RESOURCE_SPANS)]);
+pub(super) static METRICS_REQUEST: Schema = above(&[Skip, Message(&RESOURCE_METRICS)]);
+pub(super) static TRACES_REQUEST: Schema = above(&[Skip, Message(&RESOURCE_SPANS)]);
 
-static RESOURCE_METRICS: Schema = message(&[Skip, Message(&RESOURCE), Message(&SCOPE_METRICS), Text]);
-static SCOPE_METRICS: Schema = message(&[Skip, Message(&SCOPE), Message(&METRIC), Text]);
-static METRIC: Schema = message(&[
+static RESOURCE_METRICS: Schema = above(&[Skip, Message(&RESOURCE), Message(&SCOPE_METRICS), Text]);
+static SCOPE_METRICS: Schema = above(&[Skip, Message(&SCOPE), Message(&METRIC), Text]);
+static METRIC: Schema = above(&[
     Skip,
     Text,
     Text,
@@ -66,11 +86,11 @@ static METRIC: Schema = message(&[
     Message(&SUMMARY),
     Message(&KEY_VALUE),
 ]);
-static GAUGE: Schema = message(&[Skip, Message(&NUMBER_POINT)]);
-static SUM: Schema = message(&[Skip, Message(&NUMBER_POINT), Varint, Varint]);
-static HISTOGRAM: Schema = message(&[Skip, Message(&HISTOGRAM_POINT), Varint]);
-static EXPONENTIAL_HISTOGRAM: Schema = message(&[Skip, Message(&EXPONENTIAL_POINT), Varint]);
-static SUMMARY: Schema = message(&[Skip, Message(&SUMMARY_POINT)]);
+static GAUGE: Schema = above(&[Skip, Message(&NUMBER_POINT)]);
+static SUM: Schema = above(&[Skip, Message(&NUMBER_POINT), Varint, Varint]);
+static HISTOGRAM: Schema = above(&[Skip, Message(&HISTOGRAM_POINT), Varint]);
+static EXPONENTIAL_HISTOGRAM: Schema = above(&[Skip, Message(&EXPONENTIAL_POINT), Varint]);
+static SUMMARY: Schema = above(&[Skip, Message(&SUMMARY_POINT)]);
 static NUMBER_POINT: Schema =
     item(&[Skip, Skip, Fixed64, Fixed64, Fixed64, Message(&EXEMPLAR), Fixed64, Message(&KEY_VALUE), Varint]);
 static HISTOGRAM_POINT: Schema = item(&[
@@ -107,12 +127,12 @@ static EXPONENTIAL_POINT: Schema = item(&[
 ]);
 static BUCKETS: Schema = message(&[Skip, Varint, Varints]);
 static SUMMARY_POINT: Schema =
-    item(&[Skip, Skip, Fixed64, Fixed64, Fixed64, Fixed64, Message(&QUANTILE), Message(&KEY_VALUE), Varint]);
+    item_of_many(&[Skip, Skip, Fixed64, Fixed64, Fixed64, Fixed64, Message(&QUANTILE), Message(&KEY_VALUE), Varint]);
 static QUANTILE: Schema = message(&[Skip, Fixed64, Fixed64]);
 static EXEMPLAR: Schema = message(&[Skip, Skip, Fixed64, Fixed64, Bytes, Bytes, Fixed64, Message(&KEY_VALUE)]);
 
-static RESOURCE_SPANS: Schema = message(&[Skip, Message(&RESOURCE), Message(&SCOPE_SPANS), Text]);
-static SCOPE_SPANS: Schema = message(&[Skip, Message(&SCOPE), Message(&SPAN), Text]);
+static RESOURCE_SPANS: Schema = above(&[Skip, Message(&RESOURCE), Message(&SCOPE_SPANS), Text]);
+static SCOPE_SPANS: Schema = above(&[Skip, Message(&SCOPE), Message(&SPAN), Text]);
 static SPAN: Schema = item(&[
     Skip,
     Bytes,

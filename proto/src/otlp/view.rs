@@ -1,7 +1,7 @@
 //! Borrowed views of an OTLP metrics request: a walk over the bytes that copies nothing and decodes what is asked for.
 //!
-//! A view is made from one message in one pass over its fields; what lies deeper is read when it is asked for. The
-//! attributes of a point are at hand as the bytes that the sender wrote, so that a point which is known by its bytes
+//! A view is made from one message in one pass over its fields; what lies deeper is read, and proven, when it is asked
+//! for. The attributes of a point are at hand as the bytes that the sender wrote, so that a point which is known by its bytes
 //! is read no further.
 //!
 //! Protobuf lets an encoder write things that none writes: a singular message in two pieces that are to be merged, or
@@ -36,6 +36,12 @@ pub enum ViewError {
     Unusual {
         /// The number of the field.
         field: u32,
+    },
+    /// Arrays and maps lie too deep in each other.
+    #[error("the value of an attribute is nested deeper than {limit} arrays and maps")]
+    TooDeep {
+        /// The limit.
+        limit: u32,
     },
 }
 

@@ -632,4 +632,36 @@ proptest! {
         let Translated { report, .. } = translated(&request(&[("service.name", "x"), ("y", "z")], metrics), &options);
         prop_assert_eq!(report.points + report.rejected_points(), 3 * names.len() as u64);
     }
+
+    /// Nobody proves a request before it is translated: whatever its bytes are, it ends in rows or in an error, and what is
+    /// translated of changed bytes is what the generated messages make of them.
+    #[test]
+    fn broken_bytes_are_translated_as_prost_decodes_them(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0u8..3), 0..4), cut in 0usize..2_000,
+    ) {
+        let points = vec![number(&[("a", "1"), ("b.c", "ü")], 7, 1.0)];
+        let metrics = vec![
+            metric("m", "s", sum(2, true, points)),
+            metric("h", "", histogram(2, vec![histogram_point(&[0.5], &[1, 2])])),
+        ];
+        let mut body = request(&[("service.name", "x"), ("y", "z")], metrics).encode_to_vec();
+        for (at, byte, edit) in edits {
+            let at = at.index(body.len());
+            match edit {
+                0 => body[at] = byte,
+                1 => body.insert(at, byte),
+                _ => drop(body.remove(at)),
+            }
+        }
+        body.truncate(cut);
+        let rows_of = |body: &[u8]| {
+            let mut rows = Vec::new();
+            let mut sink = |row: Row<'_>| rows.push(format!("{row:?}"));
+            let report = Translator::default().translate(MetricsRequestView::new(body), &mut sink);
+            report.map(|report| (report, rows))
+        };
+        if let (Ok(translated), Ok(decoded)) = (rows_of(&body), ExportMetricsServiceRequest::decode(&body[..])) {
+            prop_assert_eq!(Ok(translated), rows_of(&decoded.encode_to_vec()));
+        }
+    }
 }

@@ -200,6 +200,21 @@ fn whole_requests_are_counted() {
 }
 
 #[test]
+fn counting_stops_at_the_items() {
+    let body = metrics_request().encode_to_vec();
+    let counted = count_items(Signal::Metrics, &body, &LIMITS).unwrap();
+    // The request, a resource, a scope, five metrics with their data and one point each, and what a summary has: a
+    // quantile and eight attributes.
+    assert_eq!(counted, Scanned { items: 5, messages: 3 + 5 * 3 + 9 });
+    let limits = ScanLimits { max_items: 4, ..LIMITS };
+    let too_many = ScanError::TooMany { what: "data points or spans", limit: 4 };
+    assert_eq!(count_items(Signal::Metrics, &body, &limits), Err(too_many));
+    let traces = traces_request().encode_to_vec();
+    assert_eq!(count_items(Signal::Traces, &traces, &LIMITS).map(|counted| counted.items), Ok(2));
+    assert!(count_items(Signal::Traces, &traces[..traces.len() - 1], &LIMITS).is_err());
+}
+
+#[test]
 fn limits_are_kept() {
     let body = metrics_request().encode_to_vec();
     let check = |limits: ScanLimits, expected: &str| {
@@ -237,10 +252,15 @@ fn a_tiny_body_cannot_ask_for_much_memory() {
         outer
     };
     let body = wrap(1, wrap(2, wrap(2, wrap(5, points))));
-    assert_eq!(
-        scan(Signal::Metrics, &body, &LIMITS),
-        Err(ScanError::TooMany { what: "data points or spans", limit: 1_000 })
-    );
+    let too_many = Err(ScanError::TooMany { what: "data points or spans", limit: 1_000 });
+    assert_eq!(scan(Signal::Metrics, &body, &LIMITS), too_many);
+    assert_eq!(count_items(Signal::Metrics, &body, &LIMITS), too_many);
+
+    // One summary of 20,000 quantiles in 40 kB.
+    let quantiles: Vec<u8> = [6 << 3 | 2, 0x00].repeat(20_000);
+    let body = wrap(1, wrap(2, wrap(2, wrap(11, wrap(1, quantiles)))));
+    let too_many = Err(ScanError::TooMany { what: "messages", limit: 10_000 });
+    assert_eq!(count_items(Signal::Metrics, &body, &LIMITS), too_many);
 }
 
 proptest! {
@@ -269,7 +289,11 @@ proptest! {
             ExportMetricsServiceRequest::decode(body.as_slice()).map(drop)
         };
         match scan(signal, &body, &LIMITS) {
-            Ok(_) => prop_assert!(decoded.is_ok(), "{decoded:?}"),
+            Ok(scanned) => {
+                prop_assert!(decoded.is_ok(), "{decoded:?}");
+                let counted = count_items(signal, &body, &LIMITS).map(|counted| counted.items);
+                prop_assert_eq!(counted, Ok(scanned.items));
+            }
             Err(ScanError::Wire(WireError::Key { .. } | WireError::Utf8 { .. })) => {}
             Err(e) => prop_assert!(decoded.is_err(), "{e:?}"),
         }
@@ -280,6 +304,9 @@ proptest! {
         for signal in [Signal::Metrics, Signal::Traces] {
             if let Ok(scanned) = scan(signal, &body, &LIMITS) {
                 prop_assert!(scanned.messages as usize <= body.len() + 1);
+            }
+            if let Ok(counted) = count_items(signal, &body, &LIMITS) {
+                prop_assert!(counted.messages as usize <= body.len() + 1);
             }
         }
     }

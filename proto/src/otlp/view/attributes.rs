@@ -26,7 +26,7 @@ pub struct AttributeView<'a> {
 }
 
 /// The value of an attribute. Strings are UTF-8; arrays and maps are read when they are asked for, and may hold
-/// themselves as deep as the scan lets them.
+/// themselves as deep as their bytes allow: who walks them down bounds the depth.
 #[derive(Clone, Copy, Debug)]
 pub enum AnyValueView<'a> {
     /// Text.
