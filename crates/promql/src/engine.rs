@@ -8,6 +8,7 @@ mod call;
 mod evaluation;
 mod info;
 mod invariant;
+mod observe;
 mod output;
 mod selection;
 mod slices;
@@ -15,6 +16,8 @@ mod subquery;
 #[cfg(test)]
 mod tests;
 mod timing;
+
+use std::sync::Arc;
 
 use sonde_model::TimestampMs;
 
@@ -24,6 +27,7 @@ use crate::error::{Control, QueryError};
 use crate::queryable::Queryable;
 use crate::value::QueryResult;
 
+pub use observe::{NodeWork, Observer};
 pub(crate) use output::{duplicate_labels, without_metadata};
 pub(crate) use timing::Timing;
 
@@ -64,12 +68,18 @@ impl Default for EngineOptions {
 #[derive(Clone, Debug)]
 pub struct Engine {
     options: EngineOptions,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Engine {
     /// An engine with these options.
     pub fn new(options: EngineOptions) -> Self {
-        Engine { options }
+        Engine { options, observer: None }
+    }
+
+    /// The same engine, whose evaluations are watched.
+    pub fn observed(self, observer: Arc<dyn Observer>) -> Self {
+        Engine { observer: Some(observer), ..self }
     }
 
     /// What holds for all queries of this engine.
@@ -127,7 +137,9 @@ impl Engine {
         (start, end): (TimestampMs, TimestampMs),
         grid: QueryGrid,
     ) -> Evaluation<'a> {
-        Evaluation::new(source, control, &self.options, start, end, grid, Budget::new(self.options.max_samples))
+        let budget = Budget::new(self.options.max_samples);
+        let evaluation = Evaluation::new(source, control, &self.options, start, end, grid, budget);
+        Evaluation { observer: self.observer.as_deref(), ..evaluation }
     }
 
     fn steps(&self, start: TimestampMs, end: TimestampMs, step: i64) -> Result<Steps, QueryError> {

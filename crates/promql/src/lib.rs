@@ -20,7 +20,7 @@ pub mod value;
 
 pub use annotations::{Annotation, Annotations};
 pub use ast::Expr;
-pub use engine::{Engine, EngineOptions};
+pub use engine::{Engine, EngineOptions, NodeWork, Observer};
 pub use error::{Control, Interrupt, QueryError};
 pub use parse::{ParseError, ParseOptions, parse, parse_selector, parse_with};
 pub use queryable::{Queryable, SelectError, SelectLimits};

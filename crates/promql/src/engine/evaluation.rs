@@ -12,10 +12,10 @@ use crate::queryable::Queryable;
 use crate::value::{QueryResult, QueryStats, Value};
 use crate::{aggregate, binary};
 
-use super::EngineOptions;
 use super::budget::Budget;
 use super::invariant::is_step_invariant;
 use super::timing::QueryTimes;
+use super::{EngineOptions, NodeWork, Observer};
 
 /// A query in evaluation.
 pub(crate) struct Evaluation<'a> {
@@ -27,6 +27,7 @@ pub(crate) struct Evaluation<'a> {
     pub(super) budget: Budget,
     pub(super) stats: QueryStats,
     pub(super) histogram_use: HistogramUse,
+    pub(super) observer: Option<&'a dyn Observer>,
 }
 
 /// What functions around a selector do with its histograms.
@@ -61,7 +62,7 @@ impl<'a> Evaluation<'a> {
         let times = QueryTimes { start, end, grid };
         let annotations = Annotations::default();
         let (stats, histogram_use) = (QueryStats::default(), HistogramUse::default());
-        Evaluation { source, control, options, times, annotations, budget, stats, histogram_use }
+        Evaluation { source, control, options, times, annotations, budget, stats, histogram_use, observer: None }
     }
 
     /// The value with all that was noticed on the way.
@@ -79,6 +80,7 @@ impl<'a> Evaluation<'a> {
             return Err(QueryError::TooManySamples { limit: self.options.max_samples });
         }
         let is_literal = matches!(expr.kind, ExprKind::Number(_) | ExprKind::String(_));
+        let seen = if is_literal { None } else { self.enter(expr) };
         let value = if steps.count > 1 && !is_literal && is_step_invariant(expr) {
             let once = self.evaluate_node(expr, Steps { count: 1, ..steps })?;
             let weight = once.weight().saturating_mul(steps.count);
@@ -89,7 +91,30 @@ impl<'a> Evaluation<'a> {
         };
         // What the operands held is free again.
         self.budget.settle(held, value.weight())?;
+        if let Some(before) = seen {
+            let series = if let Evaluated::Vector(series) = &value { series.len() } else { 1 };
+            self.leave(expr, before, series, value.weight());
+        }
         Ok(value)
+    }
+
+    /// Tells who watches that a node begins; what was read until now, where somebody does.
+    pub(super) fn enter(&self, expr: &Expr) -> Option<QueryStats> {
+        let observer = self.observer?;
+        observer.enter(expr);
+        Some(self.stats)
+    }
+
+    /// Tells who watches what became of a node.
+    pub(super) fn leave(&self, expr: &Expr, before: QueryStats, series: usize, samples: usize) {
+        let Some(observer) = self.observer else { return };
+        let work = NodeWork {
+            series: series as u64,
+            samples: samples as u64,
+            series_read: self.stats.series - before.series,
+            samples_read: self.stats.samples - before.samples,
+        };
+        observer.leave(expr, work);
     }
 
     /// The series of an expression that the parser knows to be an instant vector.

@@ -24,11 +24,16 @@ pub(super) struct RangeVector {
 impl Evaluation<'_> {
     /// The samples of a range vector expression over all steps.
     pub(super) fn range_argument(&mut self, expr: &Expr, steps: Steps) -> Result<RangeVector, QueryError> {
-        match &expr.unparenthesised().kind {
+        let seen = self.enter(expr);
+        let found = match &expr.unparenthesised().kind {
             ExprKind::Matrix(matrix) => self.matrix_selector(matrix, steps),
             ExprKind::Subquery(subquery) => self.subquery(subquery, steps),
             _ => Err(QueryError::execution("a range vector was expected")),
+        }?;
+        if let Some(before) = seen {
+            self.leave(expr, before, found.series.len(), found.series.iter().map(SampleSeries::weight).sum());
         }
+        Ok(found)
     }
 
     /// The samples of a range vector expression at a single step, which is the answer to a query for just them.

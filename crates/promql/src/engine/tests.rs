@@ -312,3 +312,47 @@ fn no_query_takes_more_than_it_may() {
         }
     }
 }
+
+/// Writes down what it is told: depth, the expression, and what came of it.
+#[derive(Debug, Default)]
+struct Notebook(std::sync::Mutex<(usize, Vec<String>)>);
+
+impl Observer for Notebook {
+    fn enter(&self, _: &Expr) {
+        self.0.lock().unwrap().0 += 1;
+    }
+
+    fn leave(&self, expr: &Expr, work: NodeWork) {
+        let mut notes = self.0.lock().unwrap();
+        notes.0 -= 1;
+        let NodeWork { series, samples, series_read, samples_read } = work;
+        let depth = notes.0;
+        notes.1.push(format!("{depth} {expr}: {series} series, {samples}, read {series_read}, {samples_read}"));
+    }
+}
+
+#[test]
+fn who_watches_is_told_of_every_node() {
+    let source = Memory::new(&[("a{x=\"1\"}", &[1.0, 2.0, 3.0]), ("a{x=\"2\"}", &[1.0, 2.0, 3.0])]);
+    let expr = crate::parse("sum(increase(a[2m])) + (1 * a{x=\"1\"})").expect("valid");
+    let notebook = Arc::new(Notebook::default());
+    let engine = Engine::new(EngineOptions::default()).observed(Arc::clone(&notebook) as _);
+    engine.range(&source, &expr, 60_000, 120_000, 60_000, &Control::unlimited()).expect("an answer");
+    let notes = notebook.0.lock().unwrap();
+    assert_eq!(notes.0, 0, "what begins ends");
+    let told: Vec<&str> = notes.1.iter().map(|note| note.split(':').next().unwrap_or_default()).collect();
+    assert_eq!(
+        told,
+        [
+            "3 a[2m]",
+            "2 increase(a[2m])",
+            "1 sum(increase(a[2m]))",
+            "3 a{x=\"1\"}",
+            "2 1 * a{x=\"1\"}",
+            "1 (1 * a{x=\"1\"})",
+            "0 sum(increase(a[2m])) + (1 * a{x=\"1\"})"
+        ]
+    );
+    assert!(notes.1[1].contains(": 2 series, "), "{:?}", notes.1);
+    assert!(notes.1[6].ends_with("read 3, 9"), "{:?}", notes.1);
+}
