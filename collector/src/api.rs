@@ -70,6 +70,7 @@ fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
         .nest("/api/v1", api_routes().layer(cors(&server.config.load().api.cors_origin)))
         .route("/", get(page::page))
         .route("/metrics", get(exposition::metrics))
+        .route("/version", get(prometheus::version))
         .merge(crate::tempo::routes())
         .merge(alertmanager::routes())
         .layer(compression());

@@ -87,6 +87,8 @@ pub(crate) struct Reloads(parking_lot::Mutex<Reloaded>);
 pub(crate) struct Reloaded {
     /// When a configuration was last taken.
     pub(crate) succeeded_at: TimestampMs,
+    /// When the last one was tried.
+    pub(crate) tried_at: TimestampMs,
     /// Whether the last one was no good.
     pub(crate) failed: bool,
 }
@@ -113,7 +115,11 @@ impl Server {
             notifier,
             auth,
             started,
-            reloads: Reloads(parking_lot::Mutex::new(Reloaded { succeeded_at: started, failed: false })),
+            reloads: Reloads(parking_lot::Mutex::new(Reloaded {
+                succeeded_at: started,
+                tried_at: started,
+                failed: false,
+            })),
             tls: None,
             core: OnceLock::new(),
             spans: OnceLock::new(),
@@ -179,8 +185,9 @@ impl Server {
         let result = self.try_reload();
         let mut reloaded = self.reloads.0.lock();
         reloaded.failed = result.is_err();
+        reloaded.tried_at = self.clock.now_ms();
         if result.is_ok() {
-            reloaded.succeeded_at = self.clock.now_ms();
+            reloaded.succeeded_at = reloaded.tried_at;
         }
         drop(reloaded);
         match &result {

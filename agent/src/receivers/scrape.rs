@@ -2,6 +2,7 @@
 //!
 //! What is read keeps its names: each metric carries the name that stands on the page in its OTLP metadata.
 
+mod about;
 mod exemplar;
 mod fetch;
 mod labels;
@@ -28,11 +29,11 @@ use crate::origin::Origin;
 use crate::payload::{Encoded, attribute, count_points};
 use crate::queue::{Queue, Source};
 use crate::schedule::Ticks;
+use about::About;
 use fetch::{FetchError, Fetcher};
 use labels::TargetLabels;
 use page::Page;
 use series::Tracker;
-use shape::{Number, NumberKind};
 
 /// Points of a batch. A page with more becomes several, so that none comes near the limits of a request.
 const MAX_POINTS: usize = 10_000;
@@ -171,6 +172,7 @@ struct Scraper {
     target: Target,
     fetcher: Fetcher,
     labels: TargetLabels,
+    about: About,
     resource: Resource,
     tracker: Tracker,
     /// Whether the last reading failed: one log line per outage.
@@ -185,7 +187,8 @@ impl Scraper {
             attribute("service.instance.id", instance_of(&target.url)),
         ];
         let resource = Resource { attributes, ..Resource::default() };
-        Scraper { shared, target, fetcher, labels, resource, tracker: Tracker::default(), is_down: false }
+        let about = About::new(&target.url, &target.config, &labels);
+        Scraper { shared, target, fetcher, labels, about, resource, tracker: Tracker::default(), is_down: false }
     }
 
     /// Reads until the target is removed, which ends its series, or until the agent stops, which does not.
@@ -199,7 +202,7 @@ impl Scraper {
                 () = removed.cancelled() => {
                     let now_ns = self.shared.clock.now_ns();
                     let mut ended = self.tracker.end_all(now_ns);
-                    ended.extend(self.about_target(now_ns, [None; 3]));
+                    ended.extend(self.about.end(now_ns));
                     return self.offer(ended, now_ns);
                 }
                 () = stop.cancelled() => return,
@@ -228,32 +231,18 @@ impl Scraper {
         };
         let took = self.shared.clock.monotonic().saturating_sub(began);
         self.note(read.as_ref().err());
-        let (page, up) = match read {
-            Ok(page) => (page, 1.0),
-            Err(_) => (Page::default(), 0.0),
+        let (page, failure) = match read {
+            Ok(page) => (page, None),
+            Err(error) => (Page::default(), Some(error.failure())),
         };
         let samples = page.samples;
         self.shared.stats.exemplars.fetch_add(page.exemplars, Relaxed);
         self.shared.stats.long_exemplars.fetch_add(page.long_exemplars, Relaxed);
         let mut metrics = self.tracker.follow(page, time_ns);
-        metrics.extend(self.about_target(time_ns, [up, took.as_secs_f64(), samples as f64].map(Some)));
+        metrics.extend(self.about.reading(time_ns, failure, took.as_secs_f64(), samples));
         self.shared.stats.samples.fetch_add(samples, Relaxed);
         self.shared.stats.duplicates.fetch_add(self.tracker.take_duplicates(), Relaxed);
         self.offer(metrics, time_ns);
-    }
-
-    /// What is said about the target itself; no value ends a series.
-    fn about_target(&self, time_ns: i64, values: [Option<f64>; 3]) -> impl Iterator<Item = Metric> {
-        let series = [
-            ("up", "Whether the page could be read."),
-            ("scrape_duration_seconds", "How long reading the page took."),
-            ("scrape_samples_scraped", "Samples on the page."),
-        ];
-        let labels = self.labels.own();
-        series.into_iter().zip(values).map(move |((name, help), value)| {
-            let (kind, labels) = (NumberKind::Gauge, labels.clone());
-            Number { kind, labels, time_ns, value, exemplars: Vec::new() }.into_metric(name, help)
-        })
     }
 
     fn note(&mut self, error: Option<&FetchError>) {

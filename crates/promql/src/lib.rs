@@ -8,6 +8,7 @@ pub mod annotations;
 pub mod ast;
 mod binary;
 mod column;
+pub mod edit;
 pub mod engine;
 pub mod error;
 pub mod functions;

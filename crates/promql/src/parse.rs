@@ -14,8 +14,9 @@ mod selector;
 mod tests;
 
 use crate::ast::{Expr, VectorSelector};
+use crate::edit::Diagnosis;
 use crate::lex::TokenKind;
-use parser::Parser;
+use parser::{Parser, Tolerated};
 
 pub use error::ParseError;
 
@@ -56,6 +57,53 @@ pub fn parse_with(text: &str, options: ParseOptions) -> Result<Expr, ParseError>
     parser.expect_end()?;
     check::check(text, options, &expr)?;
     Ok(expr)
+}
+
+/// Reads as much as can be read: what cannot is noted, skipped, and stands in the tree as an empty selector. Types are not
+/// checked.
+pub(crate) fn parse_tolerantly(text: &str, options: ParseOptions) -> Diagnosis {
+    let mut diagnosis = Diagnosis { expr: None, errors: Vec::new(), broken: Vec::new() };
+    let mut parser = match Parser::new(text, options) {
+        Ok(parser) => parser,
+        Err(error) => {
+            diagnosis.errors.push(error);
+            return diagnosis;
+        }
+    };
+    if parser.token.kind == TokenKind::Eof {
+        diagnosis.errors.push(ParseError::at(text, Default::default(), "no expression found in input".to_owned()));
+        return diagnosis;
+    }
+    parser.tolerated = Some(Tolerated::default());
+    let read = tolerant_expression(&mut parser);
+    let Tolerated { mut errors, broken } = parser.tolerated.take().unwrap_or_default();
+    match read {
+        Ok(expr) => diagnosis.expr = Some(expr),
+        Err(error) if errors.contains(&error) => {}
+        Err(error) => errors.push(error),
+    }
+    Diagnosis { errors, broken, ..diagnosis }
+}
+
+/// An expression, and what stands behind it though nothing should: each part of that is noted.
+fn tolerant_expression(parser: &mut Parser<'_>) -> Result<Expr, ParseError> {
+    let expr = parser.expression(0)?;
+    while parser.token.kind != TokenKind::Eof {
+        let error = parser.unexpected("", "");
+        parser.advance()?;
+        let level = parser.level();
+        parser.tolerate(error, level)?;
+        if matches!(parser.token.kind, TokenKind::Binary(_)) {
+            parser.advance()?;
+            parser.expression(0)?;
+        }
+    }
+    Ok(expr)
+}
+
+/// Checks the types of a tree.
+pub(crate) fn check_types(text: &str, options: ParseOptions, expr: &Expr) -> Result<(), ParseError> {
+    check::check(text, options, expr)
 }
 
 /// Parses a selector without range and modifiers, as in `match[]`. It may select everything: that is the caller's to ask.

@@ -9,11 +9,11 @@ use sonde_disk::blocks::clock::Clock;
 use sonde_disk::{Fs, FsLock, Wal};
 use sonde_model::{Cursor, StreamId, TimestampMs};
 
-use crate::block::PageCache;
+use crate::block::{Block, PageCache};
 use crate::delete::tombstones::Tombstone;
 use crate::manifest::Manifest;
 use crate::shared::Shared;
-use crate::{Error, HeadStatus, Metadata, SeriesLimit, SeriesRef, Stats};
+use crate::{BlockStatus, Error, HeadStatus, Metadata, SeriesLimit, SeriesRef, Stats};
 
 /// An open store. All methods may be called from any thread.
 #[derive(Debug)]
@@ -116,6 +116,25 @@ impl Db {
             wal_bytes: self.wal.size_bytes(),
             retention_paused: self.shared.retention_paused.load(Relaxed),
         }
+    }
+
+    /// The blocks, the oldest first.
+    pub fn blocks(&self) -> Vec<BlockStatus> {
+        let status = |block: &Arc<Block>| {
+            let meta = block.meta();
+            BlockStatus {
+                number: meta.seq,
+                min_time: meta.min_time,
+                max_time: meta.max_time,
+                series: u64::from(meta.series),
+                samples: meta.samples,
+                bytes: block.bytes(),
+                merges: meta.level,
+            }
+        };
+        let mut blocks: Vec<BlockStatus> = self.shared.data.read().blocks.iter().map(status).collect();
+        blocks.sort_by_key(|block| (block.min_time, block.number));
+        blocks
     }
 
     /// The cursors of all agent streams, for people to look at.

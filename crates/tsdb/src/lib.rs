@@ -48,4 +48,4 @@ pub use open::OpenReport;
 pub use options::Options;
 pub use sonde_disk::blocks::directory::Quarantined;
 pub use sonde_model::StreamId;
-pub use stats::{HeadStatus, Stats};
+pub use stats::{BlockStatus, HeadStatus, Stats};

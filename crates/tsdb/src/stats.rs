@@ -95,6 +95,25 @@ impl Stats {
     }
 }
 
+/// What is known of a block without reading it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlockStatus {
+    /// Its number, which names its file.
+    pub number: u64,
+    /// The oldest sample.
+    pub min_time: TimestampMs,
+    /// The newest sample.
+    pub max_time: TimestampMs,
+    /// Series.
+    pub series: u64,
+    /// Samples.
+    pub samples: u64,
+    /// The size of the file.
+    pub bytes: u64,
+    /// How many merges made it: 0 for what came out of the head.
+    pub merges: u32,
+}
+
 /// The state of the store at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeadStatus {

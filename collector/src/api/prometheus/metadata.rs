@@ -15,9 +15,9 @@ const MAX_METRICS: usize = 100_000;
 /// `/metadata`
 pub(super) async fn metadata(State(server): State<Arc<Server>>, form: Form) -> Result<Answer, ApiError> {
     let core = server.core().ok_or_else(ApiError::starting)?;
-    let limit = parameters::limit(&form)?.unwrap_or(MAX_METRICS);
+    let limit = parameters::whole_number(&form, "limit")?.map_or(MAX_METRICS, |limit| limit.min(MAX_METRICS));
     // The store keeps one entry a metric, so that any limit per metric is held.
-    parameters::count(&form, "limit_per_metric")?;
+    parameters::whole_number(&form, "limit_per_metric")?;
     let found = core.db.metadata(form.get("metric"), limit);
     Ok(Answer::new(|json| {
         json.raw("{");

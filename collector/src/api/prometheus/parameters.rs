@@ -52,6 +52,13 @@ pub(super) fn count(form: &Form, name: &str) -> Result<Option<usize>, ApiError> 
     }
 }
 
+/// A count as the metadata endpoints read it: nothing where it is negative or not given.
+pub(super) fn whole_number(form: &Form, name: &str) -> Result<Option<usize>, ApiError> {
+    let Some(text) = form.get(name) else { return Ok(None) };
+    let number = text.parse::<i64>().map_err(|_| ApiError::bad_data(format!("{name} must be a number")))?;
+    Ok(usize::try_from(number).ok())
+}
+
 /// How long a query may take: what the request asks for, at most what the configuration allows.
 pub(super) fn timeout(form: &Form, allowed: Duration) -> Result<Duration, ApiError> {
     let asked = duration(form, "timeout")?;

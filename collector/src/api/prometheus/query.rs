@@ -6,11 +6,13 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use sonde_promql::ast::ValueType;
-use sonde_promql::{Control, Engine, EngineOptions, Expr, QueryError, QueryResult, SelectError, Value};
+use sonde_promql::{Control, Engine, EngineOptions, Expr, QueryError, QueryResult, QueryStats, SelectError, Value};
 
+use super::profile::Profile;
 use super::{parameters, result};
 use crate::api::answer::{Answer, ApiError, ErrorKind};
 use crate::api::form::Form;
+use crate::api::json::JsonWriter;
 use crate::query::{Expired, QueueError, StoreSource};
 use crate::server::Server;
 
@@ -22,7 +24,15 @@ struct Options {
     limit: Option<usize>,
     timeout: Duration,
     engine: Engine,
-    stats: bool,
+    stats: Option<Statistics>,
+}
+
+/// What an answer says about what the query took.
+struct Statistics {
+    /// Where the time went, where that was asked for.
+    profile: Option<Arc<Profile>>,
+    /// What is said about how it was asked for.
+    warning: Option<String>,
 }
 
 impl Options {
@@ -39,12 +49,43 @@ impl Options {
             max_series: config.max_series,
             ..EngineOptions::default()
         });
-        Ok(Options {
-            limit: parameters::limit(form)?,
-            timeout: parameters::timeout(form, config.timeout.0)?,
-            engine,
-            stats: form.get("stats").is_some(),
-        })
+        let stats = form.get("stats").map(|asked| Statistics::new(server, asked));
+        let profile = stats.as_ref().and_then(|stats| stats.profile.as_ref());
+        let engine = match profile {
+            Some(profile) => engine.observed(Arc::clone(profile) as _),
+            None => engine,
+        };
+        let timeout = parameters::timeout(form, config.timeout.0)?;
+        Ok(Options { limit: parameters::limit(form)?, timeout, engine, stats })
+    }
+}
+
+impl Statistics {
+    fn new(server: &Server, asked: &str) -> Self {
+        let warning = (!matches!(asked, "true" | "all")).then(|| {
+            format!(
+                "value {asked:?} for parameter \"stats\" is deprecated and will be rejected in the next major release, \
+                 use \"true\" or \"all\""
+            )
+        });
+        let profile = (asked == "all").then(|| Arc::new(Profile::new(server.clock.clone())));
+        Statistics { profile, warning }
+    }
+
+    /// Writes `"stats":...`. Prometheus counts reading the series as preparation; here they are read while the expression is
+    /// evaluated, and results come sorted.
+    fn write(&self, json: &mut JsonWriter, text: &str, stats: &QueryStats, queued: f64, took: f64) {
+        json.key("stats").raw("{").key("timings").raw("{");
+        json.key("evalTotalTime").number(took).raw(",").key("resultSortTime").number(0.0).raw(",");
+        json.key("queryPreparationTime").number(0.0).raw(",").key("innerEvalTime").number(took).raw(",");
+        json.key("execQueueTime").number(queued).raw(",").key("execTotalTime").number(queued + took).raw("},");
+        json.key("samples").raw("{").key("totalQueryableSamples").integer(stats.samples as i64).raw(",");
+        json.key("peakSamples").integer(stats.peak_samples as i64).raw("}");
+        if let Some(profile) = &self.profile {
+            json.raw(",").key("seriesRead").integer(stats.series as i64).raw(",").key("nodes");
+            profile.write(json, text);
+        }
+        json.raw("}");
     }
 }
 
@@ -120,20 +161,14 @@ async fn run(
         if options.limit.is_some_and(|limit| truncate(&mut result.value, limit)) {
             warnings.push("results truncated due to limit".into());
         }
+        warnings.extend(options.stats.as_ref().and_then(|stats| stats.warning.clone()));
         let answer = Answer::new(|json| {
             json.raw("{");
             result::write_value(json, &result.value);
-            if options.stats {
+            if let Some(statistics) = &options.stats {
                 let [queued, took] = [started - asked, evaluated - started].map(|d| d.as_secs_f64());
-                let stats = result.stats;
-                json.raw(&format!(
-                    r#","stats":{{"timings":{{"evalTotalTime":{took},"execQueueTime":{queued},"execTotalTime":{}}},"#,
-                    queued + took
-                ));
-                json.raw(&format!(
-                    r#""samples":{{"totalQueryableSamples":{},"peakSamples":{}}}}}"#,
-                    stats.samples, stats.peak_samples
-                ));
+                json.raw(",");
+                statistics.write(json, &text, &result.stats, queued, took);
             }
             json.raw("}");
         });

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -22,12 +23,15 @@ struct Request {
     from: TimestampMs,
     to: TimestampMs,
     limit: Option<usize>,
+    /// How long it may take, where the request says so.
+    timeout: Option<Duration>,
 }
 
 impl Request {
     fn new(form: &Form) -> Result<Self, ApiError> {
         let (from, to) = parameters::time_range(form)?;
-        Ok(Request { selectors: parameters::selectors(form)?, from, to, limit: parameters::limit(form)? })
+        let timeout = form.get("timeout").map(|_| parameters::timeout(form, Duration::MAX)).transpose()?;
+        Ok(Request { selectors: parameters::selectors(form)?, from, to, limit: parameters::limit(form)?, timeout })
     }
 }
 
@@ -75,7 +79,7 @@ async fn collect<T: Ord + Send + 'static>(
     let db = Arc::clone(&core.db);
     let (timeout, max_series) = {
         let config = &server.config.load().query;
-        (config.timeout.0, config.max_series)
+        (request.timeout.map_or(config.timeout.0, |asked| asked.min(config.timeout.0)), config.max_series)
     };
     let work = move |_: Expired<'_>| {
         let limit = request.limit.unwrap_or(max_series);
@@ -99,13 +103,16 @@ async fn collect<T: Ord + Send + 'static>(
         }
         Ok(Answer::new(|json| write(json, &found)).finish(&warnings, &[]))
     };
-    server.queries.run(timeout, work).await.map_err(queue_error)?.map_err(|error: SelectError| {
-        let kind = match error {
-            SelectError::Storage(_) => ErrorKind::Internal,
-            SelectError::TooManySeries { .. } | SelectError::TooManySamples { .. } => ErrorKind::Execution,
-        };
-        ApiError::new(kind, sonde_runtime::stage::with_causes(&error))
-    })
+    server.queries.run(timeout, work).await.map_err(queue_error)?.map_err(select_error)
+}
+
+/// What the store says, in the words of the API.
+pub(super) fn select_error(error: SelectError) -> ApiError {
+    let kind = match error {
+        SelectError::Storage(_) => ErrorKind::Internal,
+        SelectError::TooManySeries { .. } | SelectError::TooManySamples { .. } => ErrorKind::Execution,
+    };
+    ApiError::new(kind, sonde_runtime::stage::with_causes(&error))
 }
 
 fn write_strings(json: &mut JsonWriter, strings: &[String]) {

@@ -94,6 +94,28 @@ impl UnaryOp {
 }
 
 impl BinaryOp {
+    /// All of them.
+    pub const ALL: [BinaryOp; 18] = [
+        BinaryOp::Add,
+        BinaryOp::Sub,
+        BinaryOp::Mul,
+        BinaryOp::Div,
+        BinaryOp::Mod,
+        BinaryOp::Pow,
+        BinaryOp::Atan2,
+        BinaryOp::Eql,
+        BinaryOp::Neq,
+        BinaryOp::Gtr,
+        BinaryOp::Lss,
+        BinaryOp::Gte,
+        BinaryOp::Lte,
+        BinaryOp::And,
+        BinaryOp::Or,
+        BinaryOp::Unless,
+        BinaryOp::TrimUpper,
+        BinaryOp::TrimLower,
+    ];
+
     /// The operator as it is written.
     pub fn symbol(self) -> &'static str {
         match self {

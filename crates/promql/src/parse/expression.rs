@@ -1,7 +1,9 @@
 //! Expressions: operands, signs, operators, calls.
 
 use super::parser::{Parser, Result};
-use crate::ast::{AggregateOp, Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, Number, Span, Unary, UnaryOp};
+use crate::ast::{
+    AggregateOp, Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, Number, Span, Unary, UnaryOp, VectorSelector,
+};
 use crate::functions::Function;
 use crate::lex::{Keyword, TokenKind, parse_number, unquote};
 use sonde_model::duration::parse_duration_ms;
@@ -39,8 +41,20 @@ impl Parser<'_> {
         Ok(Expr::new(ExprKind::Binary(binary), span))
     }
 
-    /// An operand with its signs before and its modifiers behind.
+    /// An operand; where errors are tolerated, one that cannot be read is an empty selector.
     fn operand(&mut self) -> Result<Expr> {
+        let level = self.level();
+        match self.whole_operand() {
+            Err(error) if self.tolerated.is_some() => {
+                let span = self.tolerate(error, level)?;
+                Ok(Expr::new(ExprKind::Vector(VectorSelector::default()), span))
+            }
+            result => result,
+        }
+    }
+
+    /// An operand with its signs before and its modifiers behind.
+    fn whole_operand(&mut self) -> Result<Expr> {
         match self.token.kind {
             TokenKind::Binary(BinaryOp::Add) => self.signed(UnaryOp::Plus),
             TokenKind::Binary(BinaryOp::Sub) => self.signed(UnaryOp::Minus),

@@ -6,6 +6,25 @@ use crate::lex::{Lexer, Token, TokenKind};
 
 pub(super) type Result<T> = std::result::Result<T, ParseError>;
 
+/// How many errors are noted before the parser gives up.
+const MAX_ERRORS: usize = 50;
+
+/// What the parser went on behind.
+#[derive(Debug, Default)]
+pub(super) struct Tolerated {
+    pub(super) errors: Vec<ParseError>,
+    pub(super) broken: Vec<Span>,
+}
+
+/// A level of nesting.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Level {
+    depth: usize,
+    aggregations: usize,
+    open: usize,
+    start: u32,
+}
+
 /// Reads the tokens of a text with one token ahead.
 pub(super) struct Parser<'a> {
     pub(super) text: &'a str,
@@ -16,8 +35,12 @@ pub(super) struct Parser<'a> {
     pub(super) last_end: u32,
     /// How many aggregations are open: their arguments are not read to the end.
     pub(super) aggregations: usize,
+    /// What could not be read, where the parser goes on behind it.
+    pub(super) tolerated: Option<Tolerated>,
     lexer: Lexer<'a>,
     depth: usize,
+    /// How many brackets are open.
+    open: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -28,7 +51,7 @@ impl<'a> Parser<'a> {
         }
         let mut lexer = Lexer::new(text);
         let token = lexer.next_token();
-        Ok(Parser { text, options, token, last_end: 0, aggregations: 0, lexer, depth: 0 })
+        Ok(Parser { text, options, token, last_end: 0, aggregations: 0, tolerated: None, lexer, depth: 0, open: 0 })
     }
 
     /// Takes the token ahead. If the next is none, that is an error as soon as somebody wants it: what is wrong with
@@ -37,6 +60,13 @@ impl<'a> Parser<'a> {
         self.check_lexed()?;
         let token = self.token;
         self.last_end = token.span.end;
+        match token.kind {
+            TokenKind::LeftParen | TokenKind::LeftBrace | TokenKind::LeftBracket => self.open += 1,
+            TokenKind::RightParen | TokenKind::RightBrace | TokenKind::RightBracket => {
+                self.open = self.open.saturating_sub(1);
+            }
+            _ => {}
+        }
         self.token = self.lexer.next_token();
         Ok(token)
     }
@@ -107,6 +137,38 @@ impl<'a> Parser<'a> {
     /// Comes back from a level.
     pub(super) fn leave(&mut self) {
         self.depth -= 1;
+    }
+
+    /// Where the parser is now, to come back to this level after an error.
+    pub(super) fn level(&self) -> Level {
+        Level { depth: self.depth, aggregations: self.aggregations, open: self.open, start: self.token.span.start }
+    }
+
+    /// Notes an error, where errors are tolerated, and skips what could not be read, up to what may stand behind an operand
+    /// at the same level. Gives the part of the text that was skipped.
+    pub(super) fn tolerate(&mut self, error: ParseError, level: Level) -> Result<Span> {
+        let Some(tolerated) = self.tolerated.as_mut().filter(|tolerated| tolerated.errors.len() < MAX_ERRORS) else {
+            return Err(error);
+        };
+        // What ends a text is in the way of every level above, too.
+        if !tolerated.errors.contains(&error) {
+            tolerated.errors.push(error);
+        }
+        (self.depth, self.aggregations) = (level.depth, level.aggregations);
+        loop {
+            let is_end = match self.token.kind {
+                TokenKind::Eof | TokenKind::Error => true,
+                TokenKind::Binary(_) | TokenKind::Comma | TokenKind::RightParen => self.open <= level.open,
+                _ => false,
+            };
+            if is_end {
+                break;
+            }
+            self.advance()?;
+        }
+        let span = Span { start: level.start, end: self.last_end.max(level.start) };
+        self.tolerated.iter_mut().for_each(|tolerated| tolerated.broken.push(span));
+        Ok(span)
     }
 
     /// Refuses a tree that is too deep: `height` levels lie below the current one.

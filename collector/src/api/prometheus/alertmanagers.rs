@@ -1,0 +1,18 @@
+//! `/alertmanagers`: who is told of alerts. That is this collector itself, which speaks Alertmanager's API.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+
+use crate::api::answer::Answer;
+use crate::server::Server;
+use crate::settings::external_url;
+
+/// `/alertmanagers`
+pub(super) async fn alertmanagers(State(server): State<Arc<Server>>) -> Answer {
+    let base = external_url(&server.config.load(), &server.flags);
+    Answer::new(|json| {
+        json.raw("{").key("activeAlertmanagers").raw("[").object([("url", format!("{base}/api/v2/alerts"))]).raw("],");
+        json.key("droppedAlertmanagers").raw("[]}");
+    })
+}
