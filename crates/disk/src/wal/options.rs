@@ -20,7 +20,8 @@ pub struct WalOptions {
     pub sync: SyncPolicy,
     /// Zeros that are written behind a small batch when the file must grow. Later batches replace them, and their sync
     /// is spared the file system's journal, for which everyone waits who syncs anything. Costs that much space in the
-    /// segment in use. Default 512 KiB: one sync in some dozens has to grow the file. 0 turns it off.
+    /// segment in use, and at most as much as the segment holds (16 KiB at first). Default 512 KiB: one sync in some
+    /// dozens has to grow the file. 0 turns it off.
     pub zeros_ahead_bytes: usize,
 }
 

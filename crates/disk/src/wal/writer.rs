@@ -16,6 +16,9 @@ const ATTEMPTS: usize = 2;
 /// A batch beyond this size gets no zeros behind it: writing its bytes is what its sync waits for.
 const SMALL_BATCH_BYTES: usize = 64 << 10;
 
+/// Zeros ahead in a segment that has just begun.
+const LEAST_ZEROS: usize = 16 << 10;
+
 /// A buffer that has grown beyond this for one large record is given back.
 const KEPT_BUFFER_BYTES: usize = 8 << 20;
 
@@ -123,7 +126,9 @@ impl Writer {
         };
         let end = active.end + self.buffer.len() as u64;
         if self.zeros_ahead && end > active.file_bytes && self.buffer.len() <= SMALL_BATCH_BYTES {
-            self.buffer.resize(self.buffer.len() + self.shared.options.zeros_ahead_bytes, 0);
+            // As much as the segment holds: what is hardly written to takes hardly any room.
+            let held = usize::try_from(end).unwrap_or(usize::MAX).max(LEAST_ZEROS);
+            self.buffer.resize(self.buffer.len() + held.min(self.shared.options.zeros_ahead_bytes), 0);
         }
         let written_to = active.end + self.buffer.len() as u64;
         active.file.write_at(&self.buffer, active.end).map_err(failed("write"))?;
