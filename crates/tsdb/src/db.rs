@@ -37,6 +37,10 @@ pub(crate) struct Maintenance {
     pub(crate) orphans: Vec<PathBuf>,
     pub(crate) last_flush: TimestampMs,
     pub(crate) clock: Clock,
+    /// The opening could not read the file of exemplars, and nothing has replaced it since.
+    pub(crate) exemplars_unread: bool,
+    /// Blocks of formats that are not read any more, and when they were set aside.
+    pub(crate) outdated: Vec<(TimestampMs, PathBuf)>,
     /// Deletes whose samples are not out of all blocks yet.
     pub(crate) tombstones: Vec<Tombstone>,
     /// Where the WAL may be cut once the frozen part of the head is in blocks.

@@ -128,7 +128,7 @@ impl Db {
     /// Writes what was put aside into blocks, one for each partition of time, makes them count, and cuts the WAL.
     fn write_frozen(&self, maintenance: &mut Maintenance, now: TimestampMs) -> Result<(), Error> {
         let Some(Frozen { flush, samples }) = self.shared.data.read().frozen.clone() else { return Ok(()) };
-        self.save_exemplars(now)?;
+        self.save_exemplars(maintenance, now)?;
         let mut written = Vec::new();
         let result = self.write_partitions(maintenance, &samples, now, &mut written);
         let manifest = Manifest {

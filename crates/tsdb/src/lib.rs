@@ -16,6 +16,7 @@ mod stats;
 
 mod accumulate;
 mod append;
+mod ballast;
 mod compact;
 mod data;
 mod db;

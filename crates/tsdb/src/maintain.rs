@@ -7,7 +7,7 @@ use sonde_disk::blocks::retention::{self, Fact};
 use sonde_model::TimestampMs;
 
 use crate::Error;
-use crate::block::Block;
+use crate::block::{Block, outdated};
 use crate::compact::plan::Eagerness;
 use crate::db::{Db, Maintenance};
 use crate::manifest::Manifest;
@@ -21,13 +21,14 @@ impl Db {
         let maintenance = &mut *maintenance;
         let flushed = if self.flush_is_due(maintenance, now) { self.flush_locked(maintenance, now) } else { Ok(()) };
         let quarantined = self.quarantine(maintenance);
-        let retained = self.retain(maintenance, now);
+        let retained = self.with_room(|| self.retain(maintenance, now));
         let compacted = self.compact_once(maintenance, Eagerness::Thrifty, now).map(drop);
         // In the background it is no failure that there is no room: it is tried again.
-        let cleaned = match self.clean_once(maintenance, now) {
+        let cleaned = match self.with_room(|| self.clean_once(maintenance, now)) {
             Err(Error::NoSpace { .. }) => Ok(()),
             cleaned => cleaned.map(drop),
         };
+        self.restore_ballast();
         flushed.and(quarantined).and(retained).and(compacted).and(cleaned)
     }
 
@@ -57,6 +58,10 @@ impl Db {
         let facts: Vec<_> = blocks.iter().map(|b| Fact { newest: b.meta().max_time, bytes: b.bytes() }).collect();
         let plan = retention::plan(&facts, cutoff, self.wal.size_bytes(), options.retention_bytes);
         let stats = &self.shared.stats;
+        if let Some(cutoff) = cutoff {
+            let removed = outdated::remove_before(self.fs.as_ref(), &mut maintenance.outdated, cutoff);
+            stats.blocks_expired.fetch_add(removed, Relaxed);
+        }
         let pick = |indices: &[usize]| indices.iter().map(|i| Arc::clone(&blocks[*i])).collect::<Vec<_>>();
         let (expired, evicted) = (pick(&plan.expired), pick(&plan.evicted));
         let gone: Vec<Arc<Block>> = expired.iter().chain(&evicted).map(Arc::clone).collect();

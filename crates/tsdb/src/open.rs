@@ -12,12 +12,14 @@ use sonde_disk::blocks::layout;
 use sonde_disk::{Fs, Wal, WalOptions, write_atomic};
 use sonde_model::{Signal, StreamId, Streams, TimestampMs};
 
-use crate::block::{Block, PageCache};
+use crate::block::footer::OLDEST;
+use crate::block::{Block, PageCache, outdated};
 use crate::codec::DecodeError;
 use crate::data::Data;
 use crate::db::{Db, Maintenance};
 use crate::delete::tombstones::{self, Tombstone};
 use crate::exemplar;
+use crate::exemplar::file::Loaded;
 use crate::exemplar::store::{Bounds, Exemplars};
 use crate::head::Registry;
 use crate::judge::Judge;
@@ -104,7 +106,7 @@ impl Db {
         let covered = deleted.iter().map(|tombstone| &tombstone.covers);
         let next_seq =
             listed.iter().chain(&manifest.blocks).chain(covered).max().map_or(1, |seq| seq.saturating_add(1));
-        let blocks = open_blocks(fs.as_ref(), dir, &mut manifest, &cache, &deleted, &mut report)?;
+        let blocks = open_blocks(fs.as_ref(), dir, &mut manifest, &cache, &deleted, &mut report, now)?;
         if known.as_ref() != Some(&manifest) {
             let path = layout::manifest(dir);
             write_atomic(fs.as_ref(), &path, &manifest.encode()).map_err(Db::io("write", &path))?;
@@ -118,7 +120,12 @@ impl Db {
             per_series: options.max_exemplars_per_series,
             bytes: options.exemplar_bytes,
         });
-        report.exemplar_damage = exemplar::file::load(fs.as_ref(), dir, &mut exemplars).err();
+        let loaded = exemplar::file::load(fs.as_ref(), dir, &mut exemplars);
+        let exemplars_unread = matches!(loaded, Loaded::Unread(_));
+        report.exemplar_damage = match loaded {
+            Loaded::Whole => None,
+            Loaded::Damaged(reason) | Loaded::Unread(reason) => Some(reason),
+        };
         let mut replay = Replay::new(manifest.flushed, manifest_is_lost, exemplars, &mut report);
         let wal_options = WalOptions {
             segment_bytes: options.wal_segment_bytes,
@@ -163,6 +170,8 @@ impl Db {
             last_flush: now,
             clock,
             frozen_from: None,
+            exemplars_unread,
+            outdated: outdated::list(fs.as_ref(), dir)?,
             tombstones: deleted,
         });
         let db = Db { shared, wal, fs, dir: dir.to_owned(), cache, maintenance, _lock: lock };
@@ -196,6 +205,7 @@ fn open_blocks(
     cache: &Arc<PageCache>,
     tombstones: &[Tombstone],
     report: &mut OpenReport,
+    now: TimestampMs,
 ) -> Result<Vec<Arc<Block>>, Error> {
     let mut blocks = Vec::new();
     let mut kept = Vec::new();
@@ -222,7 +232,14 @@ fn open_blocks(
                 kept.push(seq);
                 report.unavailable.push(Quarantined { path, reason: source.to_string() });
             }
-            Err(error @ Error::UnknownVersion { .. }) => {
+            Err(error @ Error::UnknownVersion { version, .. }) => {
+                // One of an older format has its end: it is told once. One of a newer format waits for its program.
+                if version < OLDEST
+                    && let Ok(path) = outdated::set_aside(fs, &path, now)
+                {
+                    report.quarantined.push(Quarantined { path, reason: error.to_string() });
+                    continue;
+                }
                 tracing::error!(%error, "a block is left alone");
                 kept.push(seq);
                 report.unavailable.push(Quarantined { path, reason: error.to_string() });

@@ -13,6 +13,11 @@ pub struct Options {
     pub retention_ms: i64,
     /// When blocks and WAL hold more bytes than this, the oldest blocks are dropped. No bound by default.
     pub retention_bytes: Option<u64>,
+    /// Bytes of a reserved file that is given up where a full disk would keep deletes and retention from making room. 0
+    /// reserves nothing. 64 MiB.
+    pub ballast_bytes: u64,
+    /// Bytes of blocks from which on that room is reserved: it would be much of a small store. 1 GiB.
+    pub ballast_from: u64,
     /// A clock that steps forward by more than this is not believed, and retention by age pauses, until it is back or
     /// has run on for as long. 1 day.
     pub retention_pause_ms: i64,
@@ -54,6 +59,8 @@ impl Default for Options {
         Options {
             retention_ms: 15 * DAY_MS,
             retention_bytes: None,
+            ballast_bytes: 64 << 20,
+            ballast_from: 1 << 30,
             retention_pause_ms: DAY_MS,
             lateness_ms: HOUR_MS,
             max_ahead_ms: 10 * MINUTE_MS,

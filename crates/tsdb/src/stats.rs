@@ -63,6 +63,10 @@ pub struct Stats {
     pub deletes: AtomicU64,
     /// Blocks that were written again, or dropped, to give the space of deleted samples back.
     pub blocks_cleaned: AtomicU64,
+    /// Times that the reserved room was given up because the disk was full.
+    pub ballast_released: AtomicU64,
+    /// The most bytes that the inputs and the output of one merge took at once; a state, no counter.
+    pub merge_peak_bytes: AtomicU64,
     /// Snapshots that were made.
     pub snapshots: AtomicU64,
     /// Blocks set aside because they are damaged.

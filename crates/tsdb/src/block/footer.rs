@@ -11,6 +11,8 @@ pub(crate) const MAGIC: [u8; 8] = *b"SONDEBLK";
 const END_MAGIC: [u8; 4] = *b"SBLK";
 /// The format that this program writes and reads.
 pub(crate) const VERSION: u32 = 2;
+/// The oldest format that is read. No release wrote an older one.
+pub(crate) const OLDEST: u32 = 2;
 /// Footer offset, footer length, footer checksum, version, magic.
 pub(crate) const TRAILER_LEN: usize = 24;
 /// A footer over this is refused: it would describe a block of terabytes.

@@ -5,6 +5,7 @@
 pub(crate) mod footer;
 pub(crate) mod hidden;
 mod index;
+pub(crate) mod outdated;
 mod packing;
 mod pages;
 pub(crate) mod reader;

@@ -81,7 +81,10 @@ impl Db {
             let texts: Vec<&str> = symbols.all.iter().map(String::as_str).collect();
             let mut writer = BlockWriter::create(self.fs.as_ref(), &path, &texts, identity)?;
             merge::run(inputs, &symbols.renamed, &mut |pairs, columns| writer.series(pairs, columns))?;
-            if writer.finish()?.0.series == 0 {
+            let (meta, written) = writer.finish()?;
+            let peak = inputs.iter().map(|b| b.bytes()).sum::<u64>() + written;
+            self.shared.stats.merge_peak_bytes.fetch_max(peak, Relaxed);
+            if meta.series == 0 {
                 return Ok(None);
             }
             self.fs.sync_dir(&blocks_dir).map_err(Db::io("sync", &blocks_dir))?;

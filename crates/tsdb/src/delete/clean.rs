@@ -16,7 +16,7 @@ impl Db {
     /// other, those first that need the least room, so that never more is needed than what stays of one block.
     pub fn clean_tombstones(&self, now: TimestampMs) -> Result<(), Error> {
         let mut maintenance = self.maintenance.lock();
-        while self.clean_once(&mut maintenance, now)? {}
+        while self.with_room(|| self.clean_once(&mut maintenance, now))? {}
         Ok(())
     }
 
@@ -25,7 +25,9 @@ impl Db {
         let blocks = Arc::clone(&self.shared.data.read().blocks);
         let mut by_need = BinaryHeap::new();
         for (i, block) in blocks.iter().enumerate().filter(|(_, b)| !b.hidden().is_empty()) {
-            by_need.push(Reverse((self.noting_damage(block, bytes_left(block))?, i)));
+            // Worked out once a block and not at each step, or cleaning would take the square of the blocks.
+            let left = block.hidden().bytes_left(|| self.noting_damage(block, bytes_left(block)));
+            by_need.push(Reverse((left?, i)));
         }
         let Some(Reverse((needed, i))) = by_need.pop() else {
             self.retire_tombstones(maintenance)?;

@@ -28,12 +28,22 @@ impl Db {
         now: TimestampMs,
     ) -> Result<(), Error> {
         let mut maintenance = self.maintenance.lock();
-        let maintenance = &mut *maintenance;
+        self.with_room(|| self.delete_locked(&mut maintenance, &selectors, from, to, now))
+    }
+
+    fn delete_locked(
+        &self,
+        maintenance: &mut Maintenance,
+        selectors: &[Vec<Matcher>],
+        from: TimestampMs,
+        to: TimestampMs,
+        now: TimestampMs,
+    ) -> Result<(), Error> {
         if maintenance.tombstones.len() >= MAX_TOMBSTONES {
             return Err(Error::TooManyDeletes { limit: MAX_TOMBSTONES });
         }
         self.flush_locked(maintenance, now)?;
-        let tombstone = Tombstone { covers: maintenance.next_seq - 1, from, to, selectors };
+        let tombstone = Tombstone { covers: maintenance.next_seq - 1, from, to, selectors: selectors.to_vec() };
         let mut hidden: Vec<(Arc<Block>, Vec<u32>)> = Vec::new();
         for block in self.shared.data.read().blocks.iter() {
             let series = self.noting_damage(block, tombstone.series_of(block))?;
@@ -55,7 +65,7 @@ impl Db {
             self.shared.exemplars.write().remove(&|labels| tombstone.selects(labels), (from, to)) == 0;
         self.shared.stats.deletes.fetch_add(1, Relaxed);
         maintenance.tombstones.push(tombstone);
-        if no_exemplars_gone { Ok(()) } else { self.save_exemplars(now) }
+        if no_exemplars_gone { Ok(()) } else { self.save_exemplars(maintenance, now) }
     }
 
     /// The head knows the newest sample of each series, flushed or not. One that is deleted may come again, and
@@ -70,18 +80,26 @@ impl Db {
         }
     }
 
-    /// Forgets the tombstones that cover no block any more.
-    fn retire_tombstones(&self, maintenance: &mut Maintenance) -> Result<(), Error> {
+    /// Forgets the tombstones that hide nothing any more: those whose blocks are all cleaned. One that covers a block
+    /// which cannot be opened now stays for it, without keeping the others.
+    pub(crate) fn retire_tombstones(&self, maintenance: &mut Maintenance) -> Result<(), Error> {
         if maintenance.tombstones.is_empty() {
             return Ok(());
         }
         let blocks = Arc::clone(&self.shared.data.read().blocks);
-        let is_open = |seq: &u64| blocks.iter().any(|b| b.meta().seq == *seq);
-        if !maintenance.manifest.blocks.iter().all(is_open) || blocks.iter().any(|b| !b.hidden().is_empty()) {
+        let is_waiting = |seq: u64| match blocks.iter().find(|b| b.meta().seq == seq) {
+            Some(block) => !block.hidden().is_empty(),
+            None => true,
+        };
+        // The oldest block that waits is covered by every tombstone that covers one at all.
+        let oldest = maintenance.manifest.blocks.iter().copied().find(|seq| is_waiting(*seq));
+        let needed = |tombstone: &Tombstone| oldest.is_some_and(|seq| seq <= tombstone.covers);
+        if maintenance.tombstones.iter().all(needed) {
             return Ok(());
         }
-        store(self.fs.as_ref(), &self.dir, &[])?;
-        maintenance.tombstones.clear();
+        let kept: Vec<Tombstone> = maintenance.tombstones.iter().filter(|t| needed(t)).cloned().collect();
+        store(self.fs.as_ref(), &self.dir, &kept)?;
+        maintenance.tombstones = kept;
         Ok(())
     }
 }

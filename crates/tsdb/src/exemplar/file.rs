@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 
+use sonde_disk::blocks::directory::says_damaged;
 use sonde_disk::checksum::{crc32, crc32_holds};
 use sonde_disk::varint::{Reader, put};
 use sonde_disk::{Fs, read_all, write_atomic};
@@ -12,7 +13,7 @@ use super::codec::{self, Previous, Writer};
 use super::store::Exemplars;
 use crate::Error;
 use crate::codec::DecodeError;
-use crate::db::Db;
+use crate::db::{Db, Maintenance};
 
 const MAGIC: [u8; 8] = *b"SONDEEXM";
 const VERSION: u32 = 1;
@@ -27,7 +28,10 @@ pub(crate) fn path(dir: &Path) -> PathBuf {
 impl Db {
     /// Makes the exemplars durable outside of the WAL. Called before the WAL is cut; what is written may be newer than
     /// the cut, because reading it again from the WAL changes nothing.
-    pub(crate) fn save_exemplars(&self, now: TimestampMs) -> Result<(), Error> {
+    pub(crate) fn save_exemplars(&self, maintenance: &mut Maintenance, now: TimestampMs) -> Result<(), Error> {
+        if std::mem::take(&mut maintenance.exemplars_unread) {
+            self.read_exemplars_again();
+        }
         let bytes = {
             let mut exemplars = self.shared.exemplars.write();
             exemplars.drop_before(self.shared.retained_from(now));
@@ -37,6 +41,17 @@ impl Db {
         write_atomic(self.fs.as_ref(), &path, &bytes).map_err(Db::io("write", &path))?;
         self.shared.stats.exemplar_file_bytes.store(bytes.len() as u64, Relaxed);
         Ok(())
+    }
+
+    /// The opening could not read the file, which is about to be replaced: what it holds now joins what came since. If it
+    /// cannot be read still it is set aside.
+    fn read_exemplars_again(&self) {
+        let mut exemplars = self.shared.exemplars.write();
+        let path = path(&self.dir);
+        let read = read(self.fs.as_ref(), &path, &mut exemplars).map_err(|error| error.to_string());
+        if let Err(reason) = read.unwrap_or_else(Err) {
+            set_aside(self.fs.as_ref(), &path, &reason);
+        }
     }
 }
 
@@ -50,28 +65,56 @@ pub(crate) fn copy(fs: &dyn Fs, from: &Path, to: &Path) -> Result<(), Error> {
     write_atomic(fs, &to, &bytes).map_err(Db::io("write", &to))
 }
 
-/// Reads the file into `exemplars`; says what is wrong with one that cannot be read, which is then set aside.
-pub(crate) fn load(fs: &dyn Fs, dir: &Path, exemplars: &mut Exemplars) -> Result<(), String> {
+/// What the opening found of the file.
+#[derive(Debug)]
+pub(crate) enum Loaded {
+    /// All that it holds, or it is not there.
+    Whole,
+    /// It is damaged and was set aside.
+    Damaged(String),
+    /// It cannot be read now, which says nothing about it: it is tried once more before it is replaced.
+    Unread(String),
+}
+
+/// Reads the file into `exemplars`.
+pub(crate) fn load(fs: &dyn Fs, dir: &Path, exemplars: &mut Exemplars) -> Loaded {
     let path = path(dir);
-    match fs.exists(&path) {
-        Ok(false) => return Ok(()),
-        Ok(true) => {}
-        Err(error) => return Err(error.to_string()),
+    // Once more, because most errors that say nothing about a file pass.
+    match read(fs, &path, exemplars).or_else(|_| read(fs, &path, exemplars)) {
+        Ok(Ok(())) => Loaded::Whole,
+        Ok(Err(reason)) => {
+            set_aside(fs, &path, &reason);
+            Loaded::Damaged(reason)
+        }
+        Err(error) => {
+            tracing::error!(path = %path.display(), %error, "the file of exemplars cannot be read now");
+            Loaded::Unread(error.to_string())
+        }
     }
-    let bytes = read_all(fs, &path, MAX_BYTES).map_err(|error| error.to_string());
-    let read = bytes.and_then(|bytes| {
-        decode(&bytes, &mut |series, exemplar| {
-            exemplars.insert(series, exemplar);
-        })
-        .map_err(|error| error.to_string())
+}
+
+/// Reads the file, if there is one; the inner error says how it is damaged.
+fn read(fs: &dyn Fs, path: &Path, exemplars: &mut Exemplars) -> std::io::Result<Result<(), String>> {
+    if !fs.exists(path)? {
+        return Ok(Ok(()));
+    }
+    let bytes = match read_all(fs, path, MAX_BYTES) {
+        Ok(bytes) => bytes,
+        Err(error) if says_damaged(&error) || error.kind() == std::io::ErrorKind::FileTooLarge => {
+            return Ok(Err(error.to_string()));
+        }
+        Err(error) => return Err(error),
+    };
+    let read = decode(&bytes, &mut |series, exemplar| {
+        exemplars.insert(series, exemplar);
     });
-    if let Err(reason) = &read {
-        let aside = path.with_extension("damaged");
-        tracing::error!(path = %path.display(), reason, "the file of exemplars is damaged and was set aside");
-        // Where it cannot be renamed the next flush replaces it.
-        let _ = fs.rename(&path, &aside);
-    }
-    read
+    Ok(read.map_err(|error| error.to_string()))
+}
+
+fn set_aside(fs: &dyn Fs, path: &Path, reason: &str) {
+    tracing::error!(path = %path.display(), reason, "the file of exemplars is damaged and was set aside");
+    // Where it cannot be renamed the next flush replaces it.
+    let _ = fs.rename(path, &path.with_extension("damaged"));
 }
 
 fn encode(exemplars: &Exemplars) -> Vec<u8> {

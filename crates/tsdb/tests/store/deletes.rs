@@ -173,3 +173,98 @@ fn deletes_that_no_start_would_read_are_refused() {
     assert!(matches!(refused, Err(Error::DeletesTooLarge { .. })), "{refused:?}");
     delete(&db, "up", i64::MIN, i64::MAX);
 }
+
+/// The disk has not a byte left: a delete needs the reserve, and what comes back makes it again.
+#[test]
+fn a_full_disk_is_emptied_out_of_the_reserve() {
+    let fs = Arc::new(MemFs::new());
+    let options = Options { ballast_bytes: 1 << 20, ballast_from: 1, ..Options::default() };
+    let (db, _) = open(Arc::clone(&fs) as _, options.clone());
+    let ballast = Path::new("data/ballast");
+    let (up, down) = (series(&db, UP), series(&db, DOWN));
+    let mut rng = fastrand::Rng::with_seed(1);
+    let samples = (0..6000).map(|i| float(if i % 100 == 0 { down } else { up }, NOW + i, rng.f64()));
+    append(&db, batch(Source::AgentLink, samples.collect()), NOW);
+    db.flush(NOW).unwrap();
+    db.maintain(NOW).unwrap();
+    assert!(fs.exists(ballast).unwrap(), "there is room");
+    let (blocks, samples) = (db.status().block_bytes, db.status().block_samples);
+    fs.set_capacity(Some(fs.used()));
+    delete(&db, "up", i64::MIN, i64::MAX);
+    assert!(!fs.exists(ballast).unwrap());
+    db.clean_tombstones(NOW).unwrap();
+    assert!(db.status().block_bytes < blocks / 10 && db.status().block_samples == samples / 100);
+    assert_eq!(db.stats().ballast_released.load(Relaxed), 1);
+    assert!(db.stats().merge_peak_bytes.load(Relaxed) < blocks + blocks / 10, "not twice the block");
+    db.maintain(NOW).unwrap();
+    assert!(!fs.exists(ballast).unwrap(), "the disk is too full for it");
+    fs.set_capacity(Some(fs.used() + (4 << 20)));
+    db.maintain(NOW).unwrap();
+    assert_eq!(fs.open(ballast).unwrap().len().unwrap(), 1 << 20);
+    drop(db);
+    assert!(!open(fs, options).1.is_damaged());
+}
+
+/// A delete covers a block that cannot be opened now: it waits for that block, and later deletes do not wait with it.
+#[test]
+fn deletes_retire_beside_a_block_that_cannot_be_opened() {
+    let mem = MemFs::new();
+    let (db, _) = open(Arc::new(mem.clone()), Options::default());
+    put(&db, UP, [NOW - 3 * DAY]);
+    db.flush(NOW).unwrap();
+    put(&db, UP, [NOW]);
+    put(&db, DOWN, [NOW]);
+    db.flush(NOW).unwrap();
+    drop(db);
+    let later = Path::new("data/blocks/0000000000000002.block");
+    let len = mem.open(later).unwrap().len().unwrap();
+    let version = |version: u32| {
+        let file = mem.open(later).unwrap();
+        file.write_at(&version.to_le_bytes(), 8).unwrap();
+        file.write_at(&version.to_le_bytes(), len - 8).unwrap();
+    };
+    let mut written = [0; 4];
+    mem.open(later).unwrap().read_exact_at(&mut written, 8).unwrap();
+    version(u32::MAX);
+    let stored = || mem.open(Path::new("data/tombstones")).unwrap().len().unwrap();
+    let (db, report) = open(Arc::new(mem.clone()), Options::default());
+    assert_eq!(report.unavailable.len(), 1);
+    delete(&db, "up", i64::MIN, i64::MAX);
+    let with_delete = stored();
+    db.clean_tombstones(NOW).unwrap();
+    assert_eq!((db.status().blocks, stored()), (0, with_delete), "the other block has its samples still");
+    drop(db);
+    version(u32::from_le_bytes(written));
+    let (db, _) = open(Arc::new(mem.clone()), Options::default());
+    assert_eq!((times(&db, UP), times(&db, DOWN)), (vec![], vec![0]));
+    db.clean_tombstones(NOW).unwrap();
+    assert!(stored() < with_delete);
+}
+
+/// A block of a format that is not read any more is told once and has its end.
+#[test]
+fn outdated_blocks_go_with_the_retention() {
+    let mem = MemFs::new();
+    let (db, _) = open(Arc::new(mem.clone()), Options::default());
+    put(&db, UP, [NOW]);
+    db.flush(NOW).unwrap();
+    drop(db);
+    let block = Path::new("data/blocks/0000000000000001.block");
+    let len = mem.open(block).unwrap().len().unwrap();
+    for at in [8, len - 8] {
+        mem.open(block).unwrap().write_at(&1u32.to_le_bytes(), at).unwrap();
+    }
+    let (db, report) = open(Arc::new(mem.clone()), Options::default());
+    assert_eq!((report.blocks, report.quarantined.len(), report.unavailable.len()), (0, 1, 0));
+    delete(&db, "up", i64::MIN, i64::MAX);
+    db.clean_tombstones(NOW).unwrap();
+    drop(db);
+    let options = Options { retention_pause_ms: i64::MAX, ..Options::default() };
+    let (db, report) = open(Arc::new(mem.clone()), options);
+    assert!(!report.is_damaged(), "{report:?}");
+    let left = || mem.list(Path::new("data/blocks")).unwrap().len();
+    for (days, expected) in [(14, 1), (16, 0)] {
+        db.maintain(NOW + days * DAY).unwrap();
+        assert_eq!(left(), expected, "after {days} days");
+    }
+}

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use sonde_disk::MemFs;
+use sonde_disk::fs::Operation;
+use sonde_disk::{FaultFs, MemFs};
 use sonde_model::{Exemplar, Labels, MatchOp, Matcher};
 use sonde_tsdb::{Batch, BatchExemplar, Db, ExemplarRejectReason, Options, SeriesExemplars, Source};
 
@@ -114,6 +115,32 @@ fn a_damaged_file_is_set_aside_and_told() {
     assert!(sonde_disk::Fs::exists(fs.as_ref(), &path.with_extension("damaged")).unwrap());
     drop(db);
     assert!(!open(fs, Options::default()).1.is_damaged());
+}
+
+/// An error that says nothing about the file must not cost it, not even where the next flush replaces it.
+#[test]
+fn a_file_that_cannot_be_read_now_is_not_given_up() {
+    let fs = FaultFs::new(MemFs::new(), 0);
+    let (db, _) = open(Arc::new(fs.clone()), Options::default());
+    let up = series(&db, &[("__name__", "up")]);
+    let added = [(0, exemplar(NOW, 0.5, "a"))];
+    append(&db, Batch { samples: vec![float(up, NOW, 1.0)], ..exemplars(&db, Source::Push, &added) }, NOW);
+    db.flush(NOW).unwrap();
+    drop(db);
+    // Manifest and block are opened first, then the file, twice.
+    fs.fail(Some(Operation::Open), 2, 2, std::io::ErrorKind::Other);
+    let (db, report) = open(Arc::new(fs.clone()), Options::default());
+    assert!(report.exemplar_damage.is_some() && report.unavailable.is_empty(), "{report:?}");
+    assert!(everything(&db).is_empty());
+    let up = series(&db, &[("__name__", "up")]);
+    let added = [(0, exemplar(NOW + 1, 0.5, "a"))];
+    append(&db, Batch { samples: vec![float(up, NOW + 1, 1.0)], ..exemplars(&db, Source::Push, &added) }, NOW);
+    db.flush(NOW).unwrap();
+    assert_eq!(everything(&db)[0].exemplars, [exemplar(NOW, 0.5, "a"), exemplar(NOW + 1, 0.5, "a")]);
+    drop(db);
+    let (db, report) = open(Arc::new(fs), Options::default());
+    assert!(!report.is_damaged());
+    assert_eq!(everything(&db)[0].exemplars.len(), 2);
 }
 
 /// All exemplars that were accepted, and what of them is kept: see `what_is_kept_is_settled_by_what_was_added`.
