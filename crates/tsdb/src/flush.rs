@@ -45,7 +45,12 @@ impl Db {
             || data.active.bytes() >= options.head_bytes
             || is_crowded(&data, series)
             || (aged && series > 0)
-            || self.wal.size_bytes() > options.wal_segment_bytes.saturating_mul(WAL_SEGMENTS_KEPT)
+            || self.new_wal_bytes() > options.wal_segment_bytes.saturating_mul(WAL_SEGMENTS_KEPT)
+    }
+
+    /// Bytes of the WAL that came after the last flush. What readers hold of the older ones is not freed by another.
+    fn new_wal_bytes(&self) -> u64 {
+        self.wal.size_bytes().saturating_sub(self.shared.cut.lock().kept_bytes)
     }
 
     /// Whether so many series of the head have ended that `maintain` should be called soon.
@@ -68,7 +73,7 @@ impl Db {
         // What an earlier flush could not write comes first: flushes become blocks in their order.
         self.write_frozen(maintenance, now)?;
         let has_samples = self.shared.data.read().active.count() > 0;
-        if has_samples || self.wal.size_bytes() > self.shared.options.wal_segment_bytes {
+        if has_samples || self.new_wal_bytes() > self.shared.options.wal_segment_bytes {
             maintenance.frozen_from = Some(self.freeze()?);
             self.write_frozen(maintenance, now)?;
         }
@@ -151,7 +156,9 @@ impl Db {
             self.shared.head_bytes.store(data.bytes(), Relaxed);
         }
         if let Some(position) = maintenance.frozen_from.take() {
-            self.wal.truncate_before(position)?;
+            self.shared.cut.lock().flushed(position, now);
+            self.cut_wal()?;
+            self.shared.cut.lock().kept_bytes = self.wal.size_bytes();
         }
         Ok(())
     }

@@ -17,7 +17,9 @@ mod stats;
 mod accumulate;
 mod append;
 mod ballast;
+mod committed;
 mod compact;
+mod cut;
 mod data;
 mod db;
 mod delete;
@@ -40,6 +42,8 @@ mod index;
 mod manifest;
 
 pub use batch::{Batch, BatchSample, BatchValue, Outcome, RejectReason, Rejected, SeriesRef, Source};
+pub use committed::{Committed, CommittedReader, Position, Step};
+pub use cut::Place;
 pub use db::Db;
 pub use error::{AppendError, Error, SelectError, SeriesLimit};
 pub use exemplar::{BatchExemplar, ExemplarRejectReason, ExemplarStatus, SeriesExemplars};

@@ -115,18 +115,27 @@ impl Db {
         report.blocks = blocks.len();
 
         let manifest_is_lost = report.manifest_damage.is_some();
-        let mut exemplars = Exemplars::new(Bounds {
-            exemplars: options.max_exemplars,
-            per_series: options.max_exemplars_per_series,
-            bytes: options.exemplar_bytes,
-        });
-        let loaded = exemplar::file::load(fs.as_ref(), dir, &mut exemplars);
+        let load_exemplars = || {
+            let mut exemplars = Exemplars::new(Bounds {
+                exemplars: options.max_exemplars,
+                per_series: options.max_exemplars_per_series,
+                bytes: options.exemplar_bytes,
+            });
+            let loaded = exemplar::file::load(fs.as_ref(), dir, &mut exemplars);
+            (exemplars, loaded)
+        };
+        let (exemplars, loaded) = load_exemplars();
         let exemplars_unread = matches!(loaded, Loaded::Unread(_));
         report.exemplar_damage = match loaded {
             Loaded::Whole => None,
             Loaded::Damaged(reason) | Loaded::Unread(reason) => Some(reason),
         };
-        let mut replay = Replay::new(manifest.flushed, manifest_is_lost, exemplars, &mut report);
+        let file_is_whole = report.exemplar_damage.is_none();
+        let flushed_exemplars = || {
+            let (exemplars, loaded) = file_is_whole.then(load_exemplars)?;
+            matches!(loaded, Loaded::Whole).then_some(exemplars)
+        };
+        let mut replay = Replay::new(manifest.flushed, manifest_is_lost, exemplars, &flushed_exemplars, &mut report);
         let wal_options = WalOptions {
             segment_bytes: options.wal_segment_bytes,
             max_pending_bytes: options.wal_pending_bytes,
@@ -157,6 +166,7 @@ impl Db {
             registry: RwLock::new(registry),
             data: RwLock::new(data),
             exemplars: RwLock::new(exemplars),
+            cut: Mutex::default(),
             head_bytes,
             believed: AtomicI64::new(clock.believed()),
             retention_paused: AtomicBool::new(clock.is_doubted()),
@@ -266,6 +276,10 @@ struct Replay<'r> {
     registry: Registry,
     data: Data,
     exemplars: Exemplars,
+    /// Reads the exemplars of the file again: it has those before the last flush, less what was deleted.
+    flushed_exemplars: &'r dyn Fn() -> Option<Exemplars>,
+    /// Whether there are exemplars of the log among them.
+    has_logged_exemplars: bool,
     judge: Judge,
     flushed: u64,
     newest_flush: u64,
@@ -281,11 +295,19 @@ struct Replay<'r> {
 }
 
 impl<'r> Replay<'r> {
-    fn new(flushed: u64, trusts_first_checkpoint: bool, exemplars: Exemplars, report: &'r mut OpenReport) -> Self {
+    fn new(
+        flushed: u64,
+        trusts_first_checkpoint: bool,
+        exemplars: Exemplars,
+        flushed_exemplars: &'r dyn Fn() -> Option<Exemplars>,
+        report: &'r mut OpenReport,
+    ) -> Self {
         Replay {
             registry: Registry::default(),
             data: Data::default(),
             exemplars,
+            flushed_exemplars,
+            has_logged_exemplars: false,
             judge: Judge::default(),
             flushed,
             newest_flush: 0,
@@ -322,6 +344,11 @@ impl<'r> Replay<'r> {
                     self.report.orphan_exemplars = 0;
                     self.registry = Registry::default();
                     self.data = Data::default();
+                    if std::mem::take(&mut self.has_logged_exemplars)
+                        && let Some(flushed) = (self.flushed_exemplars)()
+                    {
+                        self.exemplars = flushed;
+                    }
                     self.judge.streams = Streams::of(Signal::Metrics);
                     cursors.into_iter().for_each(|(stream, cursor)| self.judge.streams.restore(stream, cursor));
                     self.data.metadata = metadata.into_iter().collect();
@@ -345,7 +372,7 @@ impl<'r> Replay<'r> {
         for (name, entry) in &batch.metadata {
             self.data.metadata.insert((*name).to_owned(), entry.clone());
         }
-        let Replay { registry, data, exemplars, slots, report, .. } = self;
+        let Replay { registry, data, exemplars, has_logged_exemplars, slots, report, .. } = self;
         batch.walk(&mut |item| match item {
             Item::Definition { slot, labels } => {
                 let series = registry.find(labels).unwrap_or_else(|| registry.insert(labels));
@@ -356,7 +383,10 @@ impl<'r> Replay<'r> {
                 None => report.orphans += 1,
             },
             Item::Exemplar { slot, exemplar } => match slots.get(&slot) {
-                Some(slot) => drop(exemplars.insert(&registry.labels(*slot), exemplar)),
+                Some(slot) => {
+                    exemplars.insert(&registry.labels(*slot), exemplar);
+                    *has_logged_exemplars = true;
+                }
                 None => report.orphan_exemplars += 1,
             },
         })

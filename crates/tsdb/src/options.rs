@@ -52,6 +52,10 @@ pub struct Options {
     pub wal_pending_bytes: usize,
     /// The largest WAL record; a batch that needs more is refused. 48 MiB.
     pub wal_record_bytes: usize,
+    /// Bytes that the WAL may have for the sake of its readers, see [`Db::hold_wal`](crate::Db::hold_wal). 2 GiB.
+    pub max_wal_hold_bytes: u64,
+    /// How long the WAL is kept for the sake of its readers. 1 day.
+    pub max_wal_hold_ms: i64,
 }
 
 impl Default for Options {
@@ -77,6 +81,8 @@ impl Default for Options {
             wal_segment_bytes: 64 << 20,
             wal_pending_bytes: 64 << 20,
             wal_record_bytes: 48 << 20,
+            max_wal_hold_bytes: 2 << 30,
+            max_wal_hold_ms: DAY_MS,
         }
     }
 }

@@ -8,6 +8,7 @@ use sonde_disk::WalError;
 use sonde_model::{BatchId, TimestampMs};
 
 use crate::batch::SeriesRef;
+use crate::cut::Cut;
 use crate::data::{Accepted, Data, Frozen};
 use crate::exemplar;
 use crate::exemplar::store::Exemplars;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) registry: RwLock<Registry>,
     pub(crate) data: RwLock<Data>,
     pub(crate) exemplars: RwLock<Exemplars>,
+    /// Where the log may be cut. No other lock is taken while it is held.
+    pub(crate) cut: Mutex<Cut>,
     /// A copy of what `data` says about its bytes, to be read without its lock.
     pub(crate) head_bytes: AtomicUsize,
     /// The latest reading of the clock that is believed.

@@ -75,6 +75,8 @@ pub struct Stats {
     pub corrupt_pages: AtomicU64,
     /// Samples found in the WAL at the start whose series definition was lost.
     pub replay_orphans: AtomicU64,
+    /// Times that a part of the log was cut that a reader still wanted.
+    pub wal_holds_broken: AtomicU64,
     /// Times that retention was paused because the clock leapt forward.
     pub retention_pauses: AtomicU64,
 }

@@ -15,6 +15,8 @@ use super::{DamageReason, DamagedRange, Position, WalError, WalStats};
 pub struct Reader {
     shared: Arc<Shared>,
     position: Position,
+    /// The number of the record that was read last.
+    sequence: u64,
     open: Option<Open>,
 }
 
@@ -26,7 +28,7 @@ struct Open {
 
 impl Reader {
     pub(super) fn new(shared: Arc<Shared>, position: Position) -> Self {
-        Self { shared, position, open: None }
+        Self { shared, position, sequence: 0, open: None }
     }
 
     /// The next durable record: where it lies, where the one behind it may lie, its bytes. `None` while there is no
@@ -68,6 +70,12 @@ impl Reader {
         self.position
     }
 
+    /// The number of the record that was read last. It stays the record's for ever, also where the record is written
+    /// again elsewhere after a crash; each record has one more than the one before it.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// Reads at the reader's place, which is before the end of the segment; `None` if there was only a mark.
     fn read(
         &mut self,
@@ -92,6 +100,9 @@ impl Reader {
             Ok(Found::Frame(frame)) => {
                 let record = open.scanner.record(&frame).map_err(failed)?.to_vec();
                 self.position.offset = frame.end;
+                if frame.kind == FrameKind::Record {
+                    self.sequence = frame.sequence;
+                }
                 Ok((frame.kind == FrameKind::Record).then(|| (at(frame.offset), at(frame.end), record)))
             }
             Ok(Found::Damage { from, to, reason }) => Err(self.damaged(at(from), at(to), reason)),

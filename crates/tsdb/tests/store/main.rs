@@ -1,6 +1,7 @@
 //! The store through its public interface: what it promises, under crashes, faults and damage.
 
 mod basics;
+mod committed;
 mod deletes;
 mod each_fault;
 mod exemplars;
