@@ -1,15 +1,17 @@
-//! The HTTP API of the main port: the page, Prometheus's API, Tempo's, remote write, OTLP, probes, admin.
+//! The HTTP API of the main port: the page, Prometheus's API, Tempo's, remote write and read, federation, OTLP, probes, admin.
 
 mod admin;
 mod alertmanager;
 mod anomalies;
 pub(crate) mod answer;
 mod exposition;
+mod federate;
 pub(crate) mod form;
 pub(crate) mod json;
 mod page;
 mod probes;
 mod prometheus;
+mod remote_read;
 mod requests;
 mod tokens;
 mod write;
@@ -71,12 +73,14 @@ fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
         .route("/", get(page::page))
         .route("/metrics", get(exposition::metrics))
         .route("/version", get(prometheus::version))
+        .route("/federate", get(federate::federate))
         .merge(crate::tempo::routes())
         .merge(alertmanager::routes())
         .layer(compression());
     let mut router = Router::new()
         .merge(readable)
         .route("/api/v1/write", post(write::write))
+        .route("/api/v1/read", post(remote_read::read))
         .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/api/v1/tokens/{id}", delete(tokens::revoke))
         .route("/-/healthy", get(probes::healthy))
@@ -140,6 +144,8 @@ async fn not_found(request: Request) -> Response {
          /                      the state of this collector, and a query box\n\
          /api/v1/...            Prometheus's HTTP API: query, query_range, labels, series, rules, alerts, ...\n\
          /api/v1/write          Prometheus remote write 1.0 and 2.0\n\
+         /api/v1/read           Prometheus remote read\n\
+         /federate              the newest samples of match[] for a scraping Prometheus\n\
          /api/search, ...       Tempo's HTTP API: search, traces/ID, v2/traces/ID, tags\n\
          /api/v2/alerts, ...    Alertmanager's HTTP API: alerts, silences, receivers, status\n\
          /v1/metrics, /v1/traces  OTLP over HTTP\n\

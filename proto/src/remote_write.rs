@@ -6,6 +6,7 @@
 //! [`v2::Request`] and [`encode`] it. In 2.0 labels and metadata are references into a table of symbols: what a few
 //! references may spell out is bounded like the body itself.
 
+mod encode;
 mod exemplar;
 mod histogram;
 mod labels;
@@ -13,10 +14,12 @@ mod message;
 mod metadata;
 mod series;
 mod snappy;
+mod symbolise;
 mod symbols;
 pub mod v2;
 mod view;
 
+pub use encode::{put_exemplar, put_histogram, put_labels, put_metadata, put_sample, put_series, read_labels};
 pub use exemplar::ExemplarView;
 pub use histogram::HistogramView;
 pub use message::{
@@ -25,6 +28,7 @@ pub use message::{
 pub use metadata::{MetadataView, SeriesMetadata};
 pub use series::{SampleView, SeriesView};
 pub use snappy::{compress, decompress};
+pub use symbolise::{Carried, SaidOfMetric, SymbolWriter};
 pub use symbols::Symbols;
 pub use view::WriteRequestView;
 

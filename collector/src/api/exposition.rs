@@ -11,12 +11,7 @@ use crate::server::Server;
 
 /// `/metrics`, in the text format or in OpenMetrics if the scraper asks for it.
 pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let (format, content_type) = if accept.contains("application/openmetrics-text") {
-        (Format::OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8")
-    } else {
-        (Format::Text, "text/plain; version=0.0.4; charset=utf-8")
-    };
+    let (format, content_type) = negotiate(&headers);
     let mut page = Encoder::new(format);
     let mut family = String::new();
     for point in server.registry.gather() {
@@ -32,4 +27,14 @@ pub(super) async fn metrics(State(server): State<Arc<Server>>, headers: HeaderMa
         page.sample(&family, &labels, point.value, None);
     }
     ([(header::CONTENT_TYPE, content_type)], page.finish()).into_response()
+}
+
+/// The format that a scraper asks for, and its content type.
+pub(super) fn negotiate(headers: &HeaderMap) -> (Format, &'static str) {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accept.contains("application/openmetrics-text") {
+        (Format::OpenMetrics, "application/openmetrics-text; version=1.0.0; charset=utf-8")
+    } else {
+        (Format::Text, "text/plain; version=0.0.4; charset=utf-8")
+    }
 }

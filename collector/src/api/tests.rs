@@ -17,6 +17,7 @@ use sonde_tsdb::{Db, Options};
 use tower::ServiceExt;
 
 mod alertmanager;
+mod exchange;
 mod remote_write_v2;
 mod targets;
 

@@ -57,6 +57,7 @@ pub(crate) const TABLE: &[Route] = &[
     route(Main, GET, "/", Needs(Read)),
     route(Main, GET, "/metrics", Needs(Read)),
     route(Main, GET, "/version", Needs(Read)),
+    route(Main, GET, "/federate", Needs(Read)),
     route(Main, GET, "/-/healthy", Open),
     route(Main, GET, "/-/ready", Open),
     route(Main, POST_PUT, "/-/reload", Needs(Admin)),
@@ -98,6 +99,7 @@ pub(crate) const TABLE: &[Route] = &[
     route(Main, GET, "/api/v1/status/walreplay", Needs(Read)),
     route(Main, GET, "/api/v1/features", Needs(Read)),
     route(Main, GET, "/api/v1/notifications", Needs(Read)),
+    route(Main, POST, "/api/v1/read", Needs(Read)),
     // Alertmanager's API.
     route(Main, GET, "/api/v2/status", Needs(Read)),
     route(Main, GET, "/api/v2/receivers", Needs(Read)),

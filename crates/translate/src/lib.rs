@@ -1,4 +1,5 @@
 //! OTLP metrics to Prometheus series: names, units, labels, temporality, histograms. OTLP spans to the model's.
+//! Relabelling of series.
 //!
 //! Pure: messages in, rows out. It must not know of stores, limits of tenants, sockets or clocks. The reference is
 //! what Prometheus 3.14 does at `/api/v1/otlp/v1/metrics`; where we differ on purpose,
@@ -13,6 +14,7 @@ mod metric_name;
 mod number;
 mod options;
 mod point;
+pub mod relabel;
 mod report;
 mod resource;
 mod row;

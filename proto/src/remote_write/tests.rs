@@ -6,6 +6,7 @@ use sonde_model::{CounterResetHint, Histogram as Model, Span, stale_nan};
 
 use super::*;
 
+mod encoders;
 mod request_v2;
 
 fn limits() -> Limits {
