@@ -7,6 +7,7 @@ mod anomaly;
 mod auth;
 mod derive;
 mod notify;
+mod retention;
 mod tls;
 mod traces;
 
@@ -22,6 +23,7 @@ pub use notify::{
     InhibitRuleConfig, NamedIntervalConfig, NotifyConfig, ReceiverConfig, ReceiverTlsConfig, ReceiverWebhookConfig,
     RouteConfig, TimeIntervalConfig, TimeRangeConfig, WebhookConfig,
 };
+pub use retention::{RetentionClassConfig, Selector};
 pub use tls::{ClientAuth, ClientRole, TlsConfig, TlsVersion};
 pub use traces::TracesConfig;
 
@@ -61,12 +63,14 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
 }
 
-/// The metrics store. All keys need a restart.
+/// The metrics store. All keys but those of retention by age need a restart.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StorageConfig {
     /// How long samples are kept.
     pub retention: Duration,
+    /// Series that are kept for another time than `retention`; the first that selects a series counts.
+    pub retention_classes: Vec<RetentionClassConfig>,
     /// How large the blocks may grow before the oldest are dropped; 0 is without limit.
     pub retention_size: ByteSize,
     /// How much older than the newest sample of its series a pushed sample may be.
@@ -83,6 +87,7 @@ impl Default for StorageConfig {
     fn default() -> Self {
         StorageConfig {
             retention: Duration::from_secs(15 * 86_400),
+            retention_classes: Vec::new(),
             retention_size: ByteSize(0),
             lateness: Duration::from_secs(3_600),
             max_ahead: Duration::from_secs(600),
@@ -304,6 +309,9 @@ impl Config {
         if let Some((key, _)) = positive.into_iter().find(|(_, value)| *value == 0) {
             return invalid(key, "must be greater than 0".into());
         }
+        if self.storage.retention_classes.iter().any(|class| class.keep.0.is_zero()) {
+            return invalid("storage.retention_classes", "keep must be greater than 0".into());
+        }
         let interval = self.telemetry.interval;
         if !interval.0.is_zero() && interval < Duration::from_secs(1) {
             return invalid("telemetry.interval", "must be 0 (never) or at least 1s".into());
@@ -337,7 +345,12 @@ impl Config {
                 keys.push(key);
             }
         };
-        compare("storage", self.storage == new.storage);
+        let restarts = |c: &Config| StorageConfig {
+            retention: Duration::default(),
+            retention_classes: Vec::new(),
+            ..c.storage.clone()
+        };
+        compare("storage (but for retention and retention_classes)", restarts(self) == restarts(new));
         compare("traces", self.traces == new.traces);
         compare("derive", self.derive == new.derive);
         compare("ingest.memo_series", self.ingest.memo_series == new.ingest.memo_series);

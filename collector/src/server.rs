@@ -21,7 +21,7 @@ use crate::notify::{Notifier, SetupError};
 use crate::query::{QueryPool, StoreSource};
 use crate::rule_store::StoreForRules;
 use crate::rules::{self, RuleFilesError, Rules};
-use crate::settings::{notify_setup, rule_settings};
+use crate::settings::{notify_setup, retention, rule_settings};
 use crate::state::{Memory, State};
 use crate::telemetry;
 use crate::tls::Tls;
@@ -219,6 +219,7 @@ impl Server {
             core.ingest.forget_memo();
             core.rules.load(files, rule_settings(&new, &self.flags));
             core.anomalies.load(&new.anomaly);
+            core.db.set_retention(retention(&new));
         }
         Ok(())
     }

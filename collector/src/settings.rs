@@ -4,8 +4,9 @@ use sonde_alerting::group::Environment;
 use sonde_alerting::template::External;
 use sonde_model::Labels;
 use sonde_otlp::receiver;
+use sonde_tsdb::{Retention, RetentionClass};
 
-use crate::config::Config;
+use crate::config::{Config, RetentionClassConfig};
 use crate::flags::Flags;
 use crate::notify::{Setup, SetupError};
 use crate::rules::Settings;
@@ -14,9 +15,11 @@ use crate::state;
 /// The options of the metrics store.
 pub(crate) fn store_options(config: &Config) -> sonde_tsdb::Options {
     let storage = &config.storage;
+    let Retention { keep_ms, classes } = retention(config);
     let ms = |d: sonde_runtime::config::Duration| i64::try_from(d.0.as_millis()).unwrap_or(i64::MAX);
     sonde_tsdb::Options {
-        retention_ms: ms(storage.retention),
+        retention_ms: keep_ms,
+        retention_classes: classes,
         retention_bytes: Some(storage.retention_size.0).filter(|bytes| *bytes > 0),
         lateness_ms: ms(storage.lateness),
         max_ahead_ms: ms(storage.max_ahead),
@@ -24,6 +27,17 @@ pub(crate) fn store_options(config: &Config) -> sonde_tsdb::Options {
         max_exemplars: storage.max_exemplars,
         ..sonde_tsdb::Options::default()
     }
+}
+
+/// How long samples are kept.
+pub(crate) fn retention(config: &Config) -> Retention {
+    let ms = |d: sonde_runtime::config::Duration| i64::try_from(d.0.as_millis()).unwrap_or(i64::MAX);
+    let class = |class: &RetentionClassConfig| RetentionClass {
+        matchers: class.selector.matchers().to_vec(),
+        keep_ms: ms(class.keep),
+    };
+    let classes = config.storage.retention_classes.iter().map(class).collect();
+    Retention { keep_ms: ms(config.storage.retention), classes }
 }
 
 /// The options of the span store.

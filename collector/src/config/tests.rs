@@ -80,6 +80,35 @@ fn a_reload_knows_what_needs_a_restart() {
     assert!(other.needs_restart(&renewed).is_empty());
     new.tls = TlsConfig::default();
     new.storage.retention = Duration::from_secs(1);
+    new.storage.retention_classes = classes("a", "1d");
+    assert!(old.needs_restart(&new).is_empty());
+    new.storage.max_series = 1;
     new.query.concurrency = 1;
-    assert_eq!(old.needs_restart(&new), ["storage", "query.concurrency"]);
+    let storage = "storage (but for retention and retention_classes)";
+    assert_eq!(old.needs_restart(&new), [storage, "query.concurrency"]);
+}
+
+fn classes(job: &str, keep: &str) -> Vec<RetentionClassConfig> {
+    let text = format!("storage: {{retention_classes: [{{match: '{{job=\"{job}\"}}', keep: {keep}}}]}}\n");
+    Config::parse(&text, "test.yml").expect("valid").storage.retention_classes
+}
+
+#[test]
+fn classes_of_retention_are_read_and_faults_are_told() {
+    let read = classes("a", "30d");
+    assert_eq!(
+        (read[0].keep, read[0].selector.matchers()),
+        (Duration::from_secs(30 * 86_400), &[sonde_model::Matcher::equal("job", "a")][..],)
+    );
+    for (text, fault) in [
+        ("match: '{job=}', keep: 1d", "unexpected"),
+        ("match: '{job=~\".*\"}', keep: 1d", "selects everything"),
+        ("match: '{job=\"a\"}', keep: 0s", "keep must be greater than 0"),
+        ("match: '{job=\"a\"}'", "keep"),
+        ("match: '{job=\"a\"}', keep: 1d, step: 5m", "step"),
+    ] {
+        let text = format!("storage: {{retention_classes: [{{{text}}}]}}\n");
+        let error = Config::parse(&text, "test.yml").expect_err("a fault").to_string();
+        assert!(error.contains(fault), "{text}: {error}");
+    }
 }

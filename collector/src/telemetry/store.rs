@@ -11,7 +11,7 @@ use super::source::{Counter, Gauge, Source, load};
 /// Registers what the store counts, and its state.
 pub(super) fn register_store(registry: &Registry, db: &Arc<Db>) {
     let source = Source { registry, owner: db };
-    let counters: [Counter<Stats>; 30] = [
+    let counters: [Counter<Stats>; 31] = [
         ("sonde_tsdb_batches_total", "Batches that were stored.", |s| &s.batches),
         ("sonde_tsdb_duplicate_batches_total", "Batches that were there already.", |s| &s.duplicate_batches),
         ("sonde_tsdb_conflicting_batches_total", "Batches whose number was taken by another content.", |s| {
@@ -46,6 +46,9 @@ pub(super) fn register_store(registry: &Registry, db: &Arc<Db>) {
         }),
         ("sonde_tsdb_deletes_total", "Deletes that were done.", |s| &s.deletes),
         ("sonde_tsdb_blocks_cleaned_total", "Blocks written again without deleted samples.", |s| &s.blocks_cleaned),
+        ("sonde_tsdb_ballast_released_total", "Times that reserved room was given up on a full disk.", |s| {
+            &s.ballast_released
+        }),
         ("sonde_tsdb_snapshots_total", "Snapshots that were made.", |s| &s.snapshots),
         ("sonde_tsdb_corrupt_pages_total", "Pages of blocks whose checksum did not hold.", |s| &s.corrupt_pages),
         ("sonde_tsdb_replay_orphans_total", "Samples of the log whose series was lost.", |s| &s.replay_orphans),
@@ -73,6 +76,9 @@ pub(super) fn register_store(registry: &Registry, db: &Arc<Db>) {
     for (name, help, read) in exemplars {
         source.gauge(name, help, move |db| read(&db.exemplar_status()));
     }
+    source.gauge("sonde_tsdb_merge_peak_bytes", "The most bytes that one merge took on the disk.", |db| {
+        load(&db.stats().merge_peak_bytes)
+    });
     let gauges: [Gauge<HeadStatus>; 8] = [
         ("sonde_tsdb_head_series", "Series in the head.", |s| s.series as f64),
         ("sonde_tsdb_head_bytes", "Estimated bytes of samples in the head.", |s| s.bytes as f64),

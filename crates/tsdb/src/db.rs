@@ -1,5 +1,6 @@
 //! The store: its parts, its series, its state.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,6 +13,7 @@ use sonde_model::{Cursor, StreamId, TimestampMs};
 use crate::block::{Block, PageCache};
 use crate::delete::tombstones::Tombstone;
 use crate::manifest::Manifest;
+use crate::retention::Handled;
 use crate::shared::Shared;
 use crate::{BlockStatus, Error, HeadStatus, Metadata, SeriesLimit, SeriesRef, Stats};
 
@@ -41,6 +43,8 @@ pub(crate) struct Maintenance {
     pub(crate) exemplars_unread: bool,
     /// Blocks of formats that are not read any more, and when they were set aside.
     pub(crate) outdated: Vec<(TimestampMs, PathBuf)>,
+    /// What retention by classes has done to blocks.
+    pub(crate) expired: HashMap<u64, Handled>,
     /// Deletes whose samples are not out of all blocks yet.
     pub(crate) tombstones: Vec<Tombstone>,
     /// Where the WAL may be cut once the frozen part of the head is in blocks.

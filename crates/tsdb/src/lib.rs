@@ -31,6 +31,7 @@ mod maintain;
 mod open;
 mod read;
 mod record;
+mod retention;
 mod shared;
 mod snapshot;
 
@@ -51,6 +52,7 @@ pub use limits::SelectLimits;
 pub use metadata::{Metadata, MetricKind};
 pub use open::OpenReport;
 pub use options::Options;
+pub use retention::{Retention, RetentionClass};
 pub use sonde_disk::blocks::directory::Quarantined;
 pub use sonde_model::StreamId;
 pub use stats::{BlockStatus, HeadStatus, Stats};

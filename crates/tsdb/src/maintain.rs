@@ -65,14 +65,13 @@ impl Db {
         let pick = |indices: &[usize]| indices.iter().map(|i| Arc::clone(&blocks[*i])).collect::<Vec<_>>();
         let (expired, evicted) = (pick(&plan.expired), pick(&plan.evicted));
         let gone: Vec<Arc<Block>> = expired.iter().chain(&evicted).map(Arc::clone).collect();
-        if gone.is_empty() {
-            return Ok(());
+        if !gone.is_empty() {
+            self.drop_blocks(maintenance, &gone)?;
+            self.remove_blocks(&gone);
+            stats.blocks_expired.fetch_add(expired.len() as u64, Relaxed);
+            stats.blocks_evicted.fetch_add(evicted.len() as u64, Relaxed);
         }
-        self.drop_blocks(maintenance, &gone)?;
-        self.remove_blocks(&gone);
-        stats.blocks_expired.fetch_add(expired.len() as u64, Relaxed);
-        stats.blocks_evicted.fetch_add(evicted.len() as u64, Relaxed);
-        Ok(())
+        if cutoff.is_some() { self.expire_classes(maintenance, now) } else { Ok(()) }
     }
 
     /// Finds leaps of the clock, and when they are over.

@@ -168,6 +168,7 @@ impl Db {
             exemplars: RwLock::new(exemplars),
             cut: Mutex::default(),
             head_bytes,
+            retention: RwLock::new((0, Arc::new(options.retention()))),
             believed: AtomicI64::new(clock.believed()),
             retention_paused: AtomicBool::new(clock.is_doubted()),
             options,
@@ -181,10 +182,15 @@ impl Db {
             clock,
             frozen_from: None,
             exemplars_unread,
+            expired: HashMap::new(),
             outdated: outdated::list(fs.as_ref(), dir)?,
             tombstones: deleted,
         });
         let db = Db { shared, wal, fs, dir: dir.to_owned(), cache, maintenance, _lock: lock };
+        if db.shared.drops_before(now).is_some() {
+            // What was too old before the stop must not be seen again until the first maintenance.
+            db.expire_classes(&mut db.maintenance.lock(), now)?;
+        }
         Ok((Arc::new(db), report))
     }
 }

@@ -1,6 +1,6 @@
 //! The settings of a store, each with its default and the reason for it.
 
-use sonde_model::TimestampMs;
+use crate::{Retention, RetentionClass};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -11,6 +11,9 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 pub struct Options {
     /// Data older than this is dropped, block by block, and samples older than this are refused. 15 days.
     pub retention_ms: i64,
+    /// Series that are kept for another time; the first class that selects a series counts. None by default. Can be changed
+    /// while the store is open: [`Db::set_retention`](crate::Db::set_retention).
+    pub retention_classes: Vec<RetentionClass>,
     /// When blocks and WAL hold more bytes than this, the oldest blocks are dropped. No bound by default.
     pub retention_bytes: Option<u64>,
     /// Bytes of a reserved file that is given up where a full disk would keep deletes and retention from making room. 0
@@ -62,6 +65,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             retention_ms: 15 * DAY_MS,
+            retention_classes: Vec::new(),
             retention_bytes: None,
             ballast_bytes: 64 << 20,
             ballast_from: 1 << 30,
@@ -95,8 +99,8 @@ impl Options {
         days * DAY_MS
     }
 
-    /// The time before which samples are refused and data may be dropped.
-    pub(crate) fn retained_from(&self, now: TimestampMs) -> TimestampMs {
-        now.saturating_sub(self.retention_ms)
+    /// How long samples are kept at first.
+    pub(crate) fn retention(&self) -> Retention {
+        Retention { keep_ms: self.retention_ms, classes: self.retention_classes.clone() }
     }
 }

@@ -14,7 +14,7 @@ use crate::exemplar;
 use crate::exemplar::store::Exemplars;
 use crate::head::Registry;
 use crate::judge::{Judge, MetadataEntries};
-use crate::{Error, Options, Stats};
+use crate::{Error, Options, Retention, Stats};
 
 /// What is called when the batch before is durable, or has failed.
 pub(crate) type Waiter = Box<dyn FnOnce(Result<(), Error>) + Send>;
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     /// The latest reading of the clock that is believed.
     pub(crate) believed: AtomicI64,
     pub(crate) retention_paused: AtomicBool,
+    /// How long samples are kept, and how often that has changed.
+    pub(crate) retention: RwLock<(u64, Arc<Retention>)>,
     pub(crate) options: Options,
     pub(crate) stats: Stats,
 }
@@ -52,16 +54,21 @@ pub(crate) struct Completion {
 }
 
 impl Shared {
-    /// The time before which samples are refused. While the clock is not believed it is not the clock that counts:
+    /// The time before which samples are refused, whatever class they are of. While the clock is not believed it is not the clock that counts:
     /// otherwise a leap would refuse everything.
     pub(crate) fn retained_from(&self, now: TimestampMs) -> TimestampMs {
         let latest = if self.is_believed(now) { now } else { self.believed.load(Relaxed) };
-        self.options.retained_from(latest)
+        self.dropped_from(latest)
     }
 
     /// The time before which data is dropped; none while the clock is not believed.
     pub(crate) fn drops_before(&self, now: TimestampMs) -> Option<TimestampMs> {
-        self.is_believed(now).then(|| self.options.retained_from(now))
+        self.is_believed(now).then(|| self.dropped_from(now))
+    }
+
+    /// Nothing that is older than this is kept.
+    fn dropped_from(&self, now: TimestampMs) -> TimestampMs {
+        now.saturating_sub(self.retention.read().1.longest())
     }
 
     /// Between two looks of maintenance at the clock a leap shows in the reading itself.

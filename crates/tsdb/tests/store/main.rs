@@ -8,6 +8,7 @@ mod exemplars;
 mod faults;
 mod golden;
 mod model;
+mod retention;
 mod snapshots;
 mod support;
 mod threads;

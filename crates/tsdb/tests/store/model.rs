@@ -7,12 +7,15 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use sonde_disk::MemFs;
 use sonde_model::{Histogram, Labels, MatchOp, Matcher, Span, stale_nan};
-use sonde_tsdb::{BatchSample, BatchValue, Db, Options, RejectReason, Source};
+use sonde_tsdb::{BatchSample, BatchValue, Db, Options, RejectReason, RetentionClass, Source};
 
 use crate::support::*;
 
 const SERIES: usize = 14;
 const RETENTION: i64 = 3 * DAY;
+/// A class of series that is kept for less.
+const SHORT: (&str, &str) = ("zone", "z1");
+const SHORT_RETENTION: i64 = DAY;
 const IDLE: i64 = 20 * MINUTE;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -170,6 +173,19 @@ impl Model {
         }
     }
 
+    /// What is too old for its class may have gone: here it goes if it is not among what was found.
+    fn expire(&mut self, found: &Content, now: i64) {
+        for (i, known) in self.series.iter_mut().enumerate() {
+            let labels = Labels::from_pairs(labels_of(i));
+            let keep = if labels.get(SHORT.0) == Some(SHORT.1) { SHORT_RETENTION } else { RETENTION };
+            let samples = found.get(&labels);
+            known.samples.retain(|t, _| {
+                let here = samples.is_some_and(|s| s.binary_search_by_key(t, |(t, _)| *t).is_ok());
+                here || *t >= now - keep
+            });
+        }
+    }
+
     fn select(&self, keep: impl Fn(&Labels) -> bool, from: i64, to: i64) -> BTreeMap<Labels, Vec<(i64, &Value)>> {
         let mut found = BTreeMap::new();
         for (i, known) in self.series.iter().enumerate() {
@@ -224,6 +240,10 @@ struct Run {
 fn options(rng: &mut fastrand::Rng) -> Options {
     Options {
         retention_ms: RETENTION,
+        retention_classes: vec![RetentionClass {
+            matchers: vec![Matcher::equal(SHORT.0, SHORT.1)],
+            keep_ms: SHORT_RETENTION,
+        }],
         retention_pause_ms: 1000 * DAY,
         idle_ms: IDLE,
         head_span_ms: i64::MAX,
@@ -395,15 +415,7 @@ impl Run {
             self.model.flushed(self.now);
         }
         let found = content(&self.db, &all(), i64::MIN, i64::MAX);
-        let cutoff = self.now - RETENTION;
-        for (i, known) in self.model.series.iter_mut().enumerate() {
-            let samples = found.get(&Labels::from_pairs(labels_of(i)));
-            known.samples.retain(|t, _| {
-                let here = samples.is_some_and(|s| s.binary_search_by_key(t, |(t, _)| *t).is_ok());
-                assert!(here || *t < cutoff, "series {i}: {t} was dropped too early");
-                here
-            });
-        }
+        self.model.expire(&found, self.now);
         let expected = self.model.select(|_| true, i64::MIN, i64::MAX);
         assert!(equal(&found, &expected), "{found:?}\n{expected:?}");
         self.possible = vec![self.model.clone()];
@@ -422,6 +434,8 @@ impl Run {
         assert!(!report.is_damaged(), "{report:?}");
         self.db = db;
         let found = content(&self.db, &all(), i64::MIN, i64::MAX);
+        // Opening hides what is too old for its class.
+        self.possible.iter_mut().for_each(|model| model.expire(&found, self.now));
         let same = |m: &&Model| m.accepted == report.samples && equal(&found, &m.select(|_| true, i64::MIN, i64::MAX));
         let matching = self.possible.iter().find(same);
         let Some(matching) = matching else {
