@@ -151,11 +151,10 @@ fn check(fs: &MemFs, dir: &str, known: Acknowledged, seen: &mut Vec<OpenReport>)
 }
 
 /// One run whose operations from the `point`-th on fail `times` times. True if there was a fault.
-fn run(point: u64, times: u64, kind: io::ErrorKind, crash: bool, losses: &mut Vec<OpenReport>) -> bool {
-    let fs = FaultFs::new(MemFs::new(), point);
+fn run(fs: &FaultFs, point: u64, times: u64, kind: io::ErrorKind, crash: bool, losses: &mut Vec<OpenReport>) -> bool {
     fs.fail(None, point, times, kind);
     let mut known = Acknowledged::default();
-    live(&fs, &mut known);
+    live(fs, &mut known);
     let hit = fs.injected() > 0;
     let after = if crash { fs.mem().crash(point) } else { fs.mem().fork() };
     check(&after, "data", known, losses);
@@ -171,13 +170,16 @@ fn run(point: u64, times: u64, kind: io::ErrorKind, crash: bool, losses: &mut Ve
 fn each_point(times: u64, kind: io::ErrorKind, crash: bool, step: usize) {
     let mut losses = Vec::new();
     if let Ok(point) = std::env::var("SONDE_POINT") {
-        run(point.parse().expect("SONDE_POINT is a number"), times, kind, crash, &mut losses);
+        let point = point.parse().expect("SONDE_POINT is a number");
+        run(&FaultFs::new(MemFs::new(), point), point, times, kind, crash, &mut losses);
         assert!(losses.is_empty(), "{losses:?}");
         return;
     }
     let mut points = 0;
     for point in (0..).step_by(step) {
-        let ran = catch_unwind(AssertUnwindSafe(|| run(point, times, kind, crash, &mut losses)));
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            run(&FaultFs::new(MemFs::new(), point), point, times, kind, crash, &mut losses)
+        }));
         assert!(ran.is_ok(), "fault point {point}, {times} times {kind:?}, crash {crash}");
         if ran.is_ok_and(|hit| !hit) {
             break;
@@ -202,6 +204,29 @@ fn a_single_fault_loses_nothing() {
 #[test]
 fn two_faults_in_a_row_lose_nothing() {
     each_point(2, io::ErrorKind::Other, true, step());
+}
+
+/// The second fault comes some time after the first, which is when what the first left half-done is mended.
+#[test]
+fn two_faults_apart_lose_nothing() {
+    let mut losses = Vec::new();
+    let (step, pairs) = if step() == 1 { (1, 3) } else { (53, 1) };
+    let mut rng = fastrand::Rng::with_seed(1);
+    for point in (0..).step_by(step) {
+        let mut hit = false;
+        for _ in 0..pairs {
+            let (apart, crash) = (rng.u64(1..300), rng.bool());
+            let fs = FaultFs::new(MemFs::new(), point);
+            fs.fail(None, point + apart, 1, io::ErrorKind::StorageFull);
+            let ran = catch_unwind(AssertUnwindSafe(|| run(&fs, point, 1, io::ErrorKind::Other, crash, &mut losses)));
+            assert!(ran.is_ok(), "fault point {point}, another one {apart} later, crash {crash}");
+            hit |= ran.is_ok_and(|hit| hit);
+        }
+        if !hit {
+            break;
+        }
+    }
+    assert!(losses.is_empty(), "two faults lose nothing here: {losses:?}");
 }
 
 #[test]

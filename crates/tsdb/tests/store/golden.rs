@@ -1,14 +1,14 @@
 //! Stores that released formats wrote, kept in tests/golden and opened by every later program.
 //!
 //! `SONDE_GOLDEN=v3 cargo test -p sonde-tsdb --test store golden` writes tests/golden/v3, when a format has changed. What is
-//! there is never changed.
+//! there is never changed. `SONDE_GOLDEN_EXEMPLARS=v1` writes the file of exemplars of tests/golden_exemplars.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sonde_disk::{Fs, MemFs, OsFs, read_all};
-use sonde_model::{AgentId, BatchId, CursorVerdict, Histogram, Matcher, Signal, Span, stale_nan};
-use sonde_tsdb::{Batch, BatchSample, BatchValue, Db, Metadata, MetricKind, Options, Source};
+use sonde_model::{AgentId, BatchId, CursorVerdict, Exemplar, Histogram, Labels, Matcher, Signal, Span, stale_nan};
+use sonde_tsdb::{Batch, BatchExemplar, BatchSample, BatchValue, Db, Metadata, MetricKind, Options, Source};
 
 use crate::support::*;
 
@@ -120,4 +120,53 @@ fn golden_files_open_for_ever() {
     let versions = OsFs.list(&golden()).expect("the files are part of the repository");
     assert!(!versions.is_empty());
     versions.iter().for_each(|version| check(&version.name));
+}
+
+/// What lies in the files of exemplars: several of a series, values that are no numbers, labels in other alphabets.
+fn exemplars() -> Vec<(&'static [(&'static str, &'static str)], Exemplar)> {
+    let one = |labels: &[(&str, &str)], value, timestamp| Exemplar {
+        labels: Labels::from_pairs(labels.iter().copied()),
+        value,
+        timestamp: NOW + timestamp,
+    };
+    vec![
+        (NOISE, one(&[], -0.0, -5)),
+        (UP, one(&[("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736")], 0.25, 0)),
+        (UP, one(&[("span_id", "00f067aa0ba902b7"), ("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736")], 1e300, 1)),
+        (UP, one(&[("trace_id", "näher")], f64::INFINITY, 70_000)),
+    ]
+}
+
+#[test]
+fn golden_files_of_exemplars_are_read_for_ever() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden_exemplars");
+    let found = |db: &Db| -> Vec<(Labels, Exemplar)> {
+        let all = db.exemplars(&[Vec::new()], i64::MIN, i64::MAX, usize::MAX);
+        all.iter().flat_map(|s| s.exemplars.iter().map(|e| (s.labels.clone(), e.clone()))).collect()
+    };
+    if let Ok(version) = std::env::var("SONDE_GOLDEN_EXEMPLARS") {
+        let fs = MemFs::new();
+        let (db, _) = open(Arc::new(fs.clone()), Options::default());
+        let added =
+            exemplars().into_iter().map(|(labels, exemplar)| BatchExemplar { series: series(&db, labels), exemplar });
+        let samples = vec![BatchSample { series: series(&db, UP), timestamp: NOW, value: BatchValue::Float(1.0) }];
+        append(&db, Batch { exemplars: added.collect(), ..batch(Source::AgentLink, samples) }, NOW);
+        db.flush(NOW).expect("memory");
+        let bytes = read_all(&fs, Path::new("data/exemplars"), 1 << 20).expect("it was written");
+        OsFs.create_dir_all(&golden).expect("the directory can be made");
+        OsFs.create(&golden.join(version)).and_then(|file| file.write_at(&bytes, 0)).expect("it is new");
+    }
+    let files = OsFs.list(&golden).expect("the files are part of the repository");
+    assert!(!files.is_empty());
+    for file in files {
+        let fs = MemFs::new();
+        fs.create_dir_all(Path::new("data")).expect("memory");
+        let bytes = read_all(&OsFs, &golden.join(&file.name), 1 << 20).expect("golden files are small");
+        fs.create(Path::new("data/exemplars")).and_then(|copy| copy.write_at(&bytes, 0)).expect("memory");
+        let (db, report) = open(Arc::new(fs), Options::default());
+        assert!(!report.is_damaged(), "{}: {report:?}", file.name);
+        let expected: Vec<_> =
+            exemplars().into_iter().map(|(labels, e)| (Labels::from_pairs(labels.iter().copied()), e)).collect();
+        assert_eq!(found(&db), expected, "{}", file.name);
+    }
 }

@@ -14,7 +14,7 @@ const DEBUG: &[(&str, &str)] = &[("__name__", "calls"), ("job", "debug")];
 const OTHER: &[(&str, &str)] = &[("__name__", "calls"), ("job", "web")];
 
 fn class(name: &str, value: &str, keep: i64) -> RetentionClass {
-    RetentionClass { matchers: vec![Matcher::new(name, MatchOp::Regex, value).unwrap()], keep_ms: keep }
+    RetentionClass { matchers: vec![Matcher::new(name, MatchOp::Regex, value).expect("valid")], keep_ms: keep }
 }
 
 fn options() -> Options {
@@ -33,7 +33,7 @@ fn fill(db: &Db) {
         let samples = [SLOS, DEBUG, OTHER].map(|labels| float(series(db, labels), t, 1.0));
         append(db, batch(Source::AgentLink, samples.to_vec()), NOW);
     }
-    db.flush(NOW).unwrap();
+    db.flush(NOW).expect("the flush works");
 }
 
 fn days(db: &Db) -> [usize; 3] {
@@ -42,7 +42,7 @@ fn days(db: &Db) -> [usize; 3] {
 
 /// Maintenance until it has nothing more to do: it writes one block at a time again.
 fn maintain(db: &Db, now: i64) {
-    (0..20).for_each(|_| db.maintain(now).unwrap());
+    (0..20).for_each(|_| db.maintain(now).expect("maintenance works"));
 }
 
 #[test]
