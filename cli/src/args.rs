@@ -8,6 +8,7 @@ use sonde_runtime::LogFormat;
 use crate::alerts::AlertsArgs;
 use crate::certs::CertsArgs;
 use crate::client::ServerArgs;
+use crate::query::QueryArgs;
 use crate::silence::SilenceArgs;
 
 const EXAMPLES: &str = "\
@@ -138,117 +139,6 @@ pub(crate) struct LogArgs {
     /// What is logged: a level, or a list as in info,sonde_collector=debug.
     #[arg(long, value_name = "FILTER", env = "SONDE_LOG", default_value = "info")]
     pub(crate) log: String,
-}
-
-const QUERY_EXAMPLES: &str = "\
-Examples:
-  sonde query 'up'
-      The value of every series of `up` now, as a table.
-  sonde query 'sum by (cpu_mode) (rate(system_cpu_time_seconds_total[5m]))'
-      CPU time by mode. Quote the expression: parentheses and braces mean something to the shell.
-  sonde query --range 1h 'system_cpu_load_average_1m'
-      The last hour as a chart. --step says how far apart the points are.
-  sonde query --range 1d --step 5m -o csv 'instance:system_memory_used:ratio' > memory.csv
-      A day as CSV, one line a sample.
-  sonde query --time 2026-11-20T09:30:00Z 'up == 0'
-      What was down at a time. A duration looks back: --time 15m is a quarter of an hour ago.
-  sonde query -o json 'up' | jq '.result[].metric.instance'
-      JSON, the `data` of Prometheus's HTTP API.
-
-Any server that speaks Prometheus's HTTP API can be asked: --url http://prometheus.example.org:9090
-Over TLS: --url https://collector.example.org:9090 --ca-file ca.pem, with --client-cert and --client-key where it asks for them.";
-
-/// Ask a collector a PromQL question and show the answer.
-#[derive(Args, Debug)]
-#[command(after_help = QUERY_EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub(crate) struct QueryArgs {
-    #[command(subcommand)]
-    pub(crate) command: Option<QueryCommand>,
-
-    /// The PromQL expression.
-    #[arg(value_name = "EXPR", required = true)]
-    pub(crate) expr: Option<String>,
-
-    /// Ask for all values in this much time up to now (or up to --time), as 30m, 6h or 7d.
-    #[arg(long, value_name = "DURATION")]
-    pub(crate) range: Option<String>,
-
-    /// Time between two values of a range; by default as much as gives about 100 of them.
-    #[arg(long, value_name = "DURATION", requires = "range")]
-    pub(crate) step: Option<String>,
-
-    /// Ask for a time other than now: RFC 3339, seconds since 1970, or a duration that looks back.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) time: Option<String>,
-
-    /// How the answer is shown; a chart for ranges and a table else.
-    #[arg(short, long, value_name = "FORMAT")]
-    pub(crate) output: Option<Output>,
-
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
-}
-
-/// What else than values can be asked for.
-#[derive(Debug, Subcommand)]
-pub(crate) enum QueryCommand {
-    /// Ask for exemplars: single observations, with what leads to their traces.
-    Exemplars(ExemplarArgs),
-}
-
-const EXEMPLAR_EXAMPLES: &str = "\
-Examples:
-  sonde query exemplars traces_spanmetrics_latency_bucket
-      Requests of the last hour, one for each bucket they fell into, with the ids of their traces.
-  sonde query exemplars --range 1d 'histogram_quantile(0.99, rate(http_request_duration_seconds_bucket[5m]))'
-      Every selector in the expression counts; what is computed of it does not.
-  sonde query exemplars -o json up | jq -r '.[].exemplars[].labels.trace_id'
-      Trace ids, for `sonde trace`.";
-
-/// Ask for exemplars: single observations, with what leads to their traces.
-#[derive(Args, Debug)]
-#[command(after_help = EXEMPLAR_EXAMPLES)]
-pub(crate) struct ExemplarArgs {
-    /// A PromQL expression; exemplars of every series that it selects are shown.
-    #[arg(value_name = "EXPR")]
-    pub(crate) expr: String,
-
-    /// How far back from now (or from --time) to look.
-    #[arg(long, value_name = "DURATION", default_value = "1h")]
-    pub(crate) range: String,
-
-    /// Ask for the time before a time other than now: RFC 3339, seconds since 1970, or a duration that looks back.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) time: Option<String>,
-
-    /// How the answer is shown.
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub(crate) output: ExemplarOutput,
-
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
-}
-
-/// How exemplars are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ExemplarOutput {
-    /// Columns for people, a line an exemplar.
-    Table,
-    /// The `data` of Prometheus's HTTP API.
-    Json,
-}
-
-/// How an answer is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// Columns for people.
-    Table,
-    /// Lines drawn in the terminal; for ranges.
-    Chart,
-    /// The `data` of Prometheus's HTTP API.
-    Json,
-    /// One line a sample, labels in columns.
-    Csv,
 }
 
 const TRACE_EXAMPLES: &str = "\

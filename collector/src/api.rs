@@ -8,6 +8,7 @@ mod exposition;
 mod federate;
 pub(crate) mod form;
 pub(crate) mod json;
+mod openapi;
 mod page;
 mod probes;
 mod prometheus;
@@ -105,7 +106,8 @@ fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
 
 /// What browsers may read under `/api/v1`: Prometheus's API, and ours.
 fn api_routes() -> Router<Arc<Server>> {
-    prometheus::routes().route("/anomalies", get(anomalies::anomalies))
+    let routes = prometheus::routes().route("/anomalies", get(anomalies::anomalies));
+    routes.route("/openapi.yaml", get(openapi::document))
 }
 
 /// Which web pages may read the API, in the words of Prometheus.

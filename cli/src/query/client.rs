@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use sonde_model::TimestampMs;
+use sonde_model::{Labels, TimestampMs};
 
 use crate::client::{Answer, Ask, Client, MAX_ANSWER_BYTES, encode};
 use crate::problem::Problem;
@@ -52,6 +52,35 @@ pub(super) fn ask(client: &Client, request: &Request) -> Result<Reply, Problem> 
     read(client.base(), &client.ask(path, Ask::Form(&form))?)
 }
 
+/// Asks and wants to know what it took.
+pub(super) fn ask_with_stats(client: &Client, request: &Request) -> Result<Reply, Problem> {
+    let (path, form) = path_and_form(request);
+    read(client.base(), &client.ask(path, Ask::Form(&format!("{form}&stats=all")))?)
+}
+
+/// Asks for a list of names or of label sets.
+pub(super) fn ask_list(client: &Client, path: &str, fields: &[(&str, String)]) -> Result<Reply, Problem> {
+    let path = format!("{path}?{}", form(fields));
+    read(client.base(), &client.ask(&path, Ask::Get { accept: "application/json" })?)
+}
+
+/// The path of the values of a label.
+pub(super) fn values_path(label: &str) -> String {
+    format!("/api/v1/label/{}/values", encode(label))
+}
+
+/// A label set in an answer.
+pub(super) fn labels(found: &Value) -> Option<Labels> {
+    let pairs: Option<Vec<(&str, &str)>> =
+        found.as_object()?.iter().map(|(n, v)| Some((n.as_str(), v.as_str()?))).collect();
+    pairs.map(Labels::from_pairs)
+}
+
+/// The answer is not what it should be.
+pub(super) fn strange(found: &Value) -> Problem {
+    Problem::new(format!("the answer has an unknown shape: {:.200}", found.to_string()))
+}
+
 /// Asks for the exemplars from `start` to `end`.
 pub(super) fn ask_exemplars(
     client: &Client,
@@ -88,7 +117,7 @@ fn path_and_form(request: &Request) -> (&'static str, String) {
     (path, form(&fields))
 }
 
-fn seconds(ms: TimestampMs) -> String {
+pub(super) fn seconds(ms: TimestampMs) -> String {
     format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
 }
 

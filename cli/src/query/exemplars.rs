@@ -6,10 +6,11 @@ use serde_json::Value;
 use sonde_model::{Labels, METRIC_NAME, TimestampMs};
 use sonde_runtime::Clock;
 
-use super::{check_expression, client, table, time};
-use crate::args::{ExemplarArgs, ExemplarOutput};
+use super::mistakes::check_expression;
+use super::{client, table, time};
 use crate::client::Client;
 use crate::problem::Problem;
+use crate::query::args::{ExemplarArgs, ExemplarOutput};
 use crate::{print, warn};
 
 /// An exemplar with the labels of its series.

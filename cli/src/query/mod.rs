@@ -1,36 +1,50 @@
 //! `sonde query`: asks a server and shows the answer.
 
 mod answer;
+mod args;
 mod chart;
 mod client;
 mod csv;
 mod exemplars;
+mod explain;
+mod listing;
+mod mistakes;
+mod repl;
 mod table;
 mod time;
 
 use sonde_runtime::Clock;
 
+pub(crate) use args::QueryArgs;
 pub(crate) use chart::terminal_width;
 pub(crate) use table::columns;
 pub(crate) use time::duration;
 
-use crate::args::{Output, QueryArgs, QueryCommand};
 use crate::client::Client;
 use crate::print;
 use crate::problem::Problem;
 use answer::Answer;
+use args::{Output, QueryCommand};
 use client::Request;
+use mistakes::check_expression;
 
 /// Points of a range that a chart can show.
 const POINTS: i64 = 100;
 
 pub(crate) fn run(args: &QueryArgs) -> Result<(), Problem> {
-    if let Some(QueryCommand::Exemplars(args)) = &args.command {
-        return exemplars::run(args, &Clock::system());
+    let clock = Clock::system();
+    match &args.command {
+        None => {}
+        Some(QueryCommand::Exemplars(args)) => return exemplars::run(args, &clock),
+        Some(QueryCommand::Series(args)) => return listing::series(args, &clock),
+        Some(QueryCommand::Labels(args)) => return listing::labels(args, &clock),
+        Some(QueryCommand::Values(args)) => return listing::values(args, &clock),
+        Some(QueryCommand::Explain(args)) => return explain::run(args, &clock),
+        Some(QueryCommand::Repl(args)) => return repl::run(args, &clock),
     }
     let expr = args.expr.as_deref().unwrap_or_default();
     check_expression(expr)?;
-    let request = request(args, expr, &Clock::system())?;
+    let request = request_of(expr, args.range.as_deref(), args.step.as_deref(), args.time.as_deref(), &clock)?;
     let output = args.output.unwrap_or(if args.range.is_some() { Output::Chart } else { Output::Table });
     if output == Output::Chart && args.range.is_none() {
         return Err(Problem::new("a chart needs a range").hint("Add one, as --range 1h, or ask for a table: -o table"));
@@ -50,25 +64,20 @@ pub(crate) fn run(args: &QueryArgs) -> Result<(), Problem> {
     })
 }
 
-/// Finds mistakes before anybody is asked, and points at them.
-fn check_expression(expr: &str) -> Result<(), Problem> {
-    let Err(error) = sonde_promql::parse(expr) else { return Ok(()) };
-    let problem = Problem::new(format!("the expression is not PromQL: {}", error.message));
-    let Some(line) = expr.lines().nth(error.line.saturating_sub(1) as usize).filter(|_| error.line > 0) else {
-        return Err(problem.hint("Write one, as `sonde query up`; `sonde query --help` has examples."));
-    };
-    // Columns count bytes; people count characters.
-    let before = line.get(..error.column.saturating_sub(1) as usize).unwrap_or(line).chars().count();
-    Err(problem.hint(format!("  {line}\n  {}^", " ".repeat(before))))
-}
-
-fn request(args: &QueryArgs, expr: &str, clock: &Clock) -> Result<Request, Problem> {
+/// A question: of one instant, or of a range.
+fn request_of(
+    expr: &str,
+    range: Option<&str>,
+    step: Option<&str>,
+    time: Option<&str>,
+    clock: &Clock,
+) -> Result<Request, Problem> {
     let now = clock.now_ms();
-    let at = args.time.as_deref().map(|text| time::instant(text, now)).transpose()?;
+    let at = time.map(|text| time::instant(text, now)).transpose()?;
     let expr = expr.to_owned();
-    let Some(range) = &args.range else { return Ok(Request { expr, at, range: None }) };
+    let Some(range) = range else { return Ok(Request { expr, at, range: None }) };
     let range_ms = time::duration_ms("--range", range)?;
-    let step_ms = match &args.step {
+    let step_ms = match step {
         Some(step) => time::duration_ms("--step", step)?,
         None => (range_ms / POINTS).max(1_000),
     };

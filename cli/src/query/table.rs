@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sonde_model::Labels;
+
 use super::answer::{Answer, AnswerSeries};
 use super::time;
 
@@ -11,7 +13,7 @@ pub(super) fn draw(answer: &Answer) -> String {
         return "no series\n".to_owned();
     }
     let is_range = answer.series.iter().any(|series| series.samples.len() > 1);
-    let names = label_names(&answer.series);
+    let names = label_names(answer.series.iter().map(|series| &series.labels));
     let mut header: Vec<String> = names.iter().map(|name| shown_name(name).to_owned()).collect();
     let values = if is_range { &["SAMPLES", "MIN", "MAX", "LAST", "LAST AT (UTC)"][..] } else { &["VALUE"] };
     header.extend(values.iter().map(|v| (*v).to_owned()));
@@ -25,9 +27,9 @@ pub(super) fn draw(answer: &Answer) -> String {
 }
 
 /// The metric name first, then the labels in order.
-fn label_names(series: &[AnswerSeries]) -> Vec<String> {
+pub(super) fn label_names<'a>(series: impl Iterator<Item = &'a Labels>) -> Vec<String> {
     let mut names: BTreeMap<String, ()> = BTreeMap::new();
-    for labels in series.iter().map(|series| &series.labels) {
+    for labels in series {
         names.extend(labels.iter().map(|(name, _)| (name.to_owned(), ())));
     }
     let (metric, mut others): (Vec<_>, Vec<_>) = names.into_keys().partition(|name| name == sonde_model::METRIC_NAME);

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::client::{Range, Request};
-use super::{chart, check_expression, csv, table, time};
+use super::mistakes::check_expression;
+use super::{chart, csv, table, time};
 
 fn answer(data: &Value) -> Answer {
     Answer::read(data).expect("an answer")
@@ -137,5 +138,8 @@ fn mistakes_are_pointed_at() {
     let told = |expr| check_expression(expr).expect_err("a mistake").to_string();
     assert_eq!(told("sum(up"), "error: the expression is not PromQL: unclosed left parenthesis\n  sum(up\n        ^\n");
     assert!(told("").contains("sonde query up"));
+    let several = "error: the expression is not PromQL: unknown function with name \"rat\"\n  rat(up[5m]) + smu(up)\n  ^ did you mean rate?\n  \
+                   rat(up[5m]) + smu(up)\n                ^ unknown function with name \"smu\" did you mean sum?\n";
+    assert_eq!(told("rat(up[5m]) + smu(up)"), several);
     assert!(check_expression("up").is_ok());
 }

@@ -18,6 +18,7 @@ use tower::ServiceExt;
 
 mod alertmanager;
 mod exchange;
+mod openapi;
 mod remote_write_v2;
 mod targets;
 

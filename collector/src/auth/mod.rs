@@ -30,6 +30,8 @@ pub(crate) use changes::{ChangeError, EnrolError, NewToken};
 pub(crate) use gate::Gate;
 pub(crate) use principal::Principal;
 pub(crate) use routes::Surface;
+#[cfg(test)]
+pub(crate) use routes::{Access, TABLE};
 pub(crate) use secret::TokenId;
 pub(crate) use stats::Reason;
 pub(crate) use token::Token;

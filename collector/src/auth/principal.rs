@@ -33,7 +33,7 @@ pub(crate) enum Who {
 
 impl Principal {
     /// The caller where nobody is asked.
-    pub(super) fn anyone() -> Self {
+    pub(crate) fn anyone() -> Self {
         Principal { who: Who::Anyone, role: Role::Admin }
     }
 

@@ -98,6 +98,7 @@ pub(crate) const TABLE: &[Route] = &[
     route(Main, GET, "/api/v1/status/config", Needs(Read)),
     route(Main, GET, "/api/v1/status/walreplay", Needs(Read)),
     route(Main, GET, "/api/v1/features", Needs(Read)),
+    route(Main, GET, "/api/v1/openapi.yaml", Needs(Read)),
     route(Main, GET, "/api/v1/notifications", Needs(Read)),
     route(Main, POST, "/api/v1/read", Needs(Read)),
     // Alertmanager's API.

@@ -10,7 +10,7 @@ use sonde_promql::Expr;
 use sonde_promql::ast::ExprKind;
 use sonde_tsdb::SeriesExemplars;
 
-use super::query::{expression, queue_error};
+use super::query::queue_error;
 use super::{parameters, result};
 use crate::api::answer::{Answer, ApiError};
 use crate::api::form::Form;
@@ -21,7 +21,7 @@ use crate::server::Server;
 /// `/query_exemplars`. How many there are at most is a setting of the store, so that the answer needs no other bound.
 pub(super) async fn exemplars(State(server): State<Arc<Server>>, form: Form) -> Result<Response, ApiError> {
     let (from, to) = parameters::time_range(&form)?;
-    let (_, expr) = expression(&form)?;
+    let expr = sonde_promql::parse(form.get("query").unwrap_or_default()).map_err(ApiError::bad_data)?;
     let mut selectors = Vec::new();
     collect(&expr, &mut selectors)?;
     if selectors.is_empty() {

@@ -70,6 +70,11 @@ pub(in crate::api) fn selectors(form: &Form) -> Result<Vec<Vec<Matcher>>, ApiErr
     form.all("match[]").map(|text| selector(text).map_err(|e| ApiError::parameter("match[]", e))).collect()
 }
 
+/// The same where Prometheus does not say which parameter is wrong.
+pub(super) fn plain_selectors(form: &Form) -> Result<Vec<Vec<Matcher>>, ApiError> {
+    form.all("match[]").map(|text| selector(text).map_err(ApiError::bad_data)).collect()
+}
+
 fn selector(text: &str) -> Result<Vec<Matcher>, String> {
     let selector = sonde_promql::parse_selector(text).map_err(|e| e.to_string())?;
     let matchers = selector.compile().map_err(|e| e.to_string())?;

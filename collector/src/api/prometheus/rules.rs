@@ -96,7 +96,7 @@ impl Filter {
             names: all("rule_name[]"),
             groups: all("rule_group[]"),
             files: all("file[]"),
-            selectors: parameters::selectors(form)?,
+            selectors: parameters::plain_selectors(form)?,
             exclude_alerts,
         })
     }

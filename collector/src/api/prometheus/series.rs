@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use sonde_model::{Matcher, TimestampMs};
+use sonde_promql::{Interrupt, QueryError};
 use sonde_tsdb::{Db, SelectError};
 
 use super::query::queue_error;
@@ -28,16 +29,16 @@ struct Request {
 }
 
 impl Request {
-    fn new(form: &Form) -> Result<Self, ApiError> {
+    fn new(form: &Form, selectors: Vec<Vec<Matcher>>) -> Result<Self, ApiError> {
         let (from, to) = parameters::time_range(form)?;
         let timeout = form.get("timeout").map(|_| parameters::timeout(form, Duration::MAX)).transpose()?;
-        Ok(Request { selectors: parameters::selectors(form)?, from, to, limit: parameters::limit(form)?, timeout })
+        Ok(Request { selectors, from, to, limit: parameters::limit(form)?, timeout })
     }
 }
 
 /// `/labels`: the names of labels.
 pub(super) async fn label_names(State(server): State<Arc<Server>>, form: Form) -> Result<Response, ApiError> {
-    let request = Request::new(&form)?;
+    let request = Request::new(&form, parameters::plain_selectors(&form)?)?;
     let read = |db: &Db, matchers: &[Matcher], r: &Request, limit| db.label_names(matchers, r.from, r.to, limit);
     collect(&server, request, read, write_strings).await
 }
@@ -52,7 +53,7 @@ pub(super) async fn label_values(
     if name.is_empty() {
         return Err(ApiError::bad_data(format!("invalid label name: {name:?}")));
     }
-    let request = Request::new(&form)?;
+    let request = Request::new(&form, parameters::plain_selectors(&form)?)?;
     let read =
         move |db: &Db, matchers: &[Matcher], r: &Request, limit| db.label_values(&name, matchers, r.from, r.to, limit);
     collect(&server, request, read, write_strings).await
@@ -60,7 +61,7 @@ pub(super) async fn label_values(
 
 /// `/series`: label sets.
 pub(super) async fn series(State(server): State<Arc<Server>>, form: Form) -> Result<Response, ApiError> {
-    let request = Request::new(&form)?;
+    let request = Request::new(&form, parameters::selectors(&form)?)?;
     if request.selectors.is_empty() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
@@ -81,17 +82,22 @@ async fn collect<T: Ord + Send + 'static>(
         let config = &server.config.load().query;
         (request.timeout.map_or(config.timeout.0, |asked| asked.min(config.timeout.0)), config.max_series)
     };
-    let work = move |_: Expired<'_>| {
+    let work = move |expired: Expired<'_>| {
         let limit = request.limit.unwrap_or(max_series);
         // One more than the limit shows whether there is more.
         let ask = limit.saturating_add(1);
+        // A list of the store is not interrupted: what came too late is not given.
+        let read = |matchers: &[Matcher]| {
+            let found = read(&db, matchers, &request, ask).map_err(select_error)?;
+            expired().map_or(Ok(found), |interrupt| Err(interrupted(interrupt)))
+        };
         let mut found = match request.selectors.as_slice() {
-            [] => read(&db, &[], &request, ask)?,
-            [one] => read(&db, one, &request, ask)?,
+            [] => read(&[])?,
+            [one] => read(one)?,
             several => {
                 let mut all = BTreeSet::new();
                 for matchers in several {
-                    all.extend(read(&db, matchers, &request, ask)?);
+                    all.extend(read(matchers)?);
                 }
                 all.into_iter().collect()
             }
@@ -103,7 +109,15 @@ async fn collect<T: Ord + Send + 'static>(
         }
         Ok(Answer::new(|json| write(json, &found)).finish(&warnings, &[]))
     };
-    server.queries.run(timeout, work).await.map_err(queue_error)?.map_err(select_error)
+    server.queries.run(timeout, work).await.map_err(queue_error)?
+}
+
+/// Why work was not finished, in the words of the API.
+fn interrupted(interrupt: Interrupt) -> ApiError {
+    match interrupt {
+        Interrupt::Timeout => ApiError::new(ErrorKind::Timeout, QueryError::Timeout),
+        Interrupt::Canceled => ApiError::new(ErrorKind::Canceled, QueryError::Canceled),
+    }
 }
 
 /// What the store says, in the words of the API.
