@@ -213,6 +213,9 @@ fn read_tombstones(fs: &dyn Fs, dir: &Path, report: &mut OpenReport) -> Result<V
     }))
 }
 
+/// How often a file is read before an error that says nothing about it is taken for one that lasts.
+pub(crate) const TRIES: usize = 3;
+
 /// Opens the blocks of the manifest, in the order of their ranks. Damaged ones leave the manifest.
 fn open_blocks(
     fs: &dyn Fs,
@@ -233,10 +236,16 @@ fn open_blocks(
             Ok(block)
         };
         // An error that passes must not cost a block: a counter of deltas would begin anew without it.
-        let opened = match open() {
-            Err(Error::Io { source, .. }) if !directory::says_damaged(&source) => open(),
-            opened => opened,
+        let passes = |opened: &Result<Block, Error>| match opened {
+            Err(Error::Io { source, .. }) => !directory::says_damaged(source),
+            _ => false,
         };
+        let mut opened = open();
+        for _ in 1..TRIES {
+            if passes(&opened) {
+                opened = open();
+            }
+        }
         match opened {
             Ok(block) => {
                 kept.push(seq);

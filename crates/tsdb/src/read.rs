@@ -10,6 +10,7 @@ use crate::block::{Block, BlockIndex, Caching, HeldPage, SeriesEntry};
 use crate::columns::{Columns, overlay};
 use crate::db::Db;
 use crate::index::resolve::resolve;
+use crate::open::TRIES;
 use crate::record::Value;
 use crate::{Error, SelectError, SelectLimits};
 
@@ -97,8 +98,12 @@ impl Db {
                 Ok(())
             };
             let mut visit = || self.visit_block(block, &matchers, after, TimestampMs::MAX, &mut take);
-            // Once more, because an error that passes would make the series begin anew.
-            if let Err(error) = visit().or_else(|_| visit()) {
+            // More than once, because an error that passes would make the series begin anew.
+            let mut visited = visit();
+            for _ in 1..TRIES {
+                visited = visited.or_else(|_| visit());
+            }
+            if let Err(error) = visited {
                 tracing::warn!(%error, "the last value of a delta series could not be read");
             }
         }

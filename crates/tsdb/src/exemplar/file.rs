@@ -14,6 +14,7 @@ use super::store::Exemplars;
 use crate::Error;
 use crate::codec::DecodeError;
 use crate::db::{Db, Maintenance};
+use crate::open::TRIES;
 
 const MAGIC: [u8; 8] = *b"SONDEEXM";
 const VERSION: u32 = 1;
@@ -79,8 +80,12 @@ pub(crate) enum Loaded {
 /// Reads the file into `exemplars`.
 pub(crate) fn load(fs: &dyn Fs, dir: &Path, exemplars: &mut Exemplars) -> Loaded {
     let path = path(dir);
-    // Once more, because most errors that say nothing about a file pass.
-    match read(fs, &path, exemplars).or_else(|_| read(fs, &path, exemplars)) {
+    // More than once, because most errors that say nothing about a file pass.
+    let mut found = read(fs, &path, exemplars);
+    for _ in 1..TRIES {
+        found = found.or_else(|_| read(fs, &path, exemplars));
+    }
+    match found {
         Ok(Ok(())) => Loaded::Whole,
         Ok(Err(reason)) => {
             set_aside(fs, &path, &reason);

@@ -127,8 +127,8 @@ fn a_file_that_cannot_be_read_now_is_not_given_up() {
     append(&db, Batch { samples: vec![float(up, NOW, 1.0)], ..exemplars(&db, Source::Push, &added) }, NOW);
     db.flush(NOW).unwrap();
     drop(db);
-    // Manifest and block are opened first, then the file, twice.
-    fs.fail(Some(Operation::Open), 2, 2, std::io::ErrorKind::Other);
+    // Manifest and block are opened first, then the file, three times.
+    fs.fail(Some(Operation::Open), 2, 3, std::io::ErrorKind::Other);
     let (db, report) = open(Arc::new(fs.clone()), Options::default());
     assert!(report.exemplar_damage.is_some() && report.unavailable.is_empty(), "{report:?}");
     assert!(everything(&db).is_empty());

@@ -370,8 +370,8 @@ fn a_block_that_cannot_be_opened_now_is_not_given_up() {
     let mem = MemFs::new();
     drop(two_blocks(&mem));
     let fs = FaultFs::new(mem, 0);
-    // The manifest is opened first, and a block twice.
-    fs.fail(Some(Operation::Open), 1, 2, std::io::ErrorKind::Other);
+    // The manifest is opened first, and a block three times.
+    fs.fail(Some(Operation::Open), 1, 3, std::io::ErrorKind::Other);
     let (db, report) = open(Arc::new(fs.clone()), Options::default());
     assert_eq!((report.unavailable.len(), report.quarantined.len(), report.blocks), (1, 0, 1));
     assert_eq!(floats(&db, NUMBERS), [(NOW, 2.0)]);
