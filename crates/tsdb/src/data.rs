@@ -7,6 +7,7 @@ use sonde_model::{Histogram, TimestampMs};
 
 use crate::Metadata;
 use crate::block::Block;
+use crate::changes::Changes;
 use crate::columns::{Columns, overlay};
 use crate::head::Samples;
 use crate::head::samples::Found;
@@ -78,6 +79,7 @@ pub(crate) struct Data {
     /// In the order of their ranks: later ones win.
     pub(crate) blocks: Arc<Vec<Arc<Block>>>,
     pub(crate) metadata: BTreeMap<String, Metadata>,
+    pub(crate) changes: Changes,
     last: Vec<Last>,
     last_histograms: LastHistograms,
     /// Series whose last sample is a stale marker.

@@ -17,6 +17,7 @@ mod stats;
 mod accumulate;
 mod append;
 mod ballast;
+mod changes;
 mod committed;
 mod compact;
 mod cut;
@@ -43,6 +44,7 @@ mod index;
 mod manifest;
 
 pub use batch::{Batch, BatchSample, BatchValue, Outcome, RejectReason, Rejected, SeriesRef, Source};
+pub use changes::Mark;
 pub use committed::{Committed, CommittedReader, Position, Step};
 pub use cut::Place;
 pub use db::Db;

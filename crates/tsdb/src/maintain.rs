@@ -99,6 +99,9 @@ impl Db {
         let mut data = self.shared.data.write();
         let kept = data.blocks.iter().filter(|b| !is_gone(b.meta().seq)).map(Arc::clone).collect();
         data.blocks = Arc::new(kept);
+        if let Some(earliest) = gone.iter().map(|b| b.meta().min_time).min() {
+            data.changes.note(earliest);
+        }
         Ok(())
     }
 }

@@ -129,6 +129,9 @@ impl Shared {
         for sample in accepted {
             data.apply(sample.slot, sample.timestamp, &sample.value);
         }
+        if let Some(earliest) = accepted.iter().map(|sample| sample.timestamp).min() {
+            data.changes.note(earliest);
+        }
         for (name, entry) in metadata {
             data.metadata.insert(name.clone(), entry.clone());
         }

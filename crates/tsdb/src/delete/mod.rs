@@ -74,6 +74,7 @@ impl Db {
         let mut judge = self.shared.judge.lock();
         let registry = self.shared.registry.read();
         let mut data = self.shared.data.write();
+        data.changes.note(tombstone.from);
         for matchers in &tombstone.selectors {
             let Ok(slots) = resolve(&*registry, matchers);
             judge.forget_last(&slots, &mut data, tombstone.from, tombstone.to);
