@@ -33,7 +33,7 @@ impl StoreForRules {
     /// Asks under the limits of queries, until `stopped` says that nobody wants the answer.
     fn ask(
         &self,
-        stopped: &dyn Fn() -> bool,
+        stopped: &(dyn Fn() -> bool + Sync),
         query: impl FnOnce(&Engine, &StoreSource, &Control<'_>) -> Result<QueryResult, QueryError>,
     ) -> Result<QueryResult, QueryError> {
         let config = self.config.load();
@@ -110,7 +110,7 @@ impl AnomalyStore for StoreForRules {
         start: TimestampMs,
         end: TimestampMs,
         step_ms: i64,
-        stopped: &dyn Fn() -> bool,
+        stopped: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<Series>, QueryError> {
         let ask = |engine: &Engine, source: &StoreSource, control: &Control<'_>| {
             engine.range(source, expr, start, end, step_ms, control)

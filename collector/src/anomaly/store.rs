@@ -15,6 +15,6 @@ pub trait AnomalyStore: RuleStore {
         start: TimestampMs,
         end: TimestampMs,
         step_ms: i64,
-        stopped: &dyn Fn() -> bool,
+        stopped: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<Series>, QueryError>;
 }

@@ -266,7 +266,7 @@ impl Inner {
     }
 
     /// Walks over the next steps of a watch.
-    fn evaluate(&self, watch: &Watch, stopping: &dyn Fn() -> bool) {
+    fn evaluate(&self, watch: &Watch, stopping: &(dyn Fn() -> bool + Sync)) {
         let (now, limits) = (self.clock.now_ms(), **self.limits.load());
         let mut guard = watch.state.lock();
         let Some(state) = guard.as_mut() else { return };

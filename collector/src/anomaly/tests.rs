@@ -73,7 +73,7 @@ impl AnomalyStore for Memory {
         start: TimestampMs,
         end: TimestampMs,
         step_ms: i64,
-        _: &dyn Fn() -> bool,
+        _: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<Series>, QueryError> {
         self.asked.fetch_add(1, Relaxed);
         if self.broken.load(Relaxed) {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sonde_model::{Matcher, Series, TimestampMs};
-use sonde_promql::{Queryable, SelectError, SelectLimits};
+use sonde_model::{Matcher, TimestampMs};
+use sonde_promql::{Queryable, SelectError, SelectLimits, Selection};
 use sonde_tsdb::Db;
 
 /// The series of the store, with at most so many in one selection.
@@ -20,22 +20,30 @@ impl StoreSource {
     }
 }
 
+impl StoreSource {
+    /// The store.
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
+    }
+}
+
 impl Queryable for StoreSource {
-    fn select(
-        &self,
+    fn select<'a>(
+        &'a self,
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
         limits: &SelectLimits,
-    ) -> Result<Vec<Series>, SelectError> {
+    ) -> Result<Box<dyn Selection + 'a>, SelectError> {
         let limits = sonde_tsdb::SelectLimits {
             max_series: limits.max_series.min(self.max_series),
             max_samples: limits.max_samples,
         };
-        self.db.select(matchers, from, to, &limits).map_err(|error| match error {
+        let series = self.db.select(matchers, from, to, &limits).map_err(|error| match error {
             sonde_tsdb::SelectError::TooManySeries { limit } => SelectError::TooManySeries { limit },
             sonde_tsdb::SelectError::TooManySamples { limit } => SelectError::TooManySamples { limit },
             sonde_tsdb::SelectError::Storage(e) => SelectError::Storage(sonde_runtime::stage::with_causes(&e)),
-        })
+        })?;
+        Ok(Box::new(series))
     }
 }

@@ -77,6 +77,11 @@ impl Labels {
         })
     }
 
+    /// How many bytes the names and values take together.
+    pub fn text_len(&self) -> usize {
+        self.0.as_ref().map_or(0, |inner| inner.text.len())
+    }
+
     /// How many labels there are, `__name__` included.
     pub fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |inner| inner.ends.len() / 2)

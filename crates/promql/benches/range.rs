@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use sonde_model::{FloatColumn, Labels, Matcher, Series, TimestampMs};
-use sonde_promql::{Control, Engine, EngineOptions, Queryable, SelectError, SelectLimits, parse};
+use sonde_promql::{Control, Engine, EngineOptions, Queryable, SelectError, SelectLimits, Selection, parse};
 
 const SERIES: usize = 1_000;
 const INTERVAL_MS: i64 = 15_000;
@@ -33,13 +33,13 @@ impl Memory {
 }
 
 impl Queryable for Memory {
-    fn select(
-        &self,
+    fn select<'a>(
+        &'a self,
         _: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
         _: &SelectLimits,
-    ) -> Result<Vec<Series>, SelectError> {
+    ) -> Result<Box<dyn Selection + 'a>, SelectError> {
         let cut = |series: &Series| {
             let timestamps = &series.floats.timestamps;
             let range = timestamps.partition_point(|t| *t < from)..timestamps.partition_point(|t| *t <= to);
@@ -50,7 +50,7 @@ impl Queryable for Memory {
             };
             Series { labels: series.labels.clone(), floats, ..Series::default() }
         };
-        Ok(self.0.iter().map(cut).collect())
+        Ok(Box::new(self.0.iter().map(cut).collect::<Vec<Series>>()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Aggregations over the series of an instant vector, group by group.
+//! Aggregations over the series of an instant vector: series are taken in one by one, each into its group.
 
 mod count_values;
 mod float;
@@ -8,13 +8,15 @@ mod quantile;
 mod select;
 mod total;
 
+use std::rc::Rc;
+
 use crate::annotations::{Annotation, Annotations};
 use crate::ast::{Aggregate, AggregateOp, Span};
 use crate::column::{Evaluated, StepSeries, Steps};
 use crate::error::{Control, QueryError};
 
-use float::{Count, Ever, Max, Min, Variance};
-use grouping::Grouping;
+use float::{Count, Deviation, Ever, Max, Min, States, Variance};
+use grouping::{GroupIndex, Grouping};
 
 /// An aggregation with everything but its series.
 pub(crate) struct Aggregation<'a> {
@@ -24,6 +26,49 @@ pub(crate) struct Aggregation<'a> {
     param: Option<Evaluated>,
     steps: Steps,
     control: &'a Control<'a>,
+}
+
+/// What a group knows of the series that it was given.
+trait Accumulator {
+    /// Takes a series in. Says how many values more are held because of it.
+    fn add(&mut self, series: &StepSeries, noting: &mut Noting<'_>) -> usize;
+    /// The values of the group.
+    fn finish(self: Box<Self>, out: &mut StepSeries, noting: &mut Noting<'_>);
+}
+
+/// Where accumulators leave their annotations.
+struct Noting<'a> {
+    annotations: &'a mut Annotations,
+    op: AggregateOp,
+    /// Where the operand starts in the query.
+    operand: usize,
+}
+
+impl Noting<'_> {
+    fn histogram_ignored(&mut self) {
+        self.annotations.add(Annotation::histogram_ignored_in_aggregation(self.op.name(), self.operand));
+    }
+}
+
+/// The groups of an aggregation whose series come one by one.
+pub(crate) struct Groups<'a> {
+    node: &'a Aggregate,
+    count: usize,
+    quantiles: Rc<[f64]>,
+    index: GroupIndex<'a>,
+    groups: Vec<Group>,
+}
+
+struct Group {
+    /// Whether the metric name of any member is to be dropped.
+    drop_name: bool,
+    values: Box<dyn Accumulator>,
+}
+
+/// Whether an aggregation takes series in one by one, and does not need all of them at once.
+pub(crate) fn takes_one_by_one(op: AggregateOp) -> bool {
+    use AggregateOp::{Bottomk, CountValues, LimitRatio, Limitk, Topk};
+    !matches!(op, CountValues | Topk | Bottomk | Limitk | LimitRatio)
 }
 
 impl<'a> Aggregation<'a> {
@@ -38,63 +83,37 @@ impl<'a> Aggregation<'a> {
     }
 
     /// The series of the result.
+    ///
+    /// `charge` is told of values that are held beside the series and the result.
     pub(crate) fn evaluate(
         &self,
         series: Vec<StepSeries>,
         annotations: &mut Annotations,
+        charge: &mut dyn FnMut(usize) -> Result<(), QueryError>,
     ) -> Result<Vec<StepSeries>, QueryError> {
-        use AggregateOp::{Bottomk, CountValues, LimitRatio, Limitk, Topk};
         let grouping = Grouping::new(self.node);
-        match self.node.op {
-            CountValues => return count_values::evaluate(self.node, &grouping, &series),
-            Topk | Bottomk | Limitk | LimitRatio => {
-                let numbers = self.numbers();
-                let (position, param) = (self.position, self.param_position());
-                let notes = select::Notes { annotations, control: self.control, position, param };
-                return select::evaluate(self.node.op, &numbers, &grouping, series, self.steps, notes);
-            }
-            _ => {}
+        if self.node.op == AggregateOp::CountValues {
+            return count_values::evaluate(self.node, &grouping, &series, charge);
         }
-        let quantiles = if self.node.op == AggregateOp::Quantile { self.quantiles(annotations) } else { Vec::new() };
-        let operand = self.node.operand.span.start as usize;
-        let mut result = Vec::new();
-        for group in grouping.groups(&series) {
+        if !takes_one_by_one(self.node.op) {
+            let numbers = self.numbers();
+            let (position, param) = (self.position, self.param_position());
+            let notes = select::Notes { annotations, control: self.control, position, param };
+            return select::evaluate(self.node.op, &numbers, &grouping, series, self.steps, notes);
+        }
+        let mut groups = self.groups(annotations);
+        for one in series {
             self.control.check()?;
-            let members = || group.members.iter().map(|i| &series[*i]);
-            let mut out = StepSeries::new(group.labels.clone(), members().any(|one| one.drop_name));
-            if group.members.len() == 1 {
-                out.drop_name = series[group.members[0]].drop_name;
-            }
-            let count = self.steps.count;
-            let ignored = match self.node.op {
-                AggregateOp::Sum => {
-                    total::sum(members(), count, &mut out, annotations, operand);
-                    false
-                }
-                AggregateOp::Avg => {
-                    total::average(members(), count, &mut out, annotations, operand);
-                    false
-                }
-                AggregateOp::Min => float::evaluate::<Min>(members(), count, &mut out),
-                AggregateOp::Max => float::evaluate::<Max>(members(), count, &mut out),
-                AggregateOp::Stddev => {
-                    let ignored = float::evaluate::<Variance>(members(), count, &mut out);
-                    out.floats.values.iter_mut().for_each(|v| *v = v.sqrt());
-                    ignored
-                }
-                AggregateOp::Stdvar => float::evaluate::<Variance>(members(), count, &mut out),
-                AggregateOp::Quantile => quantile::evaluate(members(), &quantiles, &mut out),
-                AggregateOp::Count => float::evaluate_all::<Count>(members(), count, &mut out),
-                _ => float::evaluate_all::<Ever>(members(), count, &mut out),
-            };
-            if ignored {
-                annotations.add(Annotation::histogram_ignored_in_aggregation(self.node.op.name(), operand));
-            }
-            if !out.is_empty() {
-                result.push(out);
-            }
+            charge(groups.add(&one, annotations))?;
         }
-        Ok(result)
+        Ok(groups.finish(annotations))
+    }
+
+    /// The groups, without series yet. Only where [`takes_one_by_one`] says so.
+    pub(crate) fn groups(&self, annotations: &mut Annotations) -> Groups<'a> {
+        let quantiles = if self.node.op == AggregateOp::Quantile { self.quantiles(annotations) } else { Vec::new() };
+        let index = GroupIndex::new(Grouping::new(self.node));
+        Groups { node: self.node, count: self.steps.count, quantiles: quantiles.into(), index, groups: Vec::new() }
     }
 
     /// The parameter at each step.
@@ -125,4 +144,53 @@ impl<'a> Aggregation<'a> {
         }
         numbers
     }
+}
+
+impl Groups<'_> {
+    /// Takes a series in. Says how many values more are held because of it.
+    pub(crate) fn add(&mut self, series: &StepSeries, annotations: &mut Annotations) -> usize {
+        let mut noting = noting(self.node, annotations);
+        let place = self.index.place(&series.labels);
+        let mut held = 0;
+        if place == self.groups.len() {
+            self.groups.push(Group { drop_name: false, values: self.accumulator() });
+            held = self.count;
+        }
+        let group = &mut self.groups[place];
+        group.drop_name |= series.drop_name;
+        held + group.values.add(series, &mut noting)
+    }
+
+    /// The series of the result.
+    pub(crate) fn finish(self, annotations: &mut Annotations) -> Vec<StepSeries> {
+        let mut noting = noting(self.node, annotations);
+        let mut result = Vec::with_capacity(self.groups.len());
+        for (place, group) in self.groups.into_iter().enumerate() {
+            let mut out = StepSeries::new(self.index.labels(place).clone(), group.drop_name);
+            group.values.finish(&mut out, &mut noting);
+            if !out.is_empty() {
+                result.push(out);
+            }
+        }
+        result
+    }
+
+    fn accumulator(&self) -> Box<dyn Accumulator> {
+        let count = self.count;
+        match self.node.op {
+            AggregateOp::Sum => Box::new(total::Sum::new(count)),
+            AggregateOp::Avg => Box::new(total::Average::new(count)),
+            AggregateOp::Min => Box::new(States::<Min>::of_floats(count)),
+            AggregateOp::Max => Box::new(States::<Max>::of_floats(count)),
+            AggregateOp::Stddev => Box::new(States::<Deviation>::of_floats(count)),
+            AggregateOp::Stdvar => Box::new(States::<Variance>::of_floats(count)),
+            AggregateOp::Quantile => Box::new(quantile::Quantiles::new(Rc::clone(&self.quantiles))),
+            AggregateOp::Count => Box::new(States::<Count>::of_all(count)),
+            _ => Box::new(States::<Ever>::of_all(count)),
+        }
+    }
+}
+
+fn noting<'n>(node: &Aggregate, annotations: &'n mut Annotations) -> Noting<'n> {
+    Noting { annotations, op: node.op, operand: node.operand.span.start as usize }
 }

@@ -195,9 +195,12 @@ impl StepSeries {
         }
     }
 
-    /// What the series takes of a query's budget: a float is one sample, a histogram as many as fit into its memory.
+    /// What the series takes of a query's budget: a float is one sample, a histogram and extraordinarily long labels as
+    /// many as fit into their memory.
     pub(crate) fn weight(&self) -> usize {
-        self.floats.len() + self.histograms.values.iter().map(|h| histogram_weight(h)).sum::<usize>()
+        let labels = self.labels.text_len();
+        let labels = if labels > ORDINARY_LABEL_BYTES { labels / 16 } else { 0 };
+        labels + self.floats.len() + self.histograms.values.iter().map(|h| histogram_weight(h)).sum::<usize>()
     }
 }
 
@@ -218,6 +221,9 @@ impl Evaluated {
         }
     }
 }
+
+/// The labels of a series that are stored are not longer than that; those that functions make may be.
+const ORDINARY_LABEL_BYTES: usize = 1 << 10;
 
 /// How many float samples of 16 bytes a histogram weighs.
 fn histogram_weight(histogram: &Histogram) -> usize {

@@ -6,11 +6,15 @@
 mod budget;
 mod call;
 mod evaluation;
+mod helpers;
 mod info;
 mod invariant;
+mod locality;
 mod observe;
 mod output;
+mod pipeline;
 mod selection;
+mod shared;
 mod slices;
 mod subquery;
 #[cfg(test)]
@@ -27,6 +31,9 @@ use crate::error::{Control, QueryError};
 use crate::queryable::Queryable;
 use crate::value::QueryResult;
 
+pub use budget::SamplePool;
+pub use helpers::Helpers;
+pub use locality::is_step_local;
 pub use observe::{NodeWork, Observer};
 pub(crate) use output::{duplicate_labels, without_metadata};
 pub(crate) use timing::Timing;
@@ -64,22 +71,35 @@ impl Default for EngineOptions {
     }
 }
 
-/// Evaluates expressions. It has no state but its options: one serves any number of queries at once.
+/// Evaluates expressions. It keeps nothing from query to query: one serves any number of queries at once.
 #[derive(Clone, Debug)]
 pub struct Engine {
     options: EngineOptions,
+    helpers: Arc<Helpers>,
+    pool: Arc<SamplePool>,
     observer: Option<Arc<dyn Observer>>,
 }
 
 impl Engine {
     /// An engine with these options.
     pub fn new(options: EngineOptions) -> Self {
-        Engine { options, observer: None }
+        let (helpers, pool) = (Arc::new(Helpers::new(0)), Arc::new(SamplePool::new(usize::MAX)));
+        Engine { options, helpers, pool, observer: None }
     }
 
-    /// The same engine, whose evaluations are watched.
+    /// The same engine, whose evaluations are watched. It evaluates node by node, also where it could do several at a time.
     pub fn observed(self, observer: Arc<dyn Observer>) -> Self {
         Engine { observer: Some(observer), ..self }
+    }
+
+    /// The same with threads that help it; other engines may share them.
+    pub fn with_helpers(self, helpers: Arc<Helpers>) -> Self {
+        Engine { helpers, ..self }
+    }
+
+    /// The same with samples that it shares with other engines.
+    pub fn with_pool(self, pool: Arc<SamplePool>) -> Self {
+        Engine { pool, ..self }
     }
 
     /// What holds for all queries of this engine.
@@ -98,7 +118,7 @@ impl Engine {
         let mut evaluation = self.evaluation(source, control, (time, time), QueryGrid::default());
         let value = match expr.value_type() {
             ValueType::Matrix => output::samples(evaluation.range_vector(expr, Steps::at(time))?)?,
-            _ => output::instant(evaluation.evaluate(expr, Steps::at(time))?, time)?,
+            _ => output::instant(evaluation.evaluate_in_slices(expr, Steps::at(time))?, time)?,
         };
         Ok(evaluation.finish(value))
     }
@@ -137,8 +157,9 @@ impl Engine {
         (start, end): (TimestampMs, TimestampMs),
         grid: QueryGrid,
     ) -> Evaluation<'a> {
-        let budget = Budget::new(self.options.max_samples);
-        let evaluation = Evaluation::new(source, control, &self.options, start, end, grid, budget);
+        let budget = Budget::new(self.options.max_samples, Arc::clone(&self.pool));
+        let owned = (&self.options, &*self.helpers);
+        let evaluation = Evaluation::new(source, control, owned, start, end, grid, budget);
         Evaluation { observer: self.observer.as_deref(), ..evaluation }
     }
 

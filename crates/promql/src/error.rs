@@ -22,6 +22,17 @@ pub enum QueryError {
         /// The limit.
         limit: usize,
     },
+    /// All queries together would hold more samples at one time than they may.
+    #[error(
+        "too many samples are in memory for queries: {held} of {limit} that all of them may hold at one time; ask again \
+         later, or for less"
+    )]
+    Overloaded {
+        /// What they hold.
+        held: usize,
+        /// What they may hold.
+        limit: usize,
+    },
     /// The source of the series failed.
     #[error("expanding series: {0}")]
     Storage(SelectError),
@@ -58,8 +69,8 @@ impl From<Interrupt> for QueryError {
 /// How a caller stops a query: asked once per series and per node of the expression.
 #[derive(Clone, Copy)]
 pub struct Control<'a> {
-    /// Says whether the query has to stop, and why. The clock is the caller's.
-    pub expired: &'a dyn Fn() -> Option<Interrupt>,
+    /// Says whether the query has to stop, and why. The clock is the caller's; threads that help ask, too.
+    pub expired: &'a (dyn Fn() -> Option<Interrupt> + Sync),
 }
 
 impl Control<'static> {

@@ -69,8 +69,23 @@ impl<'a> Notes<'a> {
 }
 
 impl RangeCall {
+    /// The values of the function over one series, whose samples have no stale markers.
+    pub(crate) fn of_series(
+        &self,
+        series: &SampleSeries,
+        windows: &Windows,
+        keeps_name: bool,
+        control: &Control<'_>,
+        annotations: &mut Annotations,
+    ) -> Result<StepSeries, QueryError> {
+        let mut notes = Notes::new(annotations, control, series.labels.metric_name(), self.position);
+        let mut values = StepSeries::new(series.labels.clone(), !keeps_name);
+        self.evaluate(series, windows, &mut values, &mut notes)?;
+        Ok(values)
+    }
+
     /// Evaluates the function over one series; what it yields at each step is appended to `values`.
-    pub(crate) fn evaluate(
+    fn evaluate(
         &self,
         series: &SampleSeries,
         windows: &Windows,

@@ -1,20 +1,58 @@
 //! The trait through which queries read series, owned by the language and implemented by stores.
+//!
+//! A selection first says which series there are and hands their samples out one series at a time, so that a query
+//! need not hold the samples of all of them, and may read on several threads.
 
-use sonde_model::{Matcher, Series, TimestampMs};
+use sonde_model::{Labels, Matcher, Series, TimestampMs};
 use thiserror::Error;
 
 /// Where series come from: the embedded store, a fixture of a test, a distributed engine.
 pub trait Queryable: Send + Sync {
-    /// All series for which every matcher holds, with their samples of `from..=to`, sorted by labels.
+    /// All series for which every matcher holds and that may have samples of `from..=to`, sorted by labels.
     ///
     /// Stale markers are included. A series without samples in the range may be left out or be given empty.
-    fn select(
-        &self,
+    fn select<'a>(
+        &'a self,
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
         limits: &SelectLimits,
-    ) -> Result<Vec<Series>, SelectError>;
+    ) -> Result<Box<dyn Selection + 'a>, SelectError>;
+}
+
+/// Series that were selected. What a selection gives does not change while it is there, whatever is written meanwhile.
+pub trait Selection: Send + Sync {
+    /// How many series there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The labels of the series number `index`; they grow with it.
+    fn labels(&self, index: usize) -> &Labels;
+
+    /// Puts the samples of the series number `index` that are in the range of the selection in the place of those in
+    /// `series`, whose labels are left alone. Threads may read at the same time, each into a series of its own.
+    fn read(&self, index: usize, series: &mut Series) -> Result<(), SelectError>;
+}
+
+/// Series that are in memory, with the samples of the range.
+impl Selection for Vec<Series> {
+    fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        &self[index].labels
+    }
+
+    fn read(&self, index: usize, series: &mut Series) -> Result<(), SelectError> {
+        series.floats.clone_from(&self[index].floats);
+        series.histograms.clone_from(&self[index].histograms);
+        Ok(())
+    }
 }
 
 /// How much one selection may yield. A source stops with an error before it allocates more.
@@ -22,7 +60,7 @@ pub trait Queryable: Send + Sync {
 pub struct SelectLimits {
     /// The most series.
     pub max_series: usize,
-    /// The most samples, over all series.
+    /// The most samples that the source holds for a selection. What it only reads when it is asked to is not among them.
     pub max_samples: usize,
 }
 

@@ -1,22 +1,22 @@
 //! The deepest queries that the parser lets through are evaluated, printed and dropped on an ordinary thread's stack.
 
-use sonde_model::{Matcher, Series, TimestampMs};
+use sonde_model::{Matcher, TimestampMs};
 use sonde_promql::ast::ValueType;
 use sonde_promql::parse::{MAX_DEPTH, MAX_NESTING};
-use sonde_promql::{Control, Engine, EngineOptions, Queryable, SelectError, SelectLimits, parse};
+use sonde_promql::{Control, Engine, EngineOptions, Queryable, SelectError, SelectLimits, Selection, parse};
 
 /// A source without series.
 struct Empty;
 
 impl Queryable for Empty {
-    fn select(
-        &self,
+    fn select<'a>(
+        &'a self,
         _: &[Matcher],
         _: TimestampMs,
         _: TimestampMs,
         _: &SelectLimits,
-    ) -> Result<Vec<Series>, SelectError> {
-        Ok(Vec::new())
+    ) -> Result<Box<dyn Selection + 'a>, SelectError> {
+        Ok(Box::new(Vec::new()))
     }
 }
 

@@ -10,11 +10,15 @@ use crate::error::QueryError;
 
 use super::grouping::Grouping;
 
+/// How many samples of 16 bytes a series weighs that comes of a value.
+const SERIES_WEIGHT: usize = 24;
+
 /// One series for each value and group, with the number of series that have it.
 pub(super) fn evaluate(
     node: &Aggregate,
     grouping: &Grouping<'_>,
     series: &[StepSeries],
+    charge: &mut dyn FnMut(usize) -> Result<(), QueryError>,
 ) -> Result<Vec<StepSeries>, QueryError> {
     let label = label_of(node)?;
     let mut index: HashMap<Labels, usize, foldhash::fast::RandomState> = HashMap::default();
@@ -23,6 +27,7 @@ pub(super) fn evaluate(
         let base = grouping.labels_of(&one.labels);
         let is_grouped_away = node.without && node.grouping.iter().any(|name| name == label);
         let mut count = |step: u32, value: String| {
+            let known = counts.len();
             let labels = if is_grouped_away || (node.without && label == METRIC_NAME) {
                 base.clone()
             } else {
@@ -33,9 +38,10 @@ pub(super) fn evaluate(
                 counts.len() - 1
             });
             *counts[place].1.entry(step).or_insert(0.0) += 1.0;
+            charge(if counts.len() > known { SERIES_WEIGHT + counts[place].0.text_len() / 16 } else { 1 })
         };
-        one.floats.iter().for_each(|(step, value)| count(step, plain(*value)));
-        one.histograms.iter().for_each(|(step, histogram)| count(step, histogram.to_string()));
+        one.floats.iter().try_for_each(|(step, value)| count(step, plain(*value)))?;
+        one.histograms.iter().try_for_each(|(step, histogram)| count(step, histogram.to_string()))?;
     }
     let to_series = |(labels, counts): (Labels, BTreeMap<u32, f64>)| {
         let mut series = StepSeries::new(labels, false);

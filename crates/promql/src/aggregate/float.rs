@@ -2,6 +2,8 @@
 
 use crate::column::StepSeries;
 
+use super::{Accumulator, Noting};
+
 /// What an aggregation knows of a step after some values.
 pub(super) trait State: Clone {
     /// The state after the first value.
@@ -12,52 +14,57 @@ pub(super) trait State: Clone {
     fn result(&self) -> f64;
 }
 
-/// Aggregates the floats; true where histograms were left out.
-pub(super) fn evaluate<'a, S: State>(
-    members: impl Iterator<Item = &'a StepSeries>,
-    count: usize,
-    out: &mut StepSeries,
-) -> bool {
-    let mut states: Vec<Option<S>> = vec![None; count];
-    let mut ignored = false;
-    for series in members {
-        ignored |= !series.histograms.is_empty();
-        for (step, value) in series.floats.iter() {
-            take(&mut states[step as usize], *value);
-        }
-    }
-    emit(&states, out);
-    ignored
+/// The states of a group.
+pub(super) struct States<S> {
+    at: Vec<Option<S>>,
+    /// Whether histograms are aggregated, too: their values do not matter.
+    takes_histograms: bool,
+    ignored: bool,
 }
 
-/// Aggregates floats and histograms alike: their values do not matter.
-pub(super) fn evaluate_all<'a, S: State>(
-    members: impl Iterator<Item = &'a StepSeries>,
-    count: usize,
-    out: &mut StepSeries,
-) -> bool {
-    let mut states: Vec<Option<S>> = vec![None; count];
-    for series in members {
-        for step in series.floats.steps.iter().chain(&series.histograms.steps) {
-            take(&mut states[*step as usize], 1.0);
+impl<S: State> States<S> {
+    /// Over floats only.
+    pub(super) fn of_floats(count: usize) -> Self {
+        States { at: vec![None; count], takes_histograms: false, ignored: false }
+    }
+
+    /// Over floats and histograms alike.
+    pub(super) fn of_all(count: usize) -> Self {
+        States { at: vec![None; count], takes_histograms: true, ignored: false }
+    }
+}
+
+impl<S: State> Accumulator for States<S> {
+    fn add(&mut self, series: &StepSeries, _: &mut Noting<'_>) -> usize {
+        if series.floats.len() == self.at.len() {
+            self.at.iter_mut().zip(&series.floats.values).for_each(|(state, value)| take(state, *value));
+        } else {
+            series.floats.iter().for_each(|(step, value)| take(&mut self.at[step as usize], *value));
+        }
+        if self.takes_histograms {
+            series.histograms.steps.iter().for_each(|step| take(&mut self.at[*step as usize], 1.0));
+        } else {
+            self.ignored |= !series.histograms.is_empty();
+        }
+        0
+    }
+
+    fn finish(self: Box<Self>, out: &mut StepSeries, noting: &mut Noting<'_>) {
+        for (step, state) in self.at.iter().enumerate() {
+            if let Some(state) = state {
+                out.floats.push(step as u32, state.result());
+            }
+        }
+        if self.ignored {
+            noting.histogram_ignored();
         }
     }
-    emit(&states, out);
-    false
 }
 
 fn take<S: State>(state: &mut Option<S>, value: f64) {
     match state {
         Some(state) => state.add(value),
         None => *state = Some(S::first(value)),
-    }
-}
-
-fn emit<S: State>(states: &[Option<S>], out: &mut StepSeries) {
-    for (step, state) in states.iter().enumerate() {
-        if let Some(state) = state {
-            out.floats.push(step as u32, state.result());
-        }
     }
 }
 
@@ -135,7 +142,25 @@ impl State for Ever {
     }
 }
 
-/// `stdvar` and `stddev`: Welford's method.
+/// `stddev`
+#[derive(Clone, Copy)]
+pub(super) struct Deviation(Variance);
+
+impl State for Deviation {
+    fn first(value: f64) -> Self {
+        Deviation(Variance::first(value))
+    }
+
+    fn add(&mut self, value: f64) {
+        self.0.add(value);
+    }
+
+    fn result(&self) -> f64 {
+        self.0.result().sqrt()
+    }
+}
+
+/// `stdvar`: Welford's method.
 #[derive(Clone, Copy)]
 pub(super) struct Variance {
     count: f64,

@@ -1,13 +1,16 @@
 //! Which series are aggregated together: `by` and `without`.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher};
 
+use smallvec::SmallVec;
 use sonde_model::{Labels, METRIC_NAME};
 
 use crate::ast::Aggregate;
 use crate::column::StepSeries;
 
 /// The clause of an aggregation.
+#[derive(Clone, Copy)]
 pub(super) struct Grouping<'a> {
     labels: &'a [String],
     without: bool,
@@ -15,10 +18,17 @@ pub(super) struct Grouping<'a> {
 
 /// Series that are aggregated together, as indices.
 pub(super) struct Group {
-    /// The labels of the result.
-    pub(super) labels: Labels,
     /// The series in their order.
     pub(super) members: Vec<usize>,
+}
+
+/// The groups that were met, by the labels that their series share.
+pub(super) struct GroupIndex<'a> {
+    grouping: Grouping<'a>,
+    /// The groups whose labels have this hash; hardly ever more than one.
+    places: HashMap<u64, SmallVec<[u32; 2]>, foldhash::fast::RandomState>,
+    /// The labels of each group, in the order of their first series.
+    labels: Vec<Labels>,
 }
 
 impl<'a> Grouping<'a> {
@@ -28,29 +38,54 @@ impl<'a> Grouping<'a> {
 
     /// The labels that a series is grouped by.
     pub(super) fn labels_of(&self, labels: &Labels) -> Labels {
-        let is_listed = |name: &str| self.labels.iter().any(|label| label == name);
-        if self.without {
-            labels.without(|name| name == METRIC_NAME || is_listed(name))
-        } else {
-            labels.without(|name| !is_listed(name))
-        }
+        labels.without(|name| !self.keeps(name))
     }
 
     /// The groups in the order of their first series.
     pub(super) fn groups(&self, series: &[StepSeries]) -> Vec<Group> {
-        if self.labels.is_empty() && !self.without {
-            let members: Vec<usize> = (0..series.len()).collect();
-            return if members.is_empty() { Vec::new() } else { vec![Group { labels: Labels::empty(), members }] };
-        }
-        let mut index: HashMap<Labels, usize, foldhash::fast::RandomState> = HashMap::default();
+        let mut index = GroupIndex::new(*self);
         let mut groups: Vec<Group> = Vec::new();
         for (i, one) in series.iter().enumerate() {
-            let group = *index.entry(self.labels_of(&one.labels)).or_insert_with_key(|labels| {
-                groups.push(Group { labels: labels.clone(), members: Vec::new() });
-                groups.len() - 1
-            });
-            groups[group].members.push(i);
+            let place = index.place(&one.labels);
+            if place == groups.len() {
+                groups.push(Group { members: Vec::new() });
+            }
+            groups[place].members.push(i);
         }
         groups
+    }
+
+    /// Whether series are grouped by a label.
+    fn keeps(&self, name: &str) -> bool {
+        let is_listed = self.labels.iter().any(|label| label == name);
+        if self.without { !is_listed && name != METRIC_NAME } else { is_listed }
+    }
+}
+
+impl<'a> GroupIndex<'a> {
+    pub(super) fn new(grouping: Grouping<'a>) -> Self {
+        GroupIndex { grouping, places: HashMap::default(), labels: Vec::new() }
+    }
+
+    /// The number of the group of a series; a new group has the next number.
+    pub(super) fn place(&mut self, labels: &Labels) -> usize {
+        let grouping = self.grouping;
+        let kept = || labels.iter().filter(|(name, _)| grouping.keeps(name));
+        let mut hasher = self.places.hasher().build_hasher();
+        kept().for_each(|pair| pair.hash(&mut hasher));
+        let known = self.places.entry(hasher.finish()).or_default();
+        for place in known.iter() {
+            if self.labels[*place as usize].iter().eq(kept()) {
+                return *place as usize;
+            }
+        }
+        known.push(self.labels.len() as u32);
+        self.labels.push(grouping.labels_of(labels));
+        self.labels.len() - 1
+    }
+
+    /// The labels of a group.
+    pub(super) fn labels(&self, place: usize) -> &Labels {
+        &self.labels[place]
     }
 }

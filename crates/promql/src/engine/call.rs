@@ -3,15 +3,16 @@
 
 use crate::annotations::Annotation;
 use crate::ast::{Call, ExprKind, RangeMode, Span, ValueType};
-use crate::column::{Evaluated, StepSeries, Steps};
+use crate::column::{Evaluated, SampleSeries, StepSeries, Steps};
 use crate::error::QueryError;
 use crate::functions::{self, Function, FunctionCall};
-use crate::kernels::{Notes, RangeCall};
+use crate::kernels::RangeCall;
 
 use super::evaluation::Evaluation;
 use super::output::merge_equal_labels;
+use super::pipeline::{Compute, Pipeline};
 
-impl Evaluation<'_> {
+impl<'a> Evaluation<'a> {
     pub(super) fn call(&mut self, call: &Call, span: Span, steps: Steps) -> Result<Evaluated, QueryError> {
         let seconds = |ms: i64| ms as f64 / 1000.0;
         let constant = |value: f64| Ok(Evaluated::Scalar(vec![value; steps.count]));
@@ -30,14 +31,16 @@ impl Evaluation<'_> {
             Function::Info => self.info(call, steps),
             Function::StartTimestamp => match &call.args[0].unparenthesised().kind {
                 ExprKind::Vector(selector) => {
-                    Ok(Evaluated::Vector(self.sample_times(selector, steps, |sample| sample.start)?))
+                    let pipeline = self.sample_times(selector, steps, |sample| sample.start)?;
+                    Ok(Evaluated::Vector(self.collect(&pipeline)?))
                 }
                 // What was computed has no start.
                 _ => Ok(Evaluated::Vector(Vec::new())),
             },
             Function::Timestamp => match &call.args[0].unparenthesised().kind {
                 ExprKind::Vector(selector) => {
-                    Ok(Evaluated::Vector(self.sample_times(selector, steps, |sample| sample.time)?))
+                    let pipeline = self.sample_times(selector, steps, |sample| sample.time)?;
+                    Ok(Evaluated::Vector(self.collect(&pipeline)?))
                 }
                 _ => self.instant_function(call, steps),
             },
@@ -72,6 +75,63 @@ impl Evaluation<'_> {
     }
 
     fn range_function(&mut self, call: &Call, range_arg: usize, steps: Steps) -> Result<Evaluated, QueryError> {
+        let result = match &call.args[range_arg].unparenthesised().kind {
+            ExprKind::Subquery(subquery) => {
+                let range_call = self.range_call(call, range_arg, steps)?;
+                let arg = &call.args[range_arg];
+                let seen = self.enter(arg);
+                let input = self.subquery(subquery, steps)?;
+                if let Some(before) = seen {
+                    self.leave(arg, before, input.series.len(), input.series.iter().map(SampleSeries::weight).sum());
+                }
+                let mut result = Vec::with_capacity(input.series.len());
+                for series in &input.series {
+                    self.control.check()?;
+                    let keeps_name = keeps_name(call.function) && !series.drop_name;
+                    let control = self.control;
+                    let values =
+                        range_call.of_series(series, &input.windows, keeps_name, control, &mut self.annotations)?;
+                    if !values.is_empty() {
+                        self.budget.acquire(values.weight())?;
+                        result.push(values);
+                    }
+                }
+                result
+            }
+            _ => {
+                let pipeline = self.range_pipeline(call, range_arg, steps)?;
+                self.collect(&pipeline)?
+            }
+        };
+        if call.function == Function::AbsentOverTime {
+            let labels = functions::labels_of_absent(&call.args[range_arg]);
+            return Ok(Evaluated::Vector(absent_steps(StepSeries::new(labels, true), &result, steps)));
+        }
+        Ok(Evaluated::Vector(result))
+    }
+
+    /// A range function over the series of a selector.
+    pub(super) fn range_pipeline(
+        &mut self,
+        call: &Call,
+        range_arg: usize,
+        steps: Steps,
+    ) -> Result<Pipeline<'a>, QueryError> {
+        let range_call = self.range_call(call, range_arg, steps)?;
+        let ExprKind::Matrix(matrix) = &call.args[range_arg].unparenthesised().kind else {
+            return Err(QueryError::execution("a range vector was expected"));
+        };
+        let seen = self.enter(&call.args[range_arg]);
+        let (selection, windows) = self.matrix_selector(matrix, steps)?;
+        if let Some(before) = seen {
+            // The samples are read series by series, by the function.
+            self.leave(&call.args[range_arg], before, selection.len(), 0);
+        }
+        let keeps_name = keeps_name(call.function);
+        Ok(Pipeline { selection, steps, compute: Compute::Range { call: range_call, windows, keeps_name } })
+    }
+
+    fn range_call(&mut self, call: &Call, range_arg: usize, steps: Steps) -> Result<RangeCall, QueryError> {
         let mut scalars = Vec::new();
         for (i, arg) in call.args.iter().enumerate() {
             if i != range_arg {
@@ -79,32 +139,18 @@ impl Evaluation<'_> {
             }
         }
         check_mode(call, range_arg)?;
-        let input = self.range_argument(&call.args[range_arg], steps)?;
-        let range_call = RangeCall {
+        Ok(RangeCall {
             function: call.function,
             scalars,
             type_label: self.options.type_and_unit_labels,
             position: call.args[0].span.start as usize,
-        };
-        let keeps_name = matches!(call.function, Function::LastOverTime | Function::FirstOverTime);
-        let mut result = Vec::with_capacity(input.series.len());
-        for series in &input.series {
-            self.control.check()?;
-            let mut notes =
-                Notes::new(&mut self.annotations, self.control, series.labels.metric_name(), range_call.position);
-            let mut values = StepSeries::new(series.labels.clone(), !keeps_name || series.drop_name);
-            range_call.evaluate(series, &input.windows, &mut values, &mut notes)?;
-            if !values.is_empty() {
-                self.budget.acquire(values.weight())?;
-                result.push(values);
-            }
-        }
-        if call.function == Function::AbsentOverTime {
-            let labels = functions::labels_of_absent(&call.args[range_arg]);
-            return Ok(Evaluated::Vector(absent_steps(StepSeries::new(labels, true), &result, steps)));
-        }
-        Ok(Evaluated::Vector(result))
+        })
     }
+}
+
+/// Whether a range function gives samples as they are.
+fn keeps_name(function: Function) -> bool {
+    matches!(function, Function::LastOverTime | Function::FirstOverTime)
 }
 
 /// Where `anchored` and `smoothed` make no sense is for each function to say.

@@ -4,16 +4,21 @@ use std::sync::Arc;
 
 use sonde_model::TimestampMs;
 
+use crate::aggregate::{Aggregation, takes_one_by_one};
 use crate::annotations::Annotations;
-use crate::ast::{Binary, Expr, ExprKind, QueryGrid, UnaryOp, ValueType};
+use crate::ast::{Aggregate, Binary, Expr, ExprKind, QueryGrid, Span, UnaryOp, ValueType};
+use crate::binary;
 use crate::column::{Evaluated, StepSeries, Steps};
 use crate::error::{Control, QueryError};
+use crate::functions::Function;
 use crate::queryable::Queryable;
 use crate::value::{QueryResult, QueryStats, Value};
-use crate::{aggregate, binary};
 
 use super::budget::Budget;
+use super::helpers::Helpers;
 use super::invariant::is_step_invariant;
+use super::pipeline::Pipeline;
+use super::shared::Shared;
 use super::timing::QueryTimes;
 use super::{EngineOptions, NodeWork, Observer};
 
@@ -22,19 +27,21 @@ pub(crate) struct Evaluation<'a> {
     pub(super) source: &'a dyn Queryable,
     pub(super) control: &'a Control<'a>,
     pub(super) options: &'a EngineOptions,
+    pub(super) helpers: &'a Helpers,
     pub(super) times: QueryTimes,
     pub(super) annotations: Annotations,
     pub(super) budget: Budget,
     pub(super) stats: QueryStats,
     pub(super) histogram_use: HistogramUse,
     pub(super) observer: Option<&'a dyn Observer>,
+    pub(super) shared: Shared,
 }
 
 /// What functions around a selector do with its histograms.
 ///
 /// Below `histogram_count` and its like Prometheus reads histograms without their buckets and finds counter resets while
 /// it reads, so that hints are known that are not elsewhere; warnings about contradicting hints depend on it.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct HistogramUse {
     /// Only count and sum are used.
     pub(super) totals: bool,
@@ -53,7 +60,7 @@ impl<'a> Evaluation<'a> {
     pub(super) fn new(
         source: &'a dyn Queryable,
         control: &'a Control<'a>,
-        options: &'a EngineOptions,
+        (options, helpers): (&'a EngineOptions, &'a Helpers),
         start: TimestampMs,
         end: TimestampMs,
         grid: QueryGrid,
@@ -61,8 +68,20 @@ impl<'a> Evaluation<'a> {
     ) -> Self {
         let times = QueryTimes { start, end, grid };
         let annotations = Annotations::default();
-        let (stats, histogram_use) = (QueryStats::default(), HistogramUse::default());
-        Evaluation { source, control, options, times, annotations, budget, stats, histogram_use, observer: None }
+        let (stats, histogram_use, shared) = (QueryStats::default(), HistogramUse::default(), Shared::default());
+        Evaluation {
+            source,
+            control,
+            options,
+            helpers,
+            times,
+            annotations,
+            budget,
+            stats,
+            histogram_use,
+            observer: None,
+            shared,
+        }
     }
 
     /// The value with all that was noticed on the way.
@@ -87,7 +106,7 @@ impl<'a> Evaluation<'a> {
             self.budget.acquire(weight)?;
             repeated(once, steps.count)
         } else {
-            self.evaluate_node(expr, steps)?
+            self.evaluate_shared(expr, steps)?
         };
         // What the operands held is free again.
         self.budget.settle(held, value.weight())?;
@@ -133,34 +152,72 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn evaluate_node(&mut self, expr: &Expr, steps: Steps) -> Result<Evaluated, QueryError> {
+    pub(super) fn evaluate_node(&mut self, expr: &Expr, steps: Steps) -> Result<Evaluated, QueryError> {
         match &expr.kind {
             ExprKind::Number(number) => Ok(Evaluated::Scalar(vec![number.value; steps.count])),
             ExprKind::String(string) => Ok(Evaluated::String(string.text.clone())),
             ExprKind::Paren(inner) => self.evaluate(inner, steps),
-            ExprKind::Vector(selector) => Ok(Evaluated::Vector(self.instant_selector(selector, expr.span, steps)?)),
+            ExprKind::Vector(selector) => {
+                let pipeline = self.instant_selector(selector, expr.span, steps)?;
+                Ok(Evaluated::Vector(self.collect(&pipeline)?))
+            }
             ExprKind::Unary(unary) => {
                 let operand = self.evaluate(&unary.operand, steps)?;
                 Ok(if unary.op == UnaryOp::Minus { negated(operand) } else { operand })
             }
             ExprKind::Binary(operation) => self.binary(operation, expr, steps),
-            ExprKind::Aggregate(aggregate) => {
-                let param = match &aggregate.param {
-                    Some(param) => Some(self.evaluate(param, steps)?),
-                    None => None,
-                };
-                let series = self.vector(&aggregate.operand, steps)?;
-                if !series.is_empty() && steps.count > self.budget.left() {
-                    return Err(QueryError::TooManySamples { limit: self.options.max_samples });
-                }
-                let control = self.control;
-                let aggregation = aggregate::Aggregation::new(aggregate, expr.span, param, steps, control);
-                Ok(Evaluated::Vector(aggregation.evaluate(series, &mut self.annotations)?))
-            }
+            ExprKind::Aggregate(aggregate) => Ok(Evaluated::Vector(self.aggregate(aggregate, expr.span, steps)?)),
             ExprKind::Call(call) => self.call(call, expr.span, steps),
             ExprKind::Matrix(_) | ExprKind::Subquery(_) => {
                 Err(QueryError::execution("a range vector is only allowed as the argument of a function"))
             }
+        }
+    }
+
+    fn aggregate(&mut self, node: &Aggregate, span: Span, steps: Steps) -> Result<Vec<StepSeries>, QueryError> {
+        let param = match &node.param {
+            Some(param) => Some(self.evaluate(param, steps)?),
+            None => None,
+        };
+        let aggregation = Aggregation::new(node, span, param, steps, self.control);
+        if takes_one_by_one(node.op)
+            && let Some(pipeline) = self.pipeline(&node.operand, steps)?
+        {
+            let mut groups = aggregation.groups(&mut self.annotations);
+            self.run(&pipeline, |series, budget, annotations| {
+                let held = groups.add(&series, annotations);
+                if held > 0 { budget.acquire(held) } else { Ok(()) }
+            })?;
+            return Ok(groups.finish(&mut self.annotations));
+        }
+        let series = self.vector(&node.operand, steps)?;
+        if !series.is_empty() && steps.count > self.budget.left() {
+            return Err(QueryError::TooManySamples { limit: self.options.max_samples });
+        }
+        let budget = &mut self.budget;
+        aggregation.evaluate(series, &mut self.annotations, &mut |held| budget.acquire(held))
+    }
+
+    /// The expression as something that is computed series by series, where it is that.
+    fn pipeline(&mut self, expr: &Expr, steps: Steps) -> Result<Option<Pipeline<'a>>, QueryError> {
+        // Who watches is told of every node.
+        if self.observer.is_some() || (steps.count > 1 && is_step_invariant(expr)) {
+            return Ok(None);
+        }
+        let expr = expr.unparenthesised();
+        if self.shared.has(expr) {
+            return Ok(None);
+        }
+        match &expr.kind {
+            ExprKind::Vector(selector) => Ok(Some(self.instant_selector(selector, expr.span, steps)?)),
+            ExprKind::Call(call) if call.function != Function::AbsentOverTime => {
+                let is_matrix = |arg: &Expr| matches!(arg.unparenthesised().kind, ExprKind::Matrix(_));
+                match call.args.iter().position(is_matrix) {
+                    Some(range_arg) => Ok(Some(self.range_pipeline(call, range_arg, steps)?)),
+                    None => Ok(None),
+                }
+            }
+            _ => Ok(None),
         }
     }
 

@@ -104,7 +104,10 @@ impl Evaluation<'_> {
             }
         }
         let lookback = self.options.lookback_ms;
-        for one in self.read(&matchers, timing, steps, lookback, 0)? {
+        let selection = self.select(&matchers, timing, steps, lookback, 0)?;
+        for one in self.read(&*selection)? {
+            // A time at each step.
+            self.budget.acquire(steps.count)?;
             let info = Info { times: sample_times(&one, timing, steps, lookback)?, labels: one.labels };
             let of_name = by_name.entry(info.labels.metric_name().to_owned()).or_default();
             let key = identifying(&info.labels);

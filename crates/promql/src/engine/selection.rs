@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use sonde_model::{CounterResetHint, Matcher, Series, TimestampMs, is_stale};
+use sonde_model::{CounterResetHint, Labels, Matcher, Series, TimestampMs, is_stale};
 
 use crate::annotations::Annotation;
 use crate::ast::{RangeMode, Span, VectorSelector};
 use crate::column::{SampleSeries, Samples, StepSeries, StepValue, Steps};
 use crate::error::QueryError;
 use crate::kernels::{Notes, interpolated, interpolated_histogram};
-use crate::queryable::{SelectError, SelectLimits};
+use crate::queryable::{SelectError, SelectLimits, Selection};
 
 use super::evaluation::Evaluation;
+use super::pipeline::{Compute, Pipeline};
 use super::timing::Timing;
 
 /// The times that belong to a sample.
@@ -23,41 +24,24 @@ pub(super) struct SampleTime {
     pub(super) start: TimestampMs,
 }
 
-impl Evaluation<'_> {
+impl<'a> Evaluation<'a> {
     /// The series of an instant selector with the last sample at or before each step.
     pub(super) fn instant_selector(
         &mut self,
         selector: &VectorSelector,
         span: Span,
         steps: Steps,
-    ) -> Result<Vec<StepSeries>, QueryError> {
-        if steps.count == 0 {
-            return Ok(Vec::new());
-        }
+    ) -> Result<Pipeline<'a>, QueryError> {
         let timing = self.times.timing(selector.at, selector.offset.as_ref())?;
         let lookback = self.options.lookback_ms;
         let smoothed = selector.mode == RangeMode::Smoothed;
         let ahead = if smoothed { lookback } else { 0 };
-        let matchers = compile(selector)?;
-        let series = self.read(&matchers, timing, steps, lookback, ahead)?;
-        let mut result = Vec::with_capacity(series.len());
-        for mut one in series {
-            self.control.check()?;
-            let values = if smoothed {
-                one.drop_stale_markers();
-                let notes =
-                    &mut Notes::new(&mut self.annotations, self.control, one.labels.metric_name(), span.start as usize);
-                smoothed_at_steps(&one, timing, steps, lookback, notes)
-            } else {
-                let mut values = StepSeries::new(one.labels.clone(), false);
-                last_at_steps(&one, timing, steps, lookback, |step, _, value| values.push(step, value));
-                values
-            };
-            if !values.is_empty() {
-                result.push(values);
-            }
-        }
-        Ok(result)
+        let selection = self.select(&compile(selector)?, timing, steps, lookback, ahead)?;
+        let compute = match smoothed {
+            true => Compute::Smoothed { timing, lookback, position: span.start as usize },
+            false => Compute::Last { timing, lookback },
+        };
+        Ok(Pipeline { selection, steps, compute })
     }
 
     /// The series of an instant selector with a time, in seconds, of the sample that it takes at each step.
@@ -66,67 +50,60 @@ impl Evaluation<'_> {
         selector: &VectorSelector,
         steps: Steps,
         which: fn(SampleTime) -> TimestampMs,
-    ) -> Result<Vec<StepSeries>, QueryError> {
-        if steps.count == 0 {
-            return Ok(Vec::new());
-        }
+    ) -> Result<Pipeline<'a>, QueryError> {
         let timing = self.times.timing(selector.at, selector.offset.as_ref())?;
         let lookback = self.options.lookback_ms;
-        let series = self.read(&compile(selector)?, timing, steps, lookback, 0)?;
-        let mut result = Vec::with_capacity(series.len());
-        for one in &series {
-            self.control.check()?;
-            let mut values = StepSeries::new(one.labels.clone(), true);
-            last_at_steps(one, timing, steps, lookback, |step, time, _| {
-                values.floats.push(step, which(time) as f64 / 1000.0);
-            });
-            if !values.is_empty() {
-                result.push(values);
-            }
-        }
-        Ok(result)
+        let selection = self.select(&compile(selector)?, timing, steps, lookback, 0)?;
+        Ok(Pipeline { selection, steps, compute: Compute::Times { timing, lookback, which } })
     }
 
-    /// Reads the series with the samples that any step can see: `back` milliseconds, the oldest excluded, before the
-    /// time that the step looks at, and `ahead` milliseconds after it. They count against the budget.
-    pub(super) fn read(
+    /// Selects the series with the samples that any step can see: `back` milliseconds, the oldest excluded, before the
+    /// time that the step looks at, and `ahead` milliseconds after it.
+    pub(super) fn select(
         &mut self,
         matchers: &[Matcher],
         timing: Timing,
         steps: Steps,
         back: i64,
         ahead: i64,
-    ) -> Result<Vec<SampleSeries>, QueryError> {
+    ) -> Result<Box<dyn Selection + 'a>, QueryError> {
+        self.control.check()?;
         let from = timing.reference(steps.start).saturating_sub(back).saturating_add(1);
         let to = timing.reference(steps.end()).saturating_add(ahead);
-        self.read_between(matchers, from, to)
-    }
-
-    /// Reads the series with the samples of `from..=to`. They count against the budget.
-    pub(super) fn read_between(
-        &mut self,
-        matchers: &[Matcher],
-        from: TimestampMs,
-        to: TimestampMs,
-    ) -> Result<Vec<SampleSeries>, QueryError> {
-        self.control.check()?;
-        if from > to {
-            return Ok(Vec::new());
+        if steps.count == 0 || from > to {
+            return Ok(Box::new(Vec::new()));
         }
         let limits = SelectLimits { max_series: self.options.max_series, max_samples: self.budget.left() };
-        let series = self.source.select(matchers, from, to, &limits).map_err(|error| match error {
-            SelectError::TooManySamples { .. } => QueryError::TooManySamples { limit: self.options.max_samples },
-            error => QueryError::Storage(error),
-        })?;
-        let mut series: Vec<SampleSeries> = series.into_iter().map(SampleSeries::from).collect();
-        if self.histogram_use.finds_resets() {
-            series.iter_mut().for_each(SampleSeries::find_resets);
+        self.source.select(matchers, from, to, &limits).map_err(|error| storage(error, self.options.max_samples))
+    }
+
+    /// Reads all series of a selection. They count against the budget.
+    pub(super) fn read(&mut self, selection: &dyn Selection) -> Result<Vec<SampleSeries>, QueryError> {
+        let mut series = Vec::with_capacity(selection.len());
+        for index in 0..selection.len() {
+            self.control.check()?;
+            let mut read = Series::default();
+            selection.read(index, &mut read).map_err(|error| storage(error, self.options.max_samples))?;
+            let mut one = SampleSeries::default();
+            one.refill(&mut read, selection.labels(index));
+            if self.histogram_use.finds_resets() {
+                one.find_resets();
+            }
+            let weight = one.weight();
+            self.stats.series += 1;
+            self.stats.samples += weight as u64;
+            self.budget.acquire(weight)?;
+            series.push(one);
         }
-        let weight: usize = series.iter().map(SampleSeries::weight).sum();
-        self.stats.series += series.len() as u64;
-        self.stats.samples += weight as u64;
-        self.budget.acquire(weight)?;
         Ok(series)
+    }
+}
+
+/// What a source says, in the words of a query.
+pub(super) fn storage(error: SelectError, max_samples: usize) -> QueryError {
+    match error {
+        SelectError::TooManySamples { .. } => QueryError::TooManySamples { limit: max_samples },
+        error => QueryError::Storage(error),
     }
 }
 
@@ -190,7 +167,7 @@ pub(super) fn last_at_steps(
 }
 
 /// The values interpolated between the samples around each step (`smoothed`).
-fn smoothed_at_steps(
+pub(super) fn smoothed_at_steps(
     series: &SampleSeries,
     timing: Timing,
     steps: Steps,
@@ -251,22 +228,19 @@ fn smoothed_at_steps(
     values
 }
 
-impl From<Series> for SampleSeries {
-    fn from(series: Series) -> Self {
-        SampleSeries {
-            labels: series.labels,
-            drop_name: false,
-            floats: Samples {
-                timestamps: series.floats.timestamps,
-                values: series.floats.values,
-                starts: series.floats.starts,
-            },
-            histograms: Samples {
-                timestamps: series.histograms.timestamps,
-                values: series.histograms.values.into_iter().map(Arc::new).collect(),
-                starts: series.histograms.starts,
-            },
-        }
+impl SampleSeries {
+    /// Takes the samples of `read`, and leaves it what it had of memory.
+    pub(super) fn refill(&mut self, read: &mut Series, labels: &Labels) {
+        self.labels = labels.clone();
+        self.drop_name = false;
+        let (floats, histograms) = (&mut read.floats, &mut read.histograms);
+        std::mem::swap(&mut self.floats.timestamps, &mut floats.timestamps);
+        std::mem::swap(&mut self.floats.values, &mut floats.values);
+        std::mem::swap(&mut self.floats.starts, &mut floats.starts);
+        std::mem::swap(&mut self.histograms.timestamps, &mut histograms.timestamps);
+        std::mem::swap(&mut self.histograms.starts, &mut histograms.starts);
+        self.histograms.values.clear();
+        self.histograms.values.extend(histograms.values.drain(..).map(Arc::new));
     }
 }
 
@@ -284,7 +258,7 @@ impl SampleSeries {
 
 impl SampleSeries {
     /// Sets the hints that are not set, as comparing neighbouring histograms tells them.
-    fn find_resets(&mut self) {
+    pub(super) fn find_resets(&mut self) {
         let values = &mut self.histograms.values;
         for i in 1..values.len() {
             let (before, rest) = values.split_at_mut(i);

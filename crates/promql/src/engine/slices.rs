@@ -11,6 +11,7 @@ use crate::column::{Evaluated, Points, StepSeries, Steps};
 use crate::error::QueryError;
 
 use super::evaluation::{Evaluation, HistogramUse};
+use super::shared::Shared;
 
 /// How often a range is halved. A query that does not fit into a 16th of its steps is too big.
 const MAX_HALVINGS: u32 = 4;
@@ -18,6 +19,10 @@ const MAX_HALVINGS: u32 = 4;
 impl Evaluation<'_> {
     /// The value of an expression at all steps; in halves, and halves of these, where it holds too many samples.
     pub(super) fn evaluate_in_slices(&mut self, expr: &Expr, steps: Steps) -> Result<Evaluated, QueryError> {
+        // Who watches is told of every node.
+        if self.observer.is_none() {
+            self.shared = Shared::of(expr);
+        }
         self.evaluate_slice(expr, steps, MAX_HALVINGS)
     }
 
@@ -27,6 +32,7 @@ impl Evaluation<'_> {
             Err(QueryError::TooManySamples { .. }) if halvings > 0 && steps.count > 1 => {}
             result => return result,
         }
+        self.forget_shared();
         self.budget.settle(held, 0)?;
         self.stats = stats;
         self.histogram_use = HistogramUse::default();
@@ -34,6 +40,7 @@ impl Evaluation<'_> {
         let first = Steps { count: half, ..steps };
         let second = Steps { start: steps.time(half), count: steps.count - half, ..steps };
         let first = self.evaluate_slice(expr, first, halvings - 1)?;
+        self.forget_shared();
         let second = self.evaluate_slice(expr, second, halvings - 1)?;
         Ok(joined(first, second, half as u32))
     }

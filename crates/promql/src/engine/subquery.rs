@@ -8,6 +8,7 @@ use crate::ast::{Expr, ExprKind, MatrixSelector, RangeMode, Subquery};
 use crate::column::{SampleSeries, Samples, StepSeries, Steps};
 use crate::error::QueryError;
 use crate::kernels::Windows;
+use crate::queryable::Selection;
 
 use super::evaluation::Evaluation;
 use super::selection::compile;
@@ -21,24 +22,19 @@ pub(super) struct RangeVector {
     pub(super) windows: Windows,
 }
 
-impl Evaluation<'_> {
-    /// The samples of a range vector expression over all steps.
-    pub(super) fn range_argument(&mut self, expr: &Expr, steps: Steps) -> Result<RangeVector, QueryError> {
-        let seen = self.enter(expr);
-        let found = match &expr.unparenthesised().kind {
-            ExprKind::Matrix(matrix) => self.matrix_selector(matrix, steps),
-            ExprKind::Subquery(subquery) => self.subquery(subquery, steps),
-            _ => Err(QueryError::execution("a range vector was expected")),
-        }?;
-        if let Some(before) = seen {
-            self.leave(expr, before, found.series.len(), found.series.iter().map(SampleSeries::weight).sum());
-        }
-        Ok(found)
-    }
-
+impl<'a> Evaluation<'a> {
     /// The samples of a range vector expression at a single step, which is the answer to a query for just them.
     pub(super) fn range_vector(&mut self, expr: &Expr, steps: Steps) -> Result<Vec<SampleSeries>, QueryError> {
-        let RangeVector { series, windows } = self.range_argument(expr, steps)?;
+        let RangeVector { series, windows } = match &expr.unparenthesised().kind {
+            ExprKind::Matrix(matrix) => {
+                let (selection, windows) = self.matrix_selector(matrix, steps)?;
+                let mut series = self.read(&*selection)?;
+                series.iter_mut().for_each(SampleSeries::drop_stale_markers);
+                RangeVector { series, windows }
+            }
+            ExprKind::Subquery(subquery) => self.subquery(subquery, steps)?,
+            _ => return Err(QueryError::execution("a range vector was expected")),
+        };
         let mut result = Vec::with_capacity(series.len());
         for one in series {
             windows.slide(&one, |window| {
@@ -54,7 +50,12 @@ impl Evaluation<'_> {
         Ok(result)
     }
 
-    fn matrix_selector(&mut self, matrix: &MatrixSelector, steps: Steps) -> Result<RangeVector, QueryError> {
+    /// The series of a range selector, stale markers included, and the windows over them.
+    pub(super) fn matrix_selector(
+        &mut self,
+        matrix: &MatrixSelector,
+        steps: Steps,
+    ) -> Result<(Box<dyn Selection + 'a>, Windows), QueryError> {
         let selector = &matrix.selector;
         let timing = self.times.timing(selector.at, selector.offset.as_ref())?;
         let range = self.times.resolve_positive(&matrix.range)?;
@@ -65,15 +66,12 @@ impl Evaluation<'_> {
             RangeMode::Smoothed => (lookback, lookback),
         };
         let windows = Windows { steps, timing, range, back, ahead, mode: selector.mode };
-        if steps.count == 0 {
-            return Ok(RangeVector { series: Vec::new(), windows });
-        }
-        let mut series = self.read(&compile(selector)?, timing, steps, range.saturating_add(back), ahead)?;
-        series.iter_mut().for_each(SampleSeries::drop_stale_markers);
-        Ok(RangeVector { series, windows })
+        let selection = self.select(&compile(selector)?, timing, steps, range.saturating_add(back), ahead)?;
+        Ok((selection, windows))
     }
 
-    fn subquery(&mut self, subquery: &Subquery, steps: Steps) -> Result<RangeVector, QueryError> {
+    /// The values of a subquery as samples.
+    pub(super) fn subquery(&mut self, subquery: &Subquery, steps: Steps) -> Result<RangeVector, QueryError> {
         let timing = self.times.timing(subquery.at, subquery.offset.as_ref())?;
         let range = self.times.resolve_positive(&subquery.range)?;
         let step = match &subquery.step {

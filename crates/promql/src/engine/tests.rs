@@ -1,12 +1,12 @@
 //! Queries over a few series in memory: what a query gives, how it fails, and how it is stopped.
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use sonde_model::{FloatColumn, Labels, Matcher, Series, TimestampMs, stale_nan};
 
 use super::*;
 use crate::error::Interrupt;
-use crate::queryable::{SelectError, SelectLimits};
+use crate::queryable::{SelectError, SelectLimits, Selection};
 use crate::value::Value;
 
 /// Series with one sample a minute from time 0.
@@ -30,13 +30,13 @@ impl Memory {
 }
 
 impl Queryable for Memory {
-    fn select(
-        &self,
+    fn select<'a>(
+        &'a self,
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
         limits: &SelectLimits,
-    ) -> Result<Vec<Series>, SelectError> {
+    ) -> Result<Box<dyn Selection + 'a>, SelectError> {
         let matching =
             self.0.iter().filter(|s| matchers.iter().all(|m| m.matches(s.labels.get(m.name()).unwrap_or(""))));
         let cut = |series: &Series| {
@@ -50,7 +50,7 @@ impl Queryable for Memory {
         if samples > limits.max_samples {
             return Err(SelectError::TooManySamples { limit: limits.max_samples });
         }
-        Ok(series)
+        Ok(Box::new(series))
     }
 }
 
@@ -229,11 +229,11 @@ fn a_range_query_holds_no_more_than_a_slice() {
 fn a_query_stops_when_it_is_told_to() {
     let expr = crate::parse("sum(rate(requests_total[5m]))").expect("valid");
     let engine = Engine::new(EngineOptions::default());
-    let asked = Cell::new(0);
+    let asked = AtomicU32::new(0);
     for (interrupt, error) in [(Interrupt::Timeout, QueryError::Timeout), (Interrupt::Canceled, QueryError::Canceled)] {
         let expired = || {
-            asked.set(asked.get() + 1);
-            (asked.get() % 4 == 0).then_some(interrupt)
+            asked.fetch_add(1, Relaxed);
+            asked.load(Relaxed).is_multiple_of(4).then_some(interrupt)
         };
         let result = engine.instant(&fixture(), &expr, 300_000, &Control { expired: &expired });
         assert_eq!(result, Err(error));
@@ -295,22 +295,122 @@ fn no_query_takes_more_than_it_may() {
         for (start, end, step) in
             [(300_000, 300_000, 1), (0, 300_000, 1_000), (0, 400_000_000, 1_000), (i64::MIN, i64::MAX, i64::MAX)]
         {
-            let asked = Cell::new(0);
+            let asked = AtomicU32::new(0);
             let expired = || {
-                asked.set(asked.get() + 1);
-                (asked.get() > MAX_CHECKS).then_some(Interrupt::Timeout)
+                asked.fetch_add(1, Relaxed);
+                (asked.load(Relaxed) > MAX_CHECKS).then_some(Interrupt::Timeout)
             };
             let control = Control { expired: &expired };
             let result = match start == end {
                 true => engine.instant(&fixture(), &expr, start, &control),
                 false => engine.range(&fixture(), &expr, start, end, step, &control),
             };
-            assert!(asked.get() <= MAX_CHECKS + 1, "{text}: went on after it was told to stop");
+            assert!(asked.load(Relaxed) <= MAX_CHECKS + 1, "{text}: went on after it was told to stop");
             if let Ok(result) = result {
                 assert!(result.stats.peak_samples as usize <= MAX_SAMPLES, "{text}: {:?}", result.stats);
             }
         }
     }
+}
+
+/// Counts how often series are selected, and how many are read.
+struct Counting(Memory, AtomicU32);
+
+impl Queryable for Counting {
+    fn select<'a>(
+        &'a self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        limits: &SelectLimits,
+    ) -> Result<Box<dyn Selection + 'a>, SelectError> {
+        self.1.fetch_add(1, Relaxed);
+        self.0.select(matchers, from, to, limits)
+    }
+}
+
+#[test]
+fn equal_sub_expressions_are_evaluated_once() {
+    for (text, selections) in [
+        ("sum(rate(requests_total[2m])) / sum(rate(requests_total[2m]))", 1),
+        ("sum(rate(requests_total[2m])) / count(rate( requests_total[2m]))", 1),
+        ("limit / (limit + limit)", 1),
+        ("(limit - 1) / (limit - 1) + on (job) group_right () (requests_total or requests_total)", 2),
+        ("limit / limit offset 1m", 2),
+        ("sum(limit) + on () max_over_time(sum(limit)[2m:1m])", 2),
+        ("max_over_time(sum(limit)[2m:1m]) + max_over_time(sum(limit)[2m:1m])", 1),
+        ("limit and (up and limit) and up", 2),
+        ("{job=\"a\"} or limit", 2),
+        // Each has something to say about its place.
+        ("rate(limit[2m]) + rate(limit[2m])", 2),
+    ] {
+        let expr = crate::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let engine = Engine::new(EngineOptions::default());
+        let source = Counting(fixture(), AtomicU32::new(0));
+        let range = engine.range(&source, &expr, 0, 300_000, 60_000, &Control::unlimited());
+        let range = range.unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(source.1.load(Relaxed), selections, "{text}");
+        // The same as at each step alone, each expression for itself.
+        let Value::Matrix(series) = range.value else { panic!("{text}: a matrix") };
+        let points: usize = series.iter().map(|one| one.floats.len()).sum();
+        let mut alone = 0;
+        for time in (0..=300_000).step_by(60_000) {
+            let Ok(result) = engine.instant(&source, &expr, time, &Control::unlimited()) else { panic!("{text}") };
+            let Value::Vector(samples) = result.value else { panic!("{text}: a vector") };
+            alone += samples.len();
+        }
+        assert_eq!(points, alone, "{text}");
+    }
+    let twice = crate::parse("rate(limit[2m]) + rate(limit[2m])").expect("valid");
+    let result = Engine::new(EngineOptions::default()).instant(&fixture(), &twice, 300_000, &Control::unlimited());
+    assert_eq!(result.expect("an answer").annotations.infos[0].position(), 23);
+}
+
+/// Threads that help, and halves of the range, change nothing: not a bit.
+#[test]
+fn answers_do_not_depend_on_threads() {
+    let names: Vec<String> = (0..700).map(|i| format!("many{{host=\"{i}\",zone=\"{}\"}}", i % 7)).collect();
+    let values: Vec<Vec<f64>> =
+        (0..700).map(|i| (0..30).map(|t| 0.1 * f64::from(i * 37 % 11) + 1e-9 * f64::from(t * i)).collect()).collect();
+    let series: Vec<(&str, &[f64])> = names.iter().map(String::as_str).zip(values.iter().map(Vec::as_slice)).collect();
+    let source = Memory::new(&series);
+    for text in [
+        "sum(many)",
+        "avg by (zone) (rate(many[3m]))",
+        "many * 2",
+        "quantile by (zone) (0.3, many)",
+        "topk(3, delta(many[5m]))",
+        "stddev(many) / count(many)",
+    ] {
+        let expr = crate::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let run = |threads: usize| {
+            let engine = Engine::new(EngineOptions::default()).with_helpers(Arc::new(Helpers::new(threads)));
+            engine.range(&source, &expr, 0, 1_800_000, 30_000, &Control::unlimited()).expect("an answer")
+        };
+        let alone = run(0);
+        for threads in [1, 2, 5] {
+            assert_eq!(run(threads), alone, "{text} with {threads} threads");
+        }
+    }
+}
+
+/// An aggregation holds its groups and one series, however many there are.
+#[test]
+fn an_aggregation_holds_no_series() {
+    let names: Vec<String> = (0..500).map(|i| format!("many{{host=\"{i}\"}}")).collect();
+    let values = vec![1.0; 200];
+    let series: Vec<(&str, &[f64])> = names.iter().map(|name| (name.as_str(), values.as_slice())).collect();
+    let source = Memory::new(&series);
+    let engine = Engine::new(EngineOptions::default());
+    let peak = |text: &str| {
+        let expr = crate::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let result = engine.range(&source, &expr, 0, 6_000_000, 60_000, &Control::unlimited()).expect("an answer");
+        assert!(result.stats.samples >= 500 * 100, "{text}: {:?}", result.stats);
+        result.stats.peak_samples
+    };
+    assert!(peak("sum(many)") < 500);
+    assert!(peak("avg(rate(many[10m]))") < 500);
+    assert!(peak("sum by (host) (many)") > 500 * 100);
 }
 
 /// Writes down what it is told: depth, the expression, and what came of it.

@@ -10,6 +10,9 @@ use crate::ast::{Expr, StringLiteral};
 use crate::column::{Evaluated, StepSeries};
 use crate::error::QueryError;
 
+/// The longest label value that a function makes.
+const MAX_VALUE_BYTES: usize = 1 << 20;
+
 /// `label_replace(v, dst, replacement, src, regex)`
 pub(super) fn replace(exprs: &[Expr], mut args: Arguments) -> Result<Evaluated, QueryError> {
     let [_, target, replacement, source, pattern] = exprs else {
@@ -25,6 +28,8 @@ pub(super) fn replace(exprs: &[Expr], mut args: Arguments) -> Result<Evaluated, 
         let value = one.labels.get(source).unwrap_or_default().to_owned();
         regex.captures(&value, &mut captures);
         if captures.is_match() {
+            let groups = replacement.matches('$').count();
+            check_length(value.len().saturating_mul(groups).saturating_add(replacement.len()))?;
             set_label(one, target, &expand(replacement, &value, &captures));
         }
     }
@@ -45,10 +50,20 @@ pub(super) fn join(exprs: &[Expr], mut args: Arguments) -> Result<Evaluated, Que
     let mut series = args.vector()?;
     for one in &mut series {
         let values: Vec<&str> = names.iter().map(|name| one.labels.get(name).unwrap_or_default()).collect();
+        check_length(values.iter().map(|value| value.len() + separator.len()).sum())?;
         let joined = values.join(separator);
         set_label(one, target, &joined);
     }
     Ok(Evaluated::Vector(series))
+}
+
+/// A value that functions around functions make could double each time.
+fn check_length(bytes: usize) -> Result<(), QueryError> {
+    if bytes <= MAX_VALUE_BYTES {
+        return Ok(());
+    }
+    let reason = format!("a label value that is made could have {bytes} bytes; it may have at most {MAX_VALUE_BYTES}");
+    Err(QueryError::execution(reason))
 }
 
 /// Sets a label. A new metric name is not one that is to be dropped.

@@ -1,7 +1,7 @@
 //! Series with all that makes windows hard: gaps, resets, stale markers, NaNs, histograms that change their layout.
 
 use sonde_model::{Histogram, Labels, Matcher, Series, Span, TimestampMs, stale_nan};
-use sonde_promql::{Queryable, SelectError, SelectLimits};
+use sonde_promql::{Queryable, SelectError, SelectLimits, Selection};
 
 pub(crate) struct Memory(Vec<Series>);
 
@@ -81,13 +81,13 @@ fn custom(i: i64) -> Histogram {
 }
 
 impl Queryable for Memory {
-    fn select(
-        &self,
+    fn select<'a>(
+        &'a self,
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
         limits: &SelectLimits,
-    ) -> Result<Vec<Series>, SelectError> {
+    ) -> Result<Box<dyn Selection + 'a>, SelectError> {
         let mut selected = Vec::new();
         let mut samples = 0;
         for series in &self.0 {
@@ -111,6 +111,6 @@ impl Queryable for Memory {
         if samples > limits.max_samples {
             return Err(SelectError::TooManySamples { limit: limits.max_samples });
         }
-        Ok(selected)
+        Ok(Box::new(selected))
     }
 }

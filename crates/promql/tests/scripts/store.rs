@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sonde_model::{Histogram, Labels, Matcher, Series, TimestampMs, is_stale};
-use sonde_promql::{Queryable, SelectError, SelectLimits};
+use sonde_promql::{Queryable, SelectError, SelectLimits, Selection};
 
 use crate::hints::ResetHints;
 use crate::load::{Load, LoadedSeries};
@@ -77,13 +77,13 @@ impl Stored {
 }
 
 impl Queryable for Store {
-    fn select(
-        &self,
+    fn select<'a>(
+        &'a self,
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
         limits: &SelectLimits,
-    ) -> Result<Vec<Series>, SelectError> {
+    ) -> Result<Box<dyn Selection + 'a>, SelectError> {
         let mut selected = Vec::new();
         let mut samples = 0;
         for (labels, stored) in &self.series {
@@ -111,6 +111,6 @@ impl Queryable for Store {
         if samples > limits.max_samples {
             return Err(SelectError::TooManySamples { limit: limits.max_samples });
         }
-        Ok(selected)
+        Ok(Box::new(selected))
     }
 }
