@@ -31,6 +31,7 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+pub(crate) use answer::Encoded;
 pub(crate) use prometheus::{firing, rfc3339};
 pub(crate) use requests::ApiStats;
 

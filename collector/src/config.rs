@@ -178,10 +178,14 @@ pub struct QueryConfig {
     pub queue: usize,
     /// How many samples one query may hold in memory.
     pub max_samples: u64,
+    /// How many samples all queries together may hold in memory. Restart.
+    pub max_samples_total: u64,
     /// How many series one query may read.
     pub max_series: usize,
     /// How far back an instant looks for the newest sample of a series.
     pub lookback: Duration,
+    /// How much memory results of range queries may take that are kept; 0 keeps none.
+    pub cache: ByteSize,
 }
 
 impl Default for QueryConfig {
@@ -191,8 +195,10 @@ impl Default for QueryConfig {
             concurrency: 20,
             queue: 200,
             max_samples: 50_000_000,
+            max_samples_total: 100_000_000,
             max_series: 2_000_000,
             lookback: Duration::from_secs(300),
+            cache: ByteSize::mib(64),
         }
     }
 }
@@ -295,6 +301,7 @@ impl Config {
             ("query.timeout", self.query.timeout.0.as_millis() as u64),
             ("query.concurrency", self.query.concurrency as u64),
             ("query.max_samples", self.query.max_samples),
+            ("query.max_samples_total", self.query.max_samples_total),
             ("query.max_series", self.query.max_series as u64),
             ("query.lookback", self.query.lookback.0.as_millis() as u64),
             ("rules.evaluation_interval", self.rules.evaluation_interval.0.as_millis() as u64),
@@ -361,6 +368,7 @@ impl Config {
         compare("api.cors_origin", self.api.cors_origin == new.api.cors_origin);
         compare("query.concurrency", self.query.concurrency == new.query.concurrency);
         compare("query.queue", self.query.queue == new.query.queue);
+        compare("query.max_samples_total", self.query.max_samples_total == new.query.max_samples_total);
         let history = |c: &Config| (c.rules.history, c.rules.history_lines);
         compare("rules.history, history_lines", history(self) == history(new));
         compare("telemetry.interval", self.telemetry.interval == new.telemetry.interval);

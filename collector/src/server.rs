@@ -10,7 +10,7 @@ use sonde_tracedb::TraceDb;
 use sonde_tsdb::Db;
 
 use crate::anomaly::Anomalies;
-use crate::api::ApiStats;
+use crate::api::{ApiStats, Encoded};
 use crate::auth::Auth;
 use crate::config::{Config, ConfigError};
 use crate::derive::DeriveStats;
@@ -18,7 +18,7 @@ use crate::flags::Flags;
 use crate::inbox::Inbox;
 use crate::ingest::{Ingest, SpanIngest};
 use crate::notify::{Notifier, SetupError};
-use crate::query::{QueryPool, StoreSource};
+use crate::query::{Answers, QueryPool, StoreSource};
 use crate::rule_store::StoreForRules;
 use crate::rules::{self, RuleFilesError, Rules};
 use crate::settings::{notify_setup, retention, rule_settings};
@@ -37,6 +37,7 @@ pub(crate) struct Server {
     pub(crate) health: Health,
     pub(crate) registry: Registry,
     pub(crate) queries: QueryPool,
+    pub(crate) answers: Answers<Encoded>,
     pub(crate) api_stats: ApiStats,
     pub(crate) otlp_stats: Arc<sonde_otlp::receiver::Stats>,
     pub(crate) derive_stats: Arc<DeriveStats>,
@@ -102,6 +103,7 @@ impl Server {
         let started = clock.now_ms();
         Server {
             queries: QueryPool::new(clock.clone(), config.query.concurrency, config.query.queue),
+            answers: Answers::new(clock.clone(), &config.query),
             config: Arc::new(ArcSwap::from_pointee(config)),
             flags,
             health,
@@ -213,6 +215,7 @@ impl Server {
         }
         new.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         self.config.store(Arc::clone(&new));
+        self.answers.cache.set_max_bytes(usize::try_from(new.query.cache.0).unwrap_or(usize::MAX));
         self.notifier.configure(notify);
         telemetry::register_notifier(self);
         if let Some(core) = self.core() {

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
-use super::json::JsonWriter;
+use super::json::{JsonWriter, Pieces};
 
 /// How many warnings and how many infos an answer lists; the rest is counted.
 const MAX_ANNOTATIONS: usize = 10;
@@ -12,6 +12,10 @@ const MAX_ANNOTATIONS: usize = 10;
 /// A successful answer that is being written.
 #[derive(Debug)]
 pub(crate) struct Answer(JsonWriter);
+
+/// An answer that is written. A clone shares its bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoded(Pieces);
 
 /// An error in the words of Prometheus's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +73,7 @@ impl Answer {
     }
 
     /// Ends the answer with what the user should know about it.
-    pub(crate) fn finish(mut self, warnings: &[String], infos: &[String]) -> Response {
+    pub(crate) fn finish(mut self, warnings: &[String], infos: &[String]) -> Encoded {
         for (key, kind, texts) in [("warnings", "warning", warnings), ("infos", "info", infos)] {
             if texts.is_empty() {
                 continue;
@@ -80,13 +84,19 @@ impl Answer {
             self.0.strings(texts.iter().take(MAX_ANNOTATIONS).chain(&more));
         }
         self.0.raw("}");
-        json_response(StatusCode::OK, self.0)
+        Encoded(self.0.into_body())
     }
 }
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        self.finish(&[], &[])
+        self.finish(&[], &[]).into_response()
+    }
+}
+
+impl IntoResponse for Encoded {
+    fn into_response(self) -> Response {
+        json_response(StatusCode::OK, self.0)
     }
 }
 
@@ -118,7 +128,7 @@ impl IntoResponse for ApiError {
         let mut json = JsonWriter::new();
         json.raw(r#"{"status":"error","errorType":"#).string(word).raw(",").key("error").string(&self.message).raw("}");
         let mut response =
-            json_response(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), json);
+            json_response(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), json.into_body());
         if self.kind == ErrorKind::Unavailable {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -126,8 +136,8 @@ impl IntoResponse for ApiError {
     }
 }
 
-fn json_response(status: StatusCode, json: JsonWriter) -> Response {
-    let mut response = Response::new(Body::new(json.into_body()));
+fn json_response(status: StatusCode, body: Pieces) -> Response {
+    let mut response = Response::new(Body::new(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -2,6 +2,8 @@
 //!
 //! Numbers look exactly as Prometheus writes them: source `util/jsonutil/marshal.go` of Prometheus.
 
+mod number;
+
 use std::collections::VecDeque;
 use std::io::Write;
 use std::pin::Pin;
@@ -10,6 +12,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use sonde_model::TimestampMs;
+
+pub(crate) use number::{write_float, write_scientific};
+use number::{write_integer, write_timestamp};
 
 /// How large a piece of an answer grows: large enough that a piece costs nothing, small enough to be sent at once.
 const PIECE_BYTES: usize = 128 << 10;
@@ -83,15 +88,18 @@ impl JsonWriter {
 
     /// Adds a time: seconds with up to three decimals.
     pub(crate) fn timestamp(&mut self, ms: TimestampMs) -> &mut Self {
-        if ms < 0 {
-            self.current.push(b'-');
-        }
-        let ms = ms.unsigned_abs();
-        write_unsigned(&mut self.current, ms / 1_000);
-        if !ms.is_multiple_of(1_000) {
-            self.format(format_args!(".{:03}", ms % 1_000));
-        }
+        write_timestamp(&mut self.current, ms);
         self
+    }
+
+    /// Adds a sample: `[time,"value"]`.
+    pub(crate) fn point(&mut self, t: TimestampMs, v: f64) -> &mut Self {
+        let out = &mut self.current;
+        out.push(b'[');
+        write_timestamp(out, t);
+        out.extend_from_slice(b",\"");
+        write_float(out, v);
+        self.raw("\"]")
     }
 
     /// Adds an array of strings.
@@ -141,8 +149,8 @@ impl JsonWriter {
     }
 }
 
-/// The pieces of an answer, in order.
-#[derive(Debug, Default)]
+/// The pieces of an answer, in order. A clone shares them.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Pieces(VecDeque<Bytes>);
 
 impl Body for Pieces {
@@ -162,103 +170,9 @@ impl Body for Pieces {
     }
 }
 
-/// Writes a float the way Go's `strconv` does with format 'f' (or 'e' for the very small and large), shortest digits.
-pub(crate) fn write_float(out: &mut Vec<u8>, v: f64) {
-    const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
-    let magnitude = v.abs();
-    if v.is_nan() {
-        out.extend_from_slice(b"NaN");
-    } else if v.is_infinite() {
-        out.extend_from_slice(if v > 0.0 { b"+Inf" } else { b"-Inf" });
-    } else if magnitude < LARGEST_WHOLE && v.trunc() == v && (v != 0.0 || v.is_sign_positive()) {
-        write_integer(out, v as i64);
-    } else if v != 0.0 && !(1e-6..1e21).contains(&magnitude) {
-        write_scientific(out, v);
-    } else {
-        write!(out, "{v}").expect("BUG: writing to memory cannot fail");
-    }
-}
-
-/// Writes a float in Go's 'e' format: at least two digits of exponent, and its sign.
-pub(crate) fn write_scientific(out: &mut Vec<u8>, v: f64) {
-    if !v.is_finite() {
-        return write_float(out, v);
-    }
-    let text = format!("{v:e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, exponent) = match exponent.strip_prefix('-') {
-        Some(rest) => ('-', rest),
-        None => ('+', exponent),
-    };
-    write!(out, "{digits}e{sign}{exponent:0>2}").expect("BUG: writing to memory cannot fail");
-}
-
-fn write_integer(out: &mut Vec<u8>, n: i64) {
-    if n < 0 {
-        out.push(b'-');
-    }
-    write_unsigned(out, n.unsigned_abs());
-}
-
-fn write_unsigned(out: &mut Vec<u8>, mut n: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_look_as_prometheus_writes_them() {
-        for (v, text) in [
-            (0.0, "0"),
-            (-0.0, "-0"),
-            (1.0, "1"),
-            (-17.0, "-17"),
-            (0.1, "0.1"),
-            (1.5e-7, "1.5e-07"),
-            (1e-6, "0.000001"),
-            (9.99e-7, "9.99e-07"),
-            (1e21, "1e+21"),
-            (1e20, "100000000000000000000"),
-            (123_456_789.125, "123456789.125"),
-            (9_007_199_254_740_993.0, "9007199254740992"),
-            (f64::MAX, "1.7976931348623157e+308"),
-            (5e-324, "5e-324"),
-            (f64::NAN, "NaN"),
-            (f64::INFINITY, "+Inf"),
-            (f64::NEG_INFINITY, "-Inf"),
-        ] {
-            let mut out = Vec::new();
-            write_float(&mut out, v);
-            assert_eq!(String::from_utf8_lossy(&out), text);
-        }
-        let mut out = Vec::new();
-        write_scientific(&mut out, 1.0);
-        assert_eq!(String::from_utf8_lossy(&out), "1e+00");
-    }
-
-    #[test]
-    fn times_have_up_to_three_decimals() {
-        for (ms, text) in [(0, "0"), (1_000, "1"), (1_500, "1.500"), (1_007, "1.007"), (-1_020, "-1.020")] {
-            let mut json = JsonWriter::new();
-            json.timestamp(ms);
-            assert_eq!(json.into_string(), text);
-        }
-        let mut json = JsonWriter::new();
-        json.timestamp(i64::MIN);
-        assert_eq!(json.into_string(), "-9223372036854775.808");
-    }
 
     #[test]
     fn strings_are_escaped_and_read_back() {

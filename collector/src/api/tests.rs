@@ -20,6 +20,7 @@ mod alertmanager;
 mod exchange;
 mod openapi;
 mod remote_write_v2;
+mod sharing;
 mod targets;
 
 use super::main_router;

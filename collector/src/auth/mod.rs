@@ -28,7 +28,7 @@ pub use token::TokenRecord;
 pub(crate) use admin_file::{AdminFile, local_address};
 pub(crate) use changes::{ChangeError, EnrolError, NewToken};
 pub(crate) use gate::Gate;
-pub(crate) use principal::Principal;
+pub(crate) use principal::{Principal, Who};
 pub(crate) use routes::Surface;
 #[cfg(test)]
 pub(crate) use routes::{Access, TABLE};

@@ -1,4 +1,4 @@
-//! The threads that queries run on: so many at once, so many waiting, each with its time.
+//! The threads that queries run on: so many at once, so many waiting in a fair line, each with its time.
 //!
 //! A query whose client has left is cancelled: the future that waits for it is dropped, and the query asks now and then
 //! whether that has happened.
@@ -9,16 +9,15 @@ use std::time::Duration;
 
 use sonde_promql::Interrupt;
 use sonde_runtime::Clock;
-use tokio::sync::Semaphore;
+
+use super::client::Client;
+use super::line::{Line, Place, Standing};
 
 /// Runs blocking work for queries.
 #[derive(Debug)]
 pub(crate) struct QueryPool {
     clock: Clock,
-    running: Arc<Semaphore>,
-    concurrency: usize,
-    queue: usize,
-    waiting: AtomicU64,
+    line: Arc<Line>,
     stats: QueryPoolStats,
 }
 
@@ -60,23 +59,13 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Counts a waiting query for as long as it waits, also when its client leaves meanwhile.
-struct Waiting<'a>(&'a AtomicU64);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
 /// What running work may ask: whether it has to stop, and why.
-pub(crate) type Expired<'a> = &'a dyn Fn() -> Option<Interrupt>;
+pub(crate) type Expired<'a> = &'a (dyn Fn() -> Option<Interrupt> + Sync);
 
 impl QueryPool {
     /// A pool that runs `concurrency` queries at once and lets `queue` more wait.
     pub(crate) fn new(clock: Clock, concurrency: usize, queue: usize) -> Self {
-        let running = Arc::new(Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS)));
-        QueryPool { clock, running, concurrency, queue, waiting: AtomicU64::new(0), stats: QueryPoolStats::default() }
+        QueryPool { clock, line: Line::new(concurrency, queue), stats: QueryPoolStats::default() }
     }
 
     /// Runs `work` on a thread of its own when its turn has come. The time counts from now.
@@ -85,8 +74,18 @@ impl QueryPool {
         timeout: Duration,
         work: impl FnOnce(Expired<'_>) -> T + Send + 'static,
     ) -> Result<T, QueueError> {
+        self.run_for(&Client::default(), timeout, work).await
+    }
+
+    /// The same for a client: clients take turns.
+    pub(crate) async fn run_for<T: Send + 'static>(
+        &self,
+        client: &Client,
+        timeout: Duration,
+        work: impl FnOnce(Expired<'_>) -> T + Send + 'static,
+    ) -> Result<T, QueueError> {
         let deadline = self.clock.monotonic().saturating_add(timeout);
-        let permit = self.turn(deadline).await?;
+        let place = self.turn(client, deadline).await?;
         self.stats.queries.fetch_add(1, Relaxed);
 
         let canceled = Arc::new(AtomicBool::new(false));
@@ -94,7 +93,7 @@ impl QueryPool {
         let clock = self.clock.clone();
         let started = clock.monotonic();
         let running = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _place = place;
             let expired = || {
                 if canceled.load(Relaxed) {
                     Some(Interrupt::Canceled)
@@ -123,33 +122,32 @@ impl QueryPool {
     }
 
     /// Waits for a place among the running ones.
-    async fn turn(&self, deadline: Duration) -> Result<tokio::sync::OwnedSemaphorePermit, QueueError> {
-        if let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() {
-            return Ok(permit);
-        }
-        if self.waiting.fetch_add(1, Relaxed) >= self.queue as u64 {
-            self.waiting.fetch_sub(1, Relaxed);
+    async fn turn(&self, client: &Client, deadline: Duration) -> Result<Place, QueueError> {
+        let full = || {
             self.stats.refused.fetch_add(1, Relaxed);
-            return Err(QueueError::Full);
-        }
-        let _waiting = Waiting(&self.waiting);
-        tokio::select! {
-            permit = Arc::clone(&self.running).acquire_owned() => permit.map_err(|_| QueueError::Full),
-            () = self.clock.sleep_until(deadline) => {
-                self.stats.timeouts.fetch_add(1, Relaxed);
-                Err(QueueError::Timeout)
-            }
+            Err(QueueError::Full)
+        };
+        match self.line.enter(client) {
+            Standing::Place(place) => Ok(place),
+            Standing::Full => full(),
+            Standing::Waiting(place) => tokio::select! {
+                place = place => place.or_else(|_| full()),
+                () = self.clock.sleep_until(deadline) => {
+                    self.stats.timeouts.fetch_add(1, Relaxed);
+                    Err(QueueError::Timeout)
+                }
+            },
         }
     }
 
     /// How many queries run now.
     pub(crate) fn running(&self) -> usize {
-        self.concurrency.saturating_sub(self.running.available_permits())
+        self.line.taken()
     }
 
     /// How many queries wait now.
-    pub(crate) fn waiting(&self) -> u64 {
-        self.waiting.load(Relaxed)
+    pub(crate) fn waiting(&self) -> usize {
+        self.line.waiting()
     }
 
     /// What it counts.

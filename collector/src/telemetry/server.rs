@@ -50,6 +50,31 @@ fn register_queries(source: &Source<'_, Server>) {
     source.counter("sonde_query_busy_seconds_total", "Time that queries ran.", |s| {
         load(&s.queries.stats().busy_us) / 1e6
     });
+    source.counter("sonde_query_joined_total", "Queries answered with what somebody else had asked for.", |s| {
+        s.answers.joined() as f64
+    });
+    source.counter("sonde_query_cache_hits_total", "Range queries answered from kept results alone.", |s| {
+        load(&s.answers.cache.stats().hits)
+    });
+    source.counter("sonde_query_cache_partial_hits_total", "Range queries answered from kept results in part.", |s| {
+        load(&s.answers.cache.stats().partial)
+    });
+    source.counter("sonde_query_cache_misses_total", "Range queries that found no kept result.", |s| {
+        load(&s.answers.cache.stats().misses)
+    });
+    source.counter(
+        "sonde_query_cache_invalidations_total",
+        "Kept results that lost steps because samples had changed.",
+        |s| load(&s.answers.cache.stats().invalidations),
+    );
+    source.counter("sonde_query_cache_evictions_total", "Kept results that made room for others.", |s| {
+        load(&s.answers.cache.stats().evictions)
+    });
+    source
+        .gauge("sonde_query_cache_bytes", "Memory that kept results take, about.", |s| s.answers.cache.bytes() as f64);
+    source.gauge("sonde_query_held_samples", "Samples that queries hold in memory, small queries apart.", |s| {
+        s.answers.pool.held() as f64
+    });
     source.gauge("sonde_query_running", "Queries that run now.", |s| s.queries.running() as f64);
     source.gauge("sonde_query_waiting", "Queries that wait for their turn now.", |s| s.queries.waiting() as f64);
 }

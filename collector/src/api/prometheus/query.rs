@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use sonde_model::TimestampMs;
 use sonde_promql::ast::ValueType;
+use sonde_promql::engine::is_step_local;
 use sonde_promql::{Control, Engine, EngineOptions, Expr, QueryError, QueryResult, QueryStats, SelectError, Value};
 
 use super::profile::Profile;
@@ -13,7 +15,7 @@ use super::{parameters, result};
 use crate::api::answer::{Answer, ApiError, ErrorKind};
 use crate::api::form::Form;
 use crate::api::json::JsonWriter;
-use crate::query::{Expired, QueueError, StoreSource};
+use crate::query::{CacheKey, Client, Expired, Extent, QueueError, StoreSource};
 use crate::server::Server;
 
 /// How many points a series of a range query may have.
@@ -25,6 +27,8 @@ struct Options {
     timeout: Duration,
     engine: Engine,
     stats: Option<Statistics>,
+    /// Whether the query may get what was answered before, or is being answered to others.
+    may_share: bool,
 }
 
 /// What an answer says about what the query took.
@@ -48,7 +52,9 @@ impl Options {
             max_samples: usize::try_from(config.max_samples).unwrap_or(usize::MAX),
             max_series: config.max_series,
             ..EngineOptions::default()
-        });
+        })
+        .with_helpers(Arc::clone(&server.answers.helpers))
+        .with_pool(Arc::clone(&server.answers.pool));
         let stats = form.get("stats").map(|asked| Statistics::new(server, asked));
         let profile = stats.as_ref().and_then(|stats| stats.profile.as_ref());
         let engine = match profile {
@@ -56,7 +62,8 @@ impl Options {
             None => engine,
         };
         let timeout = parameters::timeout(form, config.timeout.0)?;
-        Ok(Options { limit: parameters::limit(form)?, timeout, engine, stats })
+        let may_share = stats.is_none() && !matches!(form.get("nocache"), Some("1" | "true"));
+        Ok(Options { limit: parameters::limit(form)?, timeout, engine, stats, may_share })
     }
 }
 
@@ -90,16 +97,22 @@ impl Statistics {
 }
 
 /// `/query`: the value of an expression at one time.
-pub(super) async fn instant(State(server): State<Arc<Server>>, form: Form) -> Result<Response, ApiError> {
+pub(super) async fn instant(
+    State(server): State<Arc<Server>>,
+    client: Client,
+    form: Form,
+) -> Result<Response, ApiError> {
     let now = server.clock.now_ms();
     let options = Options::new(&server, &form)?;
     let time = parameters::time(&form, "time")?.unwrap_or(now);
     let (text, expr) = expression(&form)?;
-    run(&server, options, text, move |engine, source, control| engine.instant(source, &expr, time, control)).await
+    let until = if is_step_local(&expr) { time } else { TimestampMs::MAX };
+    let question = Question { client, until, key: format!("{time}"), text };
+    run(&server, options, question, move |engine, source, control| engine.instant(source, &expr, time, control)).await
 }
 
 /// `/query_range`: the values of an expression at the steps of a range.
-pub(super) async fn range(State(server): State<Arc<Server>>, form: Form) -> Result<Response, ApiError> {
+pub(super) async fn range(State(server): State<Arc<Server>>, client: Client, form: Form) -> Result<Response, ApiError> {
     let start = parameters::required_time(&form, "start")?;
     let end = parameters::required_time(&form, "end")?;
     if end < start {
@@ -125,8 +138,27 @@ pub(super) async fn range(State(server): State<Arc<Server>>, form: Form) -> Resu
         );
         return Err(ApiError::parameter("query", reason));
     }
-    run(&server, options, text, move |engine, source, control| engine.range(source, &expr, start, end, step, control))
-        .await
+    let is_local = is_step_local(&expr);
+    let until = if is_local { end } else { TimestampMs::MAX };
+    let question = Question { client, until, key: format!("{start}-{end}/{step}"), text };
+    if !is_local || !options.may_share {
+        let evaluate = move |engine: &Engine, source: &StoreSource, control: &Control<'_>| {
+            engine.range(source, &expr, start, end, step, control)
+        };
+        return run(&server, options, question, evaluate).await;
+    }
+    let lookback = options.engine.options().lookback_ms;
+    let key = CacheKey { expr: expr.to_string(), step, phase: start.rem_euclid(step), lookback };
+    let asked = Extent { from: start, to: start + (end - start) / step * step };
+    // What is newer than a lookback is still being written.
+    let keep_until = server.clock.now_ms().saturating_sub(lookback);
+    let shared = Arc::clone(&server);
+    let evaluate = move |engine: &Engine, source: &StoreSource, control: &Control<'_>| {
+        shared.answers.cache.range(source.db(), key, asked, keep_until, &mut |extent| {
+            engine.range(source, &expr, extent.from, extent.to, step, control)
+        })
+    };
+    run(&server, options, question, evaluate).await
 }
 
 /// `/format_query`: the expression printed again, over several lines where it is long.
@@ -143,16 +175,30 @@ pub(super) fn expression(form: &Form) -> Result<(String, Expr), ApiError> {
     Ok((text.to_owned(), expr))
 }
 
+/// A query as far as it tells who shares an answer.
+struct Question {
+    client: Client,
+    /// The newest samples that it can see.
+    until: TimestampMs,
+    /// The times that it asks for.
+    key: String,
+    text: String,
+}
+
 /// Evaluates on a thread of the pool, writes the answer there, too.
 async fn run(
     server: &Server,
     options: Options,
-    text: String,
+    Question { client, until, key, text }: Question,
     evaluate: impl FnOnce(&Engine, &StoreSource, &Control<'_>) -> Result<QueryResult, QueryError> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let source = server.source().ok_or_else(ApiError::starting)?;
+    let db = &server.core().ok_or_else(ApiError::starting)?.db;
     let clock = server.clock.clone();
     let asked = clock.monotonic();
+    let (timeout, limit, lookback) = (options.timeout, options.limit, options.engine.options().lookback_ms);
+    let may_share = options.may_share;
+    let key = format!("{key} {lookback} {limit:?} {text}");
     let work = move |expired: Expired<'_>| {
         let started = clock.monotonic();
         let mut result = evaluate(&options.engine, &source, &Control { expired })?;
@@ -174,7 +220,9 @@ async fn run(
         });
         Ok(answer.finish(&warnings, &result.annotations.info_texts(&text)))
     };
-    server.queries.run(options.timeout, work).await.map_err(queue_error)?.map_err(query_error)
+    let answer = async { server.queries.run_for(&client, timeout, work).await?.map_err(query_error) };
+    let answer = if may_share { server.answers.once(db, &key, until, timeout, answer).await } else { answer.await };
+    answer.map(IntoResponse::into_response)
 }
 
 /// Cuts a vector or matrix down to `limit` elements; says whether anything was cut.
@@ -185,6 +233,12 @@ fn truncate(value: &mut Value, limit: usize) -> bool {
         _ => return false,
     }
     true
+}
+
+impl From<QueueError> for ApiError {
+    fn from(error: QueueError) -> Self {
+        queue_error(error)
+    }
 }
 
 /// What the pool says, in the words of the API.
@@ -202,10 +256,20 @@ fn query_error(error: QueryError) -> ApiError {
         QueryError::Timeout => ErrorKind::Timeout,
         QueryError::Canceled => ErrorKind::Canceled,
         QueryError::Storage(SelectError::Storage(_)) => ErrorKind::Internal,
+        QueryError::Overloaded { .. } => ErrorKind::Unavailable,
         QueryError::Storage(_)
         | QueryError::Execution(_)
         | QueryError::TooManySamples { .. }
         | QueryError::NotImplemented(_) => ErrorKind::Execution,
     };
-    ApiError::new(kind, error)
+    // The key that raises a limit is known here only.
+    let key = match &error {
+        QueryError::TooManySamples { limit } => {
+            format!(": it would hold more than {limit} at one time (query.max_samples)")
+        }
+        QueryError::Overloaded { .. } => " (query.max_samples_total)".to_owned(),
+        QueryError::Storage(SelectError::TooManySeries { .. }) => " (query.max_series)".to_owned(),
+        _ => String::new(),
+    };
+    ApiError::new(kind, format!("{error}{key}"))
 }

@@ -80,7 +80,7 @@ fn write_series(json: &mut JsonWriter, series: &Series) {
 }
 
 fn write_float_point(json: &mut JsonWriter, t: TimestampMs, v: f64) {
-    json.raw("[").timestamp(t).raw(",").value(v).raw("]");
+    json.point(t, v);
 }
 
 /// Writes a histogram: each bucket with a number that says which of its bounds belong to it (0: the upper, 1: the

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use sonde_model::{Matcher, TimestampMs};
 use sonde_promql::{Interrupt, QueryError};
 use sonde_tsdb::{Db, SelectError};
@@ -107,7 +107,7 @@ async fn collect<T: Ord + Send + 'static>(
             found.truncate(limit);
             warnings.push("results truncated due to limit".to_owned());
         }
-        Ok(Answer::new(|json| write(json, &found)).finish(&warnings, &[]))
+        Ok(Answer::new(|json| write(json, &found)).finish(&warnings, &[]).into_response())
     };
     server.queries.run(timeout, work).await.map_err(queue_error)?
 }

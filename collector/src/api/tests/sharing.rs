@@ -1,0 +1,105 @@
+//! Queries that ask the same at the same time are evaluated once, and what was answered before is kept.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+
+use super::*;
+
+const RANGE: &str = "/api/v1/query_range?query=sum(http_requests_total)&start=0&end=60&step=15";
+
+/// Polls a future once: it gets as far as it can without waiting.
+async fn begin<F: Future + Unpin>(future: &mut F) {
+    std::future::poll_fn(|context| {
+        assert!(std::pin::Pin::new(&mut *future).poll(context).is_pending(), "it has to wait for its turn");
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// One place for queries, which the first guest takes until it is told to go.
+async fn crowded() -> (Fixture, std::sync::mpsc::SyncSender<()>, tokio::task::JoinHandle<()>) {
+    let mut config = Config::default();
+    config.query.concurrency = 1;
+    let fixture = Fixture::open_with(config, Flags::default());
+    assert_eq!(fixture.write(&data()).await.0, 204);
+    let (go, told) = std::sync::mpsc::sync_channel::<()>(1);
+    let server = Arc::clone(&fixture.server);
+    let guest = tokio::spawn(async move {
+        let work = move |_: crate::query::Expired<'_>| told.recv().is_ok();
+        assert_eq!(server.queries.run(std::time::Duration::from_secs(60), work).await, Ok(true));
+    });
+    while fixture.server.queries.running() == 0 {
+        tokio::task::yield_now().await;
+    }
+    (fixture, go, guest)
+}
+
+#[tokio::test]
+async fn a_hundred_panels_cost_one_evaluation() {
+    let (fixture, go, guest) = crowded().await;
+    let mut panels: Vec<_> = (0..100).map(|_| Box::pin(fixture.get(RANGE))).collect();
+    for panel in &mut panels {
+        begin(panel).await;
+    }
+    let uncached = format!("{RANGE}&nocache=1");
+    let mut alone = Box::pin(fixture.get(&uncached));
+    begin(&mut alone).await;
+    assert_eq!(fixture.server.queries.waiting(), 2, "the first panel and who wants no shared answer");
+    go.send(()).expect("the guest listens");
+    let mut answers = Vec::new();
+    for panel in panels {
+        answers.push(panel.await);
+    }
+    let (status, expected) = alone.await;
+    assert_eq!(status, 200);
+    assert!(expected.contains(r#"[15,"#), "{expected}");
+    assert!(answers.iter().all(|answer| *answer == (200, expected.clone())));
+    guest.await.expect("the guest leaves");
+    let queries = fixture.server.queries.stats().queries.load(Relaxed);
+    assert_eq!((queries, fixture.server.answers.joined()), (3, 99));
+}
+
+#[tokio::test]
+async fn who_asks_after_a_change_does_not_get_what_was_begun_before_it() {
+    let (fixture, go, guest) = crowded().await;
+    let mut before = Box::pin(fixture.get(RANGE));
+    begin(&mut before).await;
+    let late = series(&[("__name__", "http_requests_total"), ("job", "late")], &[(45_000, 1_000.0)]);
+    assert_eq!(fixture.write(&of(vec![late])).await.0, 204);
+    let mut after = Box::pin(fixture.get(RANGE));
+    begin(&mut after).await;
+    assert_eq!(fixture.server.queries.waiting(), 2);
+    go.send(()).expect("the guest listens");
+    before.await;
+    assert!(after.await.1.contains(r#"[45,"1"#), "the new sample counts");
+    guest.await.expect("the guest leaves");
+}
+
+/// The one who asked first may leave: the others are answered all the same.
+#[tokio::test]
+async fn who_leaves_takes_nobody_along() {
+    let (fixture, go, guest) = crowded().await;
+    let mut first = Box::pin(fixture.get(RANGE));
+    begin(&mut first).await;
+    let mut second = Box::pin(fixture.get(RANGE));
+    begin(&mut second).await;
+    drop(first);
+    go.send(()).expect("the guest listens");
+    assert_eq!(second.await.0, 200);
+    guest.await.expect("the guest leaves");
+}
+
+#[tokio::test]
+async fn old_steps_are_kept() {
+    let fixture = Fixture::open();
+    assert_eq!(fixture.write(&data()).await.0, 204);
+    fixture.clock.advance(std::time::Duration::from_secs(3_600));
+    let first = fixture.get(RANGE).await;
+    let stats = fixture.server.answers.cache.stats();
+    let counts = || [&stats.hits, &stats.misses].map(|n| n.load(Relaxed));
+    assert_eq!((first.0, fixture.get(RANGE).await == first, counts()), (200, true, [1, 1]));
+    assert_eq!(fixture.get(&format!("{RANGE}&nocache=1")).await, first);
+    // The range itself is looked at: nothing to keep.
+    let local = "/api/v1/query_range?query=sum(http_requests_total%20@%20end())&start=0&end=60&step=15";
+    assert_eq!((fixture.get(local).await.0, counts()), (200, [1, 1]));
+}
