@@ -1,5 +1,6 @@
 //! Queries that ask the same at the same time are evaluated once, and what was answered before is kept.
 
+use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
@@ -10,27 +11,26 @@ const RANGE: &str = "/api/v1/query_range?query=sum(http_requests_total)&start=0&
 /// Polls a future once: it gets as far as it can without waiting.
 async fn begin<F: Future + Unpin>(future: &mut F) {
     std::future::poll_fn(|context| {
-        assert!(std::pin::Pin::new(&mut *future).poll(context).is_pending(), "it has to wait for its turn");
+        assert!(Pin::new(&mut *future).poll(context).is_pending(), "it has to wait for its turn");
         Poll::Ready(())
     })
     .await;
 }
 
 /// One place for queries, which the first guest takes until it is told to go.
-async fn crowded() -> (Fixture, std::sync::mpsc::SyncSender<()>, tokio::task::JoinHandle<()>) {
+async fn crowded() -> (Fixture, std::sync::mpsc::SyncSender<()>, Pin<Box<dyn Future<Output = ()>>>) {
     let mut config = Config::default();
     config.query.concurrency = 1;
     let fixture = Fixture::open_with(config, Flags::default());
     assert_eq!(fixture.write(&data()).await.0, 204);
     let (go, told) = std::sync::mpsc::sync_channel::<()>(1);
     let server = Arc::clone(&fixture.server);
-    let guest = tokio::spawn(async move {
+    let mut guest: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async move {
         let work = move |_: crate::query::Expired<'_>| told.recv().is_ok();
         assert_eq!(server.queries.run(std::time::Duration::from_secs(60), work).await, Ok(true));
     });
-    while fixture.server.queries.running() == 0 {
-        tokio::task::yield_now().await;
-    }
+    begin(&mut guest).await;
+    assert_eq!(fixture.server.queries.running(), 1);
     (fixture, go, guest)
 }
 
@@ -54,7 +54,7 @@ async fn a_hundred_panels_cost_one_evaluation() {
     assert_eq!(status, 200);
     assert!(expected.contains(r#"[15,"#), "{expected}");
     assert!(answers.iter().all(|answer| *answer == (200, expected.clone())));
-    guest.await.expect("the guest leaves");
+    guest.await;
     let queries = fixture.server.queries.stats().queries.load(Relaxed);
     assert_eq!((queries, fixture.server.answers.joined()), (3, 99));
 }
@@ -72,7 +72,7 @@ async fn who_asks_after_a_change_does_not_get_what_was_begun_before_it() {
     go.send(()).expect("the guest listens");
     before.await;
     assert!(after.await.1.contains(r#"[45,"1"#), "the new sample counts");
-    guest.await.expect("the guest leaves");
+    guest.await;
 }
 
 /// The one who asked first may leave: the others are answered all the same.
@@ -86,7 +86,7 @@ async fn who_leaves_takes_nobody_along() {
     drop(first);
     go.send(()).expect("the guest listens");
     assert_eq!(second.await.0, 200);
-    guest.await.expect("the guest leaves");
+    guest.await;
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ impl Fixture {
         let series = self.db.series_ref(&[("__name__", "m"), ("host", name)]).expect("there is room");
         let samples = vec![BatchSample { series, timestamp, value: BatchValue::Float(value) }];
         let batch = Batch { source: Source::Push, cursor: None, samples, metadata: Vec::new(), exemplars: Vec::new() };
-        let (sender, durable) = std::sync::mpsc::channel();
+        let (sender, durable) = std::sync::mpsc::sync_channel(1);
         let outcome =
             self.db.append(batch, timestamp.max(HOUR), move |result| sender.send(result).expect("waited for"));
         assert_eq!(outcome.expect("it is taken").accepted, 1);
