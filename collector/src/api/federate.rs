@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, header};
 use sonde_model::{Labels, METRIC_NAME, Matcher, Series, TimestampMs, is_stale};
-use sonde_promql::{Queryable, SelectError, SelectLimits};
+use sonde_promql::{SelectError, SelectLimits};
 use sonde_proto::exposition::{Encoder, Format, MetricKind};
 
 use super::answer::{ApiError, ErrorKind};
@@ -56,7 +56,7 @@ fn newest(
     let mut newest = BTreeMap::new();
     for matchers in selectors {
         let limits = SelectLimits { max_samples, max_series: usize::MAX };
-        let found = source.select(matchers, from, to, &limits)?;
+        let found = source.series(matchers, from, to, &limits)?;
         newest.extend(found.into_iter().filter_map(|series| Some((series.labels.clone(), last(&series)?))));
     }
     Ok(newest)

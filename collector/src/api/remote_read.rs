@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use sonde_model::Matcher;
-use sonde_promql::{Queryable, SelectError, SelectLimits};
+use sonde_promql::{SelectError, SelectLimits};
 use sonde_proto::remote_read::{
     FRAMES_CONTENT_TYPE, Query, ReadRequest, ResponseType, SAMPLES_CONTENT_TYPE, SampleAnswer, frames,
 };
@@ -138,7 +138,7 @@ impl Reader<'_> {
         }
         let limits = SelectLimits { max_samples: self.samples_left, max_series: usize::MAX };
         let Query { from, to, .. } = selection.query;
-        let found = self.source.select(&selection.matchers, from, to, &limits).map_err(|error| match error {
+        let found = self.source.series(&selection.matchers, from, to, &limits).map_err(|error| match error {
             SelectError::Storage(_) => Failure::Failed(error.to_string()),
             SelectError::TooManySamples { .. } => {
                 Failure::Wrong(format!("exceeded sample limit ({}, query.max_samples)", self.max_samples))

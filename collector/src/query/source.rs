@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sonde_model::{Matcher, TimestampMs};
+use sonde_model::{Matcher, Series, TimestampMs};
 use sonde_promql::{Queryable, SelectError, SelectLimits, Selection};
 use sonde_tsdb::Db;
 
@@ -25,6 +25,25 @@ impl StoreSource {
     pub(crate) fn db(&self) -> &Db {
         &self.db
     }
+
+    /// The series for which every matcher holds with their samples of `from..=to`, sorted by labels.
+    pub(crate) fn series(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        limits: &SelectLimits,
+    ) -> Result<Vec<Series>, SelectError> {
+        let limits = sonde_tsdb::SelectLimits {
+            max_series: limits.max_series.min(self.max_series),
+            max_samples: limits.max_samples,
+        };
+        self.db.select(matchers, from, to, &limits).map_err(|error| match error {
+            sonde_tsdb::SelectError::TooManySeries { limit } => SelectError::TooManySeries { limit },
+            sonde_tsdb::SelectError::TooManySamples { limit } => SelectError::TooManySamples { limit },
+            sonde_tsdb::SelectError::Storage(e) => SelectError::Storage(sonde_runtime::stage::with_causes(&e)),
+        })
+    }
 }
 
 impl Queryable for StoreSource {
@@ -35,15 +54,6 @@ impl Queryable for StoreSource {
         to: TimestampMs,
         limits: &SelectLimits,
     ) -> Result<Box<dyn Selection + 'a>, SelectError> {
-        let limits = sonde_tsdb::SelectLimits {
-            max_series: limits.max_series.min(self.max_series),
-            max_samples: limits.max_samples,
-        };
-        let series = self.db.select(matchers, from, to, &limits).map_err(|error| match error {
-            sonde_tsdb::SelectError::TooManySeries { limit } => SelectError::TooManySeries { limit },
-            sonde_tsdb::SelectError::TooManySamples { limit } => SelectError::TooManySamples { limit },
-            sonde_tsdb::SelectError::Storage(e) => SelectError::Storage(sonde_runtime::stage::with_causes(&e)),
-        })?;
-        Ok(Box::new(series))
+        Ok(Box::new(self.series(matchers, from, to, limits)?))
     }
 }

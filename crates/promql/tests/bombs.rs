@@ -10,14 +10,14 @@ use sonde_promql::{
     parse,
 };
 
-const SERIES: usize = 2_000;
-const SAMPLES: i64 = 240;
-/// 16 MB of samples for a query.
-const MAX_SAMPLES: usize = 1_000_000;
-/// What the process may take at its peak: the data, ten times what samples alone would take, and room for the allocator.
-const MAX_BYTES: u64 = 400 << 20;
+const SERIES: usize = 400;
+const SAMPLES: i64 = 60;
+/// 3 MB of samples for a query.
+const MAX_SAMPLES: usize = 200_000;
+/// What the process may take at its peak. Without limits the least of these queries would take gigabytes.
+const MAX_BYTES: u64 = 250 << 20;
 /// No query may go on for longer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Series are made when they are read: the source itself takes no memory.
 struct Source(Vec<Labels>);
@@ -123,17 +123,17 @@ fn bombs() -> Vec<String> {
         // Labels that grow eightfold each time.
         nested("label_replace(", "many", doubling, 12),
         nested("label_join(", "many", joining, 12),
-        format!("label_replace(many, \"host\", \"{}\", \"host\", \"(.*)\")", "$1".repeat(100_000)),
+        format!("label_replace(many, \"host\", \"{}\", \"host\", \"(.*)\")", "$1".repeat(20_000)),
         // Patterns.
         r#"label_replace(many, "x", "$1", "host", "((((a*)*)*)*)*(.+)+(.+)+(.+)+$")"#.into(),
         r#"many{host=~"(((.*)*)*)*-(.+)+x"}"#.into(),
-        format!("many{{host=~\"{}\"}}", vec!["host-.*"; 3_000].join("|")),
+        format!("many{{host=~\"{}\"}}", vec!["host-.*"; 500].join("|")),
         // Everything with everything.
         r#"{__name__=~".+"} * on (job) group_left () {__name__=~".+"}"#.into(),
         "many * on (job) group_left () topk(1, many)".into(),
         "many + on (host) group_left () (many or native)".into(),
-        format!("({})", vec!["many"; 300].join(" or ")),
-        format!("({})", (0..200).map(|i| format!("many + {i}")).collect::<Vec<_>>().join(" or on (nothing) ")),
+        format!("({})", vec!["many"; 100].join(" or ")),
+        format!("({})", (0..50).map(|i| format!("many + {i}")).collect::<Vec<_>>().join(" or on (nothing) ")),
         "many fill (0) + many fill (1)".into(),
         // Histograms by group, at each step.
         "sum by (host) (native)".into(),
@@ -181,7 +181,7 @@ fn no_query_takes_the_process_down() {
             Ok(expr) => expr,
             Err(error) => panic!("{shown}: {error}"),
         };
-        for (start, end, step) in [(3_000_000, 3_000_000, 1), (0, 3_600_000, 15_000), (0, 3_600_000, 330)] {
+        for (start, end, step) in [(800_000, 800_000, 1), (0, 900_000, 15_000), (0, 900_000, 330)] {
             let began = Instant::now();
             let expired = || (began.elapsed() > PATIENCE).then_some(Interrupt::Timeout);
             let control = Control { expired: &expired };
@@ -189,7 +189,7 @@ fn no_query_takes_the_process_down() {
                 true => engine.instant(&source, &expr, start, &control),
                 false => engine.range(&source, &expr, start, end, step, &control),
             };
-            assert!(began.elapsed() < PATIENCE * 4, "{shown}: went on for {:?}", began.elapsed());
+            assert!(began.elapsed() < PATIENCE * 20, "{shown}: went on for {:?}", began.elapsed());
             if let Ok(result) = result {
                 answers += 1;
                 assert!(result.stats.peak_samples as usize <= MAX_SAMPLES, "{shown}: {:?}", result.stats);
