@@ -6,7 +6,6 @@
 mod budget;
 mod call;
 mod evaluation;
-mod helpers;
 mod info;
 mod invariant;
 mod locality;
@@ -19,6 +18,7 @@ mod slices;
 mod subquery;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod timing;
 
 use std::sync::Arc;
@@ -32,10 +32,10 @@ use crate::queryable::Queryable;
 use crate::value::QueryResult;
 
 pub use budget::SamplePool;
-pub use helpers::Helpers;
 pub use locality::is_step_local;
 pub use observe::{NodeWork, Observer};
 pub(crate) use output::{duplicate_labels, without_metadata};
+pub use threads::Helpers;
 pub(crate) use timing::Timing;
 
 use budget::Budget;

@@ -15,10 +15,10 @@ use crate::queryable::Queryable;
 use crate::value::{QueryResult, QueryStats, Value};
 
 use super::budget::Budget;
-use super::helpers::Helpers;
 use super::invariant::is_step_invariant;
 use super::pipeline::Pipeline;
 use super::shared::Shared;
+use super::threads::Helpers;
 use super::timing::QueryTimes;
 use super::{EngineOptions, NodeWork, Observer};
 
