@@ -86,6 +86,7 @@ impl Db {
             let series = self.noting_damage(block, expired_series(block, &retention, keep_ms))?;
             if !series.is_empty() {
                 block.hidden().add(&series, (TimestampMs::MIN, TimestampMs::MAX));
+                self.shared.data.write().changes.note(block.meta().min_time);
             }
             maintenance.expired.insert(block.meta().seq, handled);
         }
