@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use sonde_disk::blocks::layout;
 use sonde_disk::blocks::retention::{self, Fact};
 use sonde_model::TimestampMs;
 
@@ -20,6 +21,7 @@ impl Db {
         let mut maintenance = self.maintenance.lock();
         let maintenance = &mut *maintenance;
         let flushed = if self.flush_is_due(maintenance, now) { self.flush_locked(maintenance, now) } else { Ok(()) };
+        self.reopen(maintenance);
         let quarantined = self.quarantine(maintenance);
         let retained = self.with_room(|| self.retain(maintenance, now));
         let compacted = self.compact_once(maintenance, Eagerness::Thrifty, now).map(drop);
@@ -30,6 +32,32 @@ impl Db {
         };
         self.restore_ballast();
         flushed.and(quarantined).and(retained).and(compacted).and(cleaned)
+    }
+
+    /// Opens the blocks that could not be opened so far. What still cannot be opened is tried again.
+    fn reopen(&self, maintenance: &Maintenance) {
+        let blocks = Arc::clone(&self.shared.data.read().blocks);
+        let is_open = |seq: &u64| blocks.iter().any(|b| b.meta().seq == *seq);
+        let mut opened = Vec::new();
+        for seq in maintenance.manifest.blocks.iter().filter(|seq| !is_open(seq)) {
+            let path = layout::block(&self.dir, *seq);
+            let block = Block::open(self.fs.as_ref(), &path, Arc::clone(&self.cache)).and_then(|block| {
+                maintenance.tombstones.iter().try_for_each(|tombstone| tombstone.hide_in(&block))?;
+                Ok(block)
+            });
+            if let Ok(block) = block {
+                tracing::info!(block = %path.display(), "a block that could not be opened is there again");
+                opened.push(Arc::new(block));
+            }
+        }
+        if opened.is_empty() {
+            return;
+        }
+        let mut data = self.shared.data.write();
+        opened.iter().for_each(|block| data.changes.note(block.meta().min_time));
+        let mut all: Vec<Arc<Block>> = data.blocks.iter().map(Arc::clone).chain(opened).collect();
+        all.sort_by_key(|block| block.meta().rank);
+        data.blocks = Arc::new(all);
     }
 
     /// Sets blocks aside in which a query or a merge met damage that is really on the disk.

@@ -377,8 +377,12 @@ fn a_block_that_cannot_be_opened_now_is_not_given_up() {
     assert_eq!(floats(&db, NUMBERS), [(NOW, 2.0)]);
     append(&db, batch(Source::Push, vec![float(series(&db, NUMBERS), NOW + 1, 3.0)]), NOW);
     db.flush(NOW).unwrap();
+    let whole = [(NOW - 3 * DAY, 1.0), (NOW, 2.0), (NOW + 1, 3.0)];
+    assert_eq!(floats(&db, NUMBERS), whole[1..]);
+    db.maintain(NOW).unwrap();
+    assert_eq!(floats(&db, NUMBERS), whole, "maintenance has opened it");
     drop(db);
     let (db, report) = open(Arc::new(fs), Options::default());
     assert!(!report.is_damaged(), "{report:?}");
-    assert_eq!(floats(&db, NUMBERS), [(NOW - 3 * DAY, 1.0), (NOW, 2.0), (NOW + 1, 3.0)]);
+    assert_eq!(floats(&db, NUMBERS), whole);
 }
