@@ -109,6 +109,11 @@ impl<'a> Aggregation<'a> {
         Ok(groups.finish(annotations))
     }
 
+    /// The labels of the clause, and whether it was `without`.
+    pub(crate) fn grouping(&self) -> (&[String], bool) {
+        (&self.node.grouping, self.node.without)
+    }
+
     /// The groups, without series yet. Only where [`takes_one_by_one`] says so.
     pub(crate) fn groups(&self, annotations: &mut Annotations) -> Groups<'a> {
         let quantiles = if self.node.op == AggregateOp::Quantile { self.quantiles(annotations) } else { Vec::new() };

@@ -6,6 +6,7 @@
 mod budget;
 mod call;
 mod evaluation;
+mod grid;
 mod info;
 mod invariant;
 mod locality;
@@ -32,6 +33,7 @@ use crate::queryable::Queryable;
 use crate::value::QueryResult;
 
 pub use budget::SamplePool;
+pub use grid::{Grid, GridAnswer, GridGroups};
 pub use locality::is_step_local;
 pub use observe::{NodeWork, Observer};
 pub(crate) use output::{duplicate_labels, without_metadata};

@@ -21,7 +21,7 @@ pub mod value;
 
 pub use annotations::{Annotation, Annotations};
 pub use ast::Expr;
-pub use engine::{Engine, EngineOptions, Helpers, NodeWork, Observer, SamplePool};
+pub use engine::{Engine, EngineOptions, Grid, GridAnswer, GridGroups, Helpers, NodeWork, Observer, SamplePool};
 pub use error::{Control, Interrupt, QueryError};
 pub use parse::{ParseError, ParseOptions, parse, parse_selector, parse_with};
 pub use queryable::{Queryable, SelectError, SelectLimits, Selection};

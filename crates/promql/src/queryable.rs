@@ -6,6 +6,9 @@
 use sonde_model::{Labels, Matcher, Series, TimestampMs};
 use thiserror::Error;
 
+use crate::engine::{Grid, GridAnswer};
+use crate::error::QueryError;
+
 /// Where series come from: the embedded store, a fixture of a test, a distributed engine.
 pub trait Queryable: Send + Sync {
     /// All series for which every matcher holds and that may have samples of `from..=to`, sorted by labels.
@@ -18,6 +21,13 @@ pub trait Queryable: Send + Sync {
         to: TimestampMs,
         limits: &SelectLimits,
     ) -> Result<Box<dyn Selection + 'a>, SelectError>;
+
+    /// The answer to an aggregation over a selector or over a range function of one, from a source that evaluates it itself,
+    /// near the samples. `None` leaves it to the engine, which comes to the same.
+    fn eval_grid(&self, grid: &Grid<'_>) -> Option<Result<GridAnswer, QueryError>> {
+        let _ = grid;
+        None
+    }
 }
 
 /// Series that were selected. What a selection gives does not change while it is there, whatever is written meanwhile.

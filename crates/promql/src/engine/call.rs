@@ -10,9 +10,10 @@ use crate::kernels::RangeCall;
 
 use super::evaluation::Evaluation;
 use super::output::merge_equal_labels;
-use super::pipeline::{Compute, Pipeline};
+use super::pipeline::{Compute, Plan};
+use super::selection::compile;
 
-impl<'a> Evaluation<'a> {
+impl Evaluation<'_> {
     pub(super) fn call(&mut self, call: &Call, span: Span, steps: Steps) -> Result<Evaluated, QueryError> {
         let seconds = |ms: i64| ms as f64 / 1000.0;
         let constant = |value: f64| Ok(Evaluated::Scalar(vec![value; steps.count]));
@@ -30,18 +31,12 @@ impl<'a> Evaluation<'a> {
             Function::Range => constant(seconds(self.times.grid.range_ms)),
             Function::Info => self.info(call, steps),
             Function::StartTimestamp => match &call.args[0].unparenthesised().kind {
-                ExprKind::Vector(selector) => {
-                    let pipeline = self.sample_times(selector, steps, |sample| sample.start)?;
-                    Ok(Evaluated::Vector(self.collect(&pipeline)?))
-                }
+                ExprKind::Vector(selector) => self.sample_times(selector, steps, |sample| sample.start),
                 // What was computed has no start.
                 _ => Ok(Evaluated::Vector(Vec::new())),
             },
             Function::Timestamp => match &call.args[0].unparenthesised().kind {
-                ExprKind::Vector(selector) => {
-                    let pipeline = self.sample_times(selector, steps, |sample| sample.time)?;
-                    Ok(Evaluated::Vector(self.collect(&pipeline)?))
-                }
+                ExprKind::Vector(selector) => self.sample_times(selector, steps, |sample| sample.time),
                 _ => self.instant_function(call, steps),
             },
             _ => match call.args.iter().position(|arg| arg.value_type() == ValueType::Matrix) {
@@ -98,10 +93,7 @@ impl<'a> Evaluation<'a> {
                 }
                 result
             }
-            _ => {
-                let pipeline = self.range_pipeline(call, range_arg, steps)?;
-                self.collect(&pipeline)?
-            }
+            _ => self.range_of_selector(call, range_arg, steps)?,
         };
         if call.function == Function::AbsentOverTime {
             let labels = functions::labels_of_absent(&call.args[range_arg]);
@@ -110,25 +102,35 @@ impl<'a> Evaluation<'a> {
         Ok(Evaluated::Vector(result))
     }
 
-    /// A range function over the series of a selector.
-    pub(super) fn range_pipeline(
+    /// The values of a range function over a selector. What this needs of the stack is not needed at each level of a deep
+    /// expression.
+    fn range_of_selector(
         &mut self,
         call: &Call,
         range_arg: usize,
         steps: Steps,
-    ) -> Result<Pipeline<'a>, QueryError> {
+    ) -> Result<Vec<StepSeries>, QueryError> {
+        let plan = self.range_plan(call, range_arg, steps)?;
+        let arg = &call.args[range_arg];
+        let seen = self.enter(arg);
+        let pipeline = self.open(plan)?;
+        if let Some(before) = seen {
+            // The samples are read series by series, by the function.
+            self.leave(arg, before, pipeline.selection.len(), 0);
+        }
+        self.collect(&pipeline)
+    }
+
+    /// A range function over the series of a selector.
+    pub(super) fn range_plan(&mut self, call: &Call, range_arg: usize, steps: Steps) -> Result<Plan, QueryError> {
         let range_call = self.range_call(call, range_arg, steps)?;
         let ExprKind::Matrix(matrix) = &call.args[range_arg].unparenthesised().kind else {
             return Err(QueryError::execution("a range vector was expected"));
         };
-        let seen = self.enter(&call.args[range_arg]);
-        let (selection, windows) = self.matrix_selector(matrix, steps)?;
-        if let Some(before) = seen {
-            // The samples are read series by series, by the function.
-            self.leave(&call.args[range_arg], before, selection.len(), 0);
-        }
+        let (from, to, windows) = self.matrix_selector(matrix, steps)?;
         let keeps_name = keeps_name(call.function);
-        Ok(Pipeline { selection, steps, compute: Compute::Range { call: range_call, windows, keeps_name } })
+        let compute = Compute::Range { call: range_call, windows, keeps_name };
+        Ok(Plan { matchers: compile(&matrix.selector)?, from, to, steps, compute })
     }
 
     fn range_call(&mut self, call: &Call, range_arg: usize, steps: Steps) -> Result<RangeCall, QueryError> {

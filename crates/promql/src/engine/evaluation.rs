@@ -15,8 +15,9 @@ use crate::queryable::Queryable;
 use crate::value::{QueryResult, QueryStats, Value};
 
 use super::budget::Budget;
+use super::grid::{Grid, GridAnswer};
 use super::invariant::is_step_invariant;
-use super::pipeline::Pipeline;
+use super::pipeline::Plan;
 use super::shared::Shared;
 use super::threads::Helpers;
 use super::timing::QueryTimes;
@@ -157,10 +158,7 @@ impl<'a> Evaluation<'a> {
             ExprKind::Number(number) => Ok(Evaluated::Scalar(vec![number.value; steps.count])),
             ExprKind::String(string) => Ok(Evaluated::String(string.text.clone())),
             ExprKind::Paren(inner) => self.evaluate(inner, steps),
-            ExprKind::Vector(selector) => {
-                let pipeline = self.instant_selector(selector, expr.span, steps)?;
-                Ok(Evaluated::Vector(self.collect(&pipeline)?))
-            }
+            ExprKind::Vector(selector) => Ok(Evaluated::Vector(self.selector_values(selector, expr.span, steps)?)),
             ExprKind::Unary(unary) => {
                 let operand = self.evaluate(&unary.operand, steps)?;
                 Ok(if unary.op == UnaryOp::Minus { negated(operand) } else { operand })
@@ -181,14 +179,9 @@ impl<'a> Evaluation<'a> {
         };
         let aggregation = Aggregation::new(node, span, param, steps, self.control);
         if takes_one_by_one(node.op)
-            && let Some(pipeline) = self.pipeline(&node.operand, steps)?
+            && let Some(series) = self.aggregate_one_by_one(&node.operand, &aggregation, steps)?
         {
-            let mut groups = aggregation.groups(&mut self.annotations);
-            self.run(&pipeline, |series, budget, annotations| {
-                let held = groups.add(&series, annotations);
-                if held > 0 { budget.acquire(held) } else { Ok(()) }
-            })?;
-            return Ok(groups.finish(&mut self.annotations));
+            return Ok(series);
         }
         let series = self.vector(&node.operand, steps)?;
         if !series.is_empty() && steps.count > self.budget.left() {
@@ -198,8 +191,42 @@ impl<'a> Evaluation<'a> {
         aggregation.evaluate(series, &mut self.annotations, &mut |held| budget.acquire(held))
     }
 
+    /// An aggregation whose operand is computed series by series; `None` where it is not. A function of its own, because what it
+    /// needs of the stack is not needed at each level of a deep expression.
+    fn aggregate_one_by_one(
+        &mut self,
+        operand: &Expr,
+        aggregation: &Aggregation<'_>,
+        steps: Steps,
+    ) -> Result<Option<Vec<StepSeries>>, QueryError> {
+        let Some(plan) = self.plan(operand, steps)? else { return Ok(None) };
+        let answer = self.source.eval_grid(&Grid {
+            plan: &plan,
+            aggregation,
+            control: self.control,
+            finds_resets: self.histogram_use.finds_resets(),
+            max_samples: self.options.max_samples,
+            samples_left: self.budget.left(),
+        });
+        if let Some(answer) = answer {
+            let GridAnswer { series, annotations, stats, held } = answer?;
+            self.budget.acquire(held)?;
+            self.annotations.merge(annotations);
+            self.stats.series += stats.series;
+            self.stats.samples += stats.samples;
+            return Ok(Some(series));
+        }
+        let pipeline = self.open(plan)?;
+        let mut groups = aggregation.groups(&mut self.annotations);
+        self.run(&pipeline, |series, budget, annotations| {
+            let held = groups.add(&series, annotations);
+            if held > 0 { budget.acquire(held) } else { Ok(()) }
+        })?;
+        Ok(Some(groups.finish(&mut self.annotations)))
+    }
+
     /// The expression as something that is computed series by series, where it is that.
-    fn pipeline(&mut self, expr: &Expr, steps: Steps) -> Result<Option<Pipeline<'a>>, QueryError> {
+    fn plan(&mut self, expr: &Expr, steps: Steps) -> Result<Option<Plan>, QueryError> {
         // Who watches is told of every node.
         if self.observer.is_some() || (steps.count > 1 && is_step_invariant(expr)) {
             return Ok(None);
@@ -213,7 +240,7 @@ impl<'a> Evaluation<'a> {
             ExprKind::Call(call) if call.function != Function::AbsentOverTime => {
                 let is_matrix = |arg: &Expr| matches!(arg.unparenthesised().kind, ExprKind::Matrix(_));
                 match call.args.iter().position(is_matrix) {
-                    Some(range_arg) => Ok(Some(self.range_pipeline(call, range_arg, steps)?)),
+                    Some(range_arg) => Ok(Some(self.range_plan(call, range_arg, steps)?)),
                     None => Ok(None),
                 }
             }

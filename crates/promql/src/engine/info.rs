@@ -10,7 +10,7 @@ use crate::error::QueryError;
 
 use super::evaluation::Evaluation;
 use super::output::merge_equal_labels;
-use super::selection::{compile, last_at_steps};
+use super::selection::{compile, last_at_steps, seen};
 use super::timing::Timing;
 
 /// The labels that tell to which series an info metric belongs.
@@ -104,7 +104,8 @@ impl Evaluation<'_> {
             }
         }
         let lookback = self.options.lookback_ms;
-        let selection = self.select(&matchers, timing, steps, lookback, 0)?;
+        let (from, to) = seen(timing, steps, lookback, 0);
+        let selection = self.select(&matchers, from, to)?;
         for one in self.read(&*selection)? {
             // A time at each step.
             self.budget.acquire(steps.count)?;

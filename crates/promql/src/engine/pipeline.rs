@@ -1,7 +1,7 @@
 //! Series by series: what is computed of each series of a selection on its own, read, evaluated and handed on, so that
 //! each thread holds the samples of one series at a time.
 
-use sonde_model::{Series, TimestampMs};
+use sonde_model::{Matcher, Series, TimestampMs};
 
 use crate::annotations::Annotations;
 use crate::column::{SampleSeries, StepSeries, Steps};
@@ -13,6 +13,15 @@ use super::budget::Budget;
 use super::evaluation::Evaluation;
 use super::selection::{SampleTime, last_at_steps, smoothed_at_steps, storage};
 use super::timing::Timing;
+
+/// Which series are read, of which time, and what is computed of each.
+pub(super) struct Plan {
+    pub(super) matchers: Vec<Matcher>,
+    pub(super) from: TimestampMs,
+    pub(super) to: TimestampMs,
+    pub(super) steps: Steps,
+    pub(super) compute: Compute,
+}
 
 /// The series of a selection and what is computed of each.
 pub(super) struct Pipeline<'a> {
@@ -49,6 +58,12 @@ struct One {
 }
 
 impl<'a> Evaluation<'a> {
+    /// Selects the series of a plan.
+    pub(super) fn open(&mut self, plan: Plan) -> Result<Pipeline<'a>, QueryError> {
+        let selection = self.select(&plan.matchers, plan.from, plan.to)?;
+        Ok(Pipeline { selection, steps: plan.steps, compute: plan.compute })
+    }
+
     /// Evaluates each series and hands those that have values to `take`, in the order of their labels, whatever threads
     /// help.
     pub(super) fn run(
@@ -99,7 +114,8 @@ impl<'a> Evaluation<'a> {
 }
 
 impl Compute {
-    fn of(
+    /// The values of a series.
+    pub(super) fn of(
         &self,
         series: &mut SampleSeries,
         steps: Steps,

@@ -6,13 +6,13 @@ use sonde_model::{CounterResetHint, Labels, Matcher, Series, TimestampMs, is_sta
 
 use crate::annotations::Annotation;
 use crate::ast::{RangeMode, Span, VectorSelector};
-use crate::column::{SampleSeries, Samples, StepSeries, StepValue, Steps};
+use crate::column::{Evaluated, SampleSeries, Samples, StepSeries, StepValue, Steps};
 use crate::error::QueryError;
 use crate::kernels::{Notes, interpolated, interpolated_histogram};
 use crate::queryable::{SelectError, SelectLimits, Selection};
 
 use super::evaluation::Evaluation;
-use super::pipeline::{Compute, Pipeline};
+use super::pipeline::{Compute, Plan};
 use super::timing::Timing;
 
 /// The times that belong to a sample.
@@ -31,17 +31,29 @@ impl<'a> Evaluation<'a> {
         selector: &VectorSelector,
         span: Span,
         steps: Steps,
-    ) -> Result<Pipeline<'a>, QueryError> {
+    ) -> Result<Plan, QueryError> {
         let timing = self.times.timing(selector.at, selector.offset.as_ref())?;
         let lookback = self.options.lookback_ms;
         let smoothed = selector.mode == RangeMode::Smoothed;
         let ahead = if smoothed { lookback } else { 0 };
-        let selection = self.select(&compile(selector)?, timing, steps, lookback, ahead)?;
+        let (from, to) = seen(timing, steps, lookback, ahead);
         let compute = match smoothed {
             true => Compute::Smoothed { timing, lookback, position: span.start as usize },
             false => Compute::Last { timing, lookback },
         };
-        Ok(Pipeline { selection, steps, compute })
+        Ok(Plan { matchers: compile(selector)?, from, to, steps, compute })
+    }
+
+    /// The values of an instant selector.
+    pub(super) fn selector_values(
+        &mut self,
+        selector: &VectorSelector,
+        span: Span,
+        steps: Steps,
+    ) -> Result<Vec<StepSeries>, QueryError> {
+        let plan = self.instant_selector(selector, span, steps)?;
+        let pipeline = self.open(plan)?;
+        self.collect(&pipeline)
     }
 
     /// The series of an instant selector with a time, in seconds, of the sample that it takes at each step.
@@ -50,27 +62,24 @@ impl<'a> Evaluation<'a> {
         selector: &VectorSelector,
         steps: Steps,
         which: fn(SampleTime) -> TimestampMs,
-    ) -> Result<Pipeline<'a>, QueryError> {
+    ) -> Result<Evaluated, QueryError> {
         let timing = self.times.timing(selector.at, selector.offset.as_ref())?;
         let lookback = self.options.lookback_ms;
-        let selection = self.select(&compile(selector)?, timing, steps, lookback, 0)?;
-        Ok(Pipeline { selection, steps, compute: Compute::Times { timing, lookback, which } })
+        let (from, to) = seen(timing, steps, lookback, 0);
+        let compute = Compute::Times { timing, lookback, which };
+        let pipeline = self.open(Plan { matchers: compile(selector)?, from, to, steps, compute })?;
+        Ok(Evaluated::Vector(self.collect(&pipeline)?))
     }
 
-    /// Selects the series with the samples that any step can see: `back` milliseconds, the oldest excluded, before the
-    /// time that the step looks at, and `ahead` milliseconds after it.
+    /// Selects the series with the samples of `from..=to`.
     pub(super) fn select(
         &mut self,
         matchers: &[Matcher],
-        timing: Timing,
-        steps: Steps,
-        back: i64,
-        ahead: i64,
+        from: TimestampMs,
+        to: TimestampMs,
     ) -> Result<Box<dyn Selection + 'a>, QueryError> {
         self.control.check()?;
-        let from = timing.reference(steps.start).saturating_sub(back).saturating_add(1);
-        let to = timing.reference(steps.end()).saturating_add(ahead);
-        if steps.count == 0 || from > to {
+        if from > to {
             return Ok(Box::new(Vec::new()));
         }
         let limits = SelectLimits { max_series: self.options.max_series, max_samples: self.budget.left() };
@@ -97,6 +106,16 @@ impl<'a> Evaluation<'a> {
         }
         Ok(series)
     }
+}
+
+/// The times of the samples that any step can see: `back` milliseconds, the oldest excluded, before the time that the step
+/// looks at, and `ahead` milliseconds after it. Without steps they are none.
+pub(super) fn seen(timing: Timing, steps: Steps, back: i64, ahead: i64) -> (TimestampMs, TimestampMs) {
+    if steps.count == 0 {
+        return (0, -1);
+    }
+    let from = timing.reference(steps.start).saturating_sub(back).saturating_add(1);
+    (from, timing.reference(steps.end()).saturating_add(ahead))
 }
 
 /// What a source says, in the words of a query.

@@ -8,10 +8,9 @@ use crate::ast::{Expr, ExprKind, MatrixSelector, RangeMode, Subquery};
 use crate::column::{SampleSeries, Samples, StepSeries, Steps};
 use crate::error::QueryError;
 use crate::kernels::Windows;
-use crate::queryable::Selection;
 
 use super::evaluation::Evaluation;
-use super::selection::compile;
+use super::selection::{compile, seen};
 use super::timing::{Timing, steps_between};
 
 /// The samples that a range function gets, and the windows in which it sees them.
@@ -22,12 +21,13 @@ pub(super) struct RangeVector {
     pub(super) windows: Windows,
 }
 
-impl<'a> Evaluation<'a> {
+impl Evaluation<'_> {
     /// The samples of a range vector expression at a single step, which is the answer to a query for just them.
     pub(super) fn range_vector(&mut self, expr: &Expr, steps: Steps) -> Result<Vec<SampleSeries>, QueryError> {
         let RangeVector { series, windows } = match &expr.unparenthesised().kind {
             ExprKind::Matrix(matrix) => {
-                let (selection, windows) = self.matrix_selector(matrix, steps)?;
+                let (from, to, windows) = self.matrix_selector(matrix, steps)?;
+                let selection = self.select(&compile(&matrix.selector)?, from, to)?;
                 let mut series = self.read(&*selection)?;
                 series.iter_mut().for_each(SampleSeries::drop_stale_markers);
                 RangeVector { series, windows }
@@ -50,12 +50,12 @@ impl<'a> Evaluation<'a> {
         Ok(result)
     }
 
-    /// The series of a range selector, stale markers included, and the windows over them.
+    /// The times of the samples that a range selector needs, and the windows over them.
     pub(super) fn matrix_selector(
-        &mut self,
+        &self,
         matrix: &MatrixSelector,
         steps: Steps,
-    ) -> Result<(Box<dyn Selection + 'a>, Windows), QueryError> {
+    ) -> Result<(TimestampMs, TimestampMs, Windows), QueryError> {
         let selector = &matrix.selector;
         let timing = self.times.timing(selector.at, selector.offset.as_ref())?;
         let range = self.times.resolve_positive(&matrix.range)?;
@@ -66,8 +66,8 @@ impl<'a> Evaluation<'a> {
             RangeMode::Smoothed => (lookback, lookback),
         };
         let windows = Windows { steps, timing, range, back, ahead, mode: selector.mode };
-        let selection = self.select(&compile(selector)?, timing, steps, range.saturating_add(back), ahead)?;
-        Ok((selection, windows))
+        let (from, to) = seen(timing, steps, range.saturating_add(back), ahead);
+        Ok((from, to, windows))
     }
 
     /// The values of a subquery as samples.

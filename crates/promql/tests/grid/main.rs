@@ -14,7 +14,7 @@ use sonde_model::{Histogram, Labels, TimestampMs};
 use sonde_promql::{Control, Engine, EngineOptions, Expr, QueryError, SampleValue, Value};
 
 use queries::queries;
-use source::Memory;
+use source::{Memory, Pushed};
 
 /// Neither the samples nor the windows of the queries are aligned with it.
 const STEP_MS: i64 = 47_000;
@@ -43,6 +43,39 @@ proptest! {
                 prop_assert!(false, "{text}: as a range {:?}, alone {:?}", range.err(), instants.err());
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn a_source_that_aggregates_itself_comes_to_the_same(text in queries()) {
+        let expr = sonde_promql::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let end = START_MS + (STEPS - 1) * STEP_MS;
+        let (plain, pushed) = (Memory::new(), Pushed::new());
+        let ask = |source: &dyn sonde_promql::Queryable| {
+            let whole = engine().range(source, &expr, START_MS, end, STEP_MS, &Control::unlimited());
+            let one = engine().instant(source, &expr, end, &Control::unlimited());
+            [whole, one].map(|result| result.map(|r| (format!("{:?}", r.value), r.annotations, r.stats.samples)))
+        };
+        prop_assert_eq!(ask(&plain), ask(&pushed), "{}", text);
+    }
+}
+
+/// The property above says nothing if nothing is pushed down.
+#[test]
+fn aggregations_over_selectors_are_pushed_down() {
+    for (text, times) in [
+        ("sum by (host) (rate(requests_total[2m]))", 1),
+        ("max(load) - min(load offset 1m)", 2),
+        ("quantile(0.3, (latency))", 1),
+        ("topk(1, load)", 0),
+        ("sum(load + 1)", 0),
+        ("sum(max_over_time(load[5m:1m]))", 0),
+    ] {
+        let (source, expr) = (Pushed::new(), sonde_promql::parse(text).expect("valid"));
+        engine().instant(&source, &expr, START_MS, &Control::unlimited()).expect("an answer");
+        assert_eq!(source.pushed(), times, "{text}");
     }
 }
 
