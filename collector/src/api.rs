@@ -13,6 +13,7 @@ mod page;
 mod probes;
 mod prometheus;
 mod remote_read;
+mod remote_write_status;
 mod requests;
 mod tokens;
 mod write;
@@ -108,7 +109,9 @@ fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
 /// What browsers may read under `/api/v1`: Prometheus's API, and ours.
 fn api_routes() -> Router<Arc<Server>> {
     let routes = prometheus::routes().route("/anomalies", get(anomalies::anomalies));
-    routes.route("/openapi.yaml", get(openapi::document))
+    routes
+        .route("/openapi.yaml", get(openapi::document))
+        .route("/status/remote_write", get(remote_write_status::status))
 }
 
 /// Which web pages may read the API, in the words of Prometheus.

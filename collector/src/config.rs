@@ -7,6 +7,7 @@ mod anomaly;
 mod auth;
 mod derive;
 mod notify;
+mod remote_write;
 mod retention;
 mod tls;
 mod traces;
@@ -23,11 +24,16 @@ pub use notify::{
     InhibitRuleConfig, NamedIntervalConfig, NotifyConfig, ReceiverConfig, ReceiverTlsConfig, ReceiverWebhookConfig,
     RouteConfig, TimeIntervalConfig, TimeRangeConfig, WebhookConfig,
 };
+pub use remote_write::{
+    AuthorizationConfig, BasicAuthConfig, MetadataConfig, ProtobufMessage, QueueConfig, RelabelAction, RelabelConfig,
+    RemoteWriteConfig, Secret,
+};
 pub use retention::{RetentionClassConfig, Selector};
 pub use tls::{ClientAuth, ClientRole, TlsConfig, TlsVersion};
 pub use traces::TracesConfig;
 
 use crate::consumer::DECODED_FACTOR;
+use crate::export::Target;
 use crate::notify::Setup;
 use crate::rules::BUILTIN;
 
@@ -57,6 +63,8 @@ pub struct Config {
     pub rules: RulesConfig,
     /// Where alerts go.
     pub notify: NotifyConfig,
+    /// Where samples are sent on to.
+    pub remote_write: Vec<RemoteWriteConfig>,
     /// What is watched for anomalies.
     pub anomaly: AnomalyConfig,
     /// What the collector tells about itself.
@@ -81,6 +89,10 @@ pub struct StorageConfig {
     pub max_series: u64,
     /// How many exemplars are kept before the oldest go; 0 keeps none.
     pub max_exemplars: usize,
+    /// How large the log may be for the sake of receivers of remote write that are behind.
+    pub max_wal_hold: ByteSize,
+    /// How long the log is kept for their sake.
+    pub max_wal_hold_age: Duration,
 }
 
 impl Default for StorageConfig {
@@ -93,6 +105,8 @@ impl Default for StorageConfig {
             max_ahead: Duration::from_secs(600),
             max_series: 5_000_000,
             max_exemplars: 100_000,
+            max_wal_hold: ByteSize(2 << 30),
+            max_wal_hold_age: Duration::from_secs(86_400),
         }
     }
 }
@@ -281,6 +295,7 @@ impl Config {
         }
         self.tls.relative_to(directory);
         self.notify.relative_to(directory);
+        self.remote_write.iter_mut().for_each(|receiver| receiver.relative_to(directory));
         self
     }
 
@@ -336,7 +351,12 @@ impl Config {
             return invalid("ingest.max_inflight", reason.into());
         }
         let notify = || Setup::new(&self.notify, "").map(drop).map_err(|e| (e.key, e.reason));
-        self.anomaly.check().and_then(|()| notify()).or_else(|(key, reason)| invalid(&key, reason))
+        let remote_write = || Target::all(&self.remote_write).map(drop).map_err(|e| (e.key, e.reason));
+        self.anomaly
+            .check()
+            .and_then(|()| notify())
+            .and_then(|()| remote_write())
+            .or_else(|(key, reason)| invalid(&key, reason))
     }
 
     /// What is allowed, but hardly meant; each names its key.

@@ -11,6 +11,7 @@ pub mod config;
 mod consumer;
 mod derive;
 mod enrol;
+mod export;
 pub mod flags;
 mod inbox;
 mod ingest;

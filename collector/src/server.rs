@@ -8,12 +8,14 @@ use sonde_model::TimestampMs;
 use sonde_runtime::{Clock, Health, Registry};
 use sonde_tracedb::TraceDb;
 use sonde_tsdb::Db;
+use tokio::sync::Notify;
 
 use crate::anomaly::Anomalies;
 use crate::api::{ApiStats, Encoded};
 use crate::auth::Auth;
 use crate::config::{Config, ConfigError};
 use crate::derive::DeriveStats;
+use crate::export::ExportStats;
 use crate::flags::Flags;
 use crate::inbox::Inbox;
 use crate::ingest::{Ingest, SpanIngest};
@@ -41,6 +43,9 @@ pub(crate) struct Server {
     pub(crate) api_stats: ApiStats,
     pub(crate) otlp_stats: Arc<sonde_otlp::receiver::Stats>,
     pub(crate) derive_stats: Arc<DeriveStats>,
+    pub(crate) export_stats: ExportStats,
+    /// Told when the receivers of remote write may have changed.
+    pub(crate) export_changed: Notify,
     pub(crate) notifier: Notifier,
     pub(crate) inbox: Inbox,
     /// Of requests that change alerts or silences.
@@ -111,6 +116,8 @@ impl Server {
             api_stats: ApiStats::default(),
             otlp_stats: Arc::default(),
             derive_stats: Arc::default(),
+            export_stats: ExportStats::default(),
+            export_changed: Notify::new(),
             watch: Watch::new(&clock),
             alert_changes: Turns::default(),
             inbox: Inbox::new(clock.clone(), notifier.clone()),
@@ -218,6 +225,7 @@ impl Server {
         self.answers.cache.set_max_bytes(usize::try_from(new.query.cache.0).unwrap_or(usize::MAX));
         self.notifier.configure(notify);
         telemetry::register_notifier(self);
+        self.export_changed.notify_one();
         if let Some(core) = self.core() {
             core.ingest.forget_memo();
             core.rules.load(files, rule_settings(&new, &self.flags));

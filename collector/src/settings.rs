@@ -25,6 +25,8 @@ pub(crate) fn store_options(config: &Config) -> sonde_tsdb::Options {
         max_ahead_ms: ms(storage.max_ahead),
         max_series: usize::try_from(storage.max_series).unwrap_or(usize::MAX),
         max_exemplars: storage.max_exemplars,
+        max_wal_hold_bytes: storage.max_wal_hold.0,
+        max_wal_hold_ms: ms(storage.max_wal_hold_age),
         ..sonde_tsdb::Options::default()
     }
 }

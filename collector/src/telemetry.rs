@@ -5,6 +5,7 @@
 mod anomaly;
 mod auth;
 mod derive;
+mod export;
 mod ingest;
 mod server;
 mod source;
@@ -21,6 +22,7 @@ use sonde_otlp::Export;
 use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
 use sonde_runtime::telemetry::Telemetry;
 
+pub(crate) use export::register_export;
 pub(crate) use server::{register_core, register_notifier, register_server, register_spans};
 pub(crate) use store::register_opening;
 

@@ -14,6 +14,8 @@ pub enum Tool {
     Promtool,
     /// Debian's `amtool`.
     Amtool,
+    /// Debian's `victoria-metrics`.
+    VictoriaMetrics,
 }
 
 /// The path of a program, or `None` after saying that `test` did not run for want of it.
@@ -22,6 +24,7 @@ pub fn tool(tool: Tool, test: &str) -> Option<PathBuf> {
         Tool::Prometheus => ("prometheus/usr/bin/prometheus", "Debian's prometheus"),
         Tool::Promtool => ("prometheus/usr/bin/promtool", "Debian's promtool"),
         Tool::Amtool => ("prometheus-alertmanager/usr/bin/amtool", "Debian's amtool"),
+        Tool::VictoriaMetrics => ("victoria-metrics/usr/bin/victoria-metrics", "Debian's victoria-metrics"),
     };
     found(tools_dir().join(path), test, name)
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::command;
 
 /// Debian packages whose programs the tests start.
-const DEBIAN_PACKAGES: [&str; 2] = ["prometheus", "prometheus-alertmanager"];
+const DEBIAN_PACKAGES: [&str; 3] = ["prometheus", "prometheus-alertmanager", "victoria-metrics"];
 
 /// Python packages of the stock OTLP SDK, with both of its exporters.
 const PYTHON_PACKAGES: [&str; 3] =

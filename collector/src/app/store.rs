@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::{AdminFile, local_address};
 use crate::derive;
+use crate::export;
 use crate::server::{Core, Server};
 use crate::settings::{rule_settings, scheme, state_options, store_options};
 use crate::state::{self, Location, State, StateError};
@@ -52,12 +53,16 @@ pub(super) fn spawn(start: Start) {
         let opening = tokio::task::spawn_blocking(move || open(&server, fs));
         let (db, report) = opening.await.map_err(|e| Error::Panicked(e.to_string()))??;
         let token = start.storage.token();
+        // Before the first sample is taken.
+        let fresh = export::hold(&start.server, &db);
         let core = start.server.set_store(db, Arc::clone(&start.fs), state, memory);
         telemetry::register_core(&start.server);
         telemetry::register_opening(&start.server.registry, &report);
         spawn_pipelines(&start.server, core, start.rule_files, &start.pipelines);
         let deriving = derive::run(Arc::clone(&start.server), Arc::clone(&start.fs), start.pipelines.token());
         start.pipelines.spawn("derive", deriving);
+        let exporting = export::run(Arc::clone(&start.server), Arc::clone(&start.fs), fresh, start.pipelines.token());
+        start.pipelines.spawn("remote write", exporting);
         maintain(&start.server, core, &token).await;
         start.server.auth.store_last_uses();
         let (db, state) = (Arc::clone(&core.db), core.state.clone());

@@ -89,6 +89,7 @@ pub(crate) const TABLE: &[Route] = &[
     route(Main, GET, "/api/v1/status/runtimeinfo", Needs(Read)),
     route(Main, GET, "/api/v1/status/flags", Needs(Read)),
     route(Main, GET, "/api/v1/status/tsdb", Needs(Read)),
+    route(Main, GET, "/api/v1/status/remote_write", Needs(Read)),
     route(Main, GET_POST, "/api/v1/parse_query", Needs(Read)),
     route(Main, GET, "/api/v1/targets", Needs(Read)),
     route(Main, GET, "/api/v1/targets/metadata", Needs(Read)),

@@ -1,0 +1,240 @@
+//! One attempt to send a request, and how its outcome is read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, ClientBuilder, StatusCode};
+use sonde_disk::{Fs, read_all};
+use sonde_model::TimestampMs;
+use sonde_proto::remote_write::Version;
+use sonde_tls::ClientTls;
+
+use super::setup::{Auth, SecretSource, Target};
+
+/// What a receiver may say at most about why it refuses: enough for a log line.
+const MAX_REASON_BYTES: usize = 300;
+/// A receiver that asks for more is taken to have asked for this.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+/// Bytes of a file with a secret.
+const MAX_SECRET: u64 = 64 << 10;
+/// Certificates and keys are read again this long after they were, when no connection comes about.
+const REFRESH_MS: i64 = 60_000;
+
+/// The outcome of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Attempt {
+    /// The receiver has taken it all.
+    Taken,
+    /// The receiver has taken a part and does not want the rest: samples, histograms, exemplars that were taken.
+    Partly([u64; 3], String),
+    /// It may work later.
+    Retry {
+        /// What the receiver asked for.
+        after: Option<Duration>,
+        /// What happened.
+        reason: String,
+    },
+    /// The receiver does not want it, now or later.
+    Refused {
+        /// The status that it answered.
+        status: u16,
+        /// What it said.
+        reason: String,
+    },
+    /// The receiver does not know the version.
+    UnknownVersion(String),
+}
+
+/// Sends requests to one target.
+#[derive(Debug)]
+pub(super) struct Sender {
+    target: Arc<Target>,
+    fs: Arc<dyn Fs>,
+    client: Mutex<(Client, TimestampMs)>,
+}
+
+impl Sender {
+    pub(super) fn new(target: Arc<Target>, fs: Arc<dyn Fs>, now_ms: TimestampMs) -> Result<Self, String> {
+        let client = Mutex::new((client(&target, now_ms)?, now_ms));
+        Ok(Sender { target, fs, client })
+    }
+
+    /// Posts a body once. `attempt` counts from 0.
+    pub(super) async fn post(&self, version: Version, body: &[u8], attempt: u32, now_ms: TimestampMs) -> Attempt {
+        let retry = |reason| Attempt::Retry { after: None, reason };
+        let authorization = match self.authorization() {
+            Ok(value) => value,
+            Err(reason) => return retry(reason),
+        };
+        let client = self.client.lock().0.clone();
+        let (content_type, number) = match version {
+            Version::V1 => ("application/x-protobuf", "0.1.0"),
+            Version::V2 => ("application/x-protobuf;proto=io.prometheus.write.v2.Request", "2.0.0"),
+        };
+        let mut request = client
+            .post(&self.target.url)
+            .timeout(self.target.timeout)
+            .headers(self.target.headers.iter().cloned().collect::<HeaderMap>())
+            .header(CONTENT_ENCODING, "snappy")
+            .header(CONTENT_TYPE, content_type)
+            .header("x-prometheus-remote-write-version", number);
+        if attempt > 0 {
+            request = request.header("retry-attempt", attempt);
+        }
+        if let Some(value) = authorization {
+            request = request.header(AUTHORIZATION, value);
+        }
+        match request.body(body.to_vec()).send().await {
+            Ok(response) => self.read(version, response).await,
+            Err(error) => {
+                self.refresh(now_ms);
+                // Addresses may hold secrets.
+                retry(sonde_runtime::stage::with_causes(&error.without_url()))
+            }
+        }
+    }
+
+    async fn read(&self, version: Version, response: reqwest::Response) -> Attempt {
+        let status = response.status();
+        let written = written(response.headers());
+        if status.is_success() {
+            return match (version, written) {
+                (Version::V1, _) | (Version::V2, Some(_)) => Attempt::Taken,
+                // Whoever does not say what it has written has taken it for 1.0, in which there is nothing.
+                (Version::V2, None) => {
+                    Attempt::UnknownVersion("the receiver says nothing of what it has written".to_owned())
+                }
+            };
+        }
+        let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(retry_after);
+        let reason = format!("the receiver answered {status}: {}", first_words(response).await);
+        if status == StatusCode::UNSUPPORTED_MEDIA_TYPE && version == Version::V2 {
+            return Attempt::UnknownVersion(reason);
+        }
+        let busy = status == StatusCode::TOO_MANY_REQUESTS && self.target.retry_429;
+        match written {
+            _ if busy || !status.is_client_error() => Attempt::Retry { after, reason },
+            Some(written) if version == Version::V2 && written != [0; 3] => Attempt::Partly(written, reason),
+            _ => Attempt::Refused { status: status.as_u16(), reason },
+        }
+    }
+
+    fn authorization(&self) -> Result<Option<HeaderValue>, String> {
+        let text = match &self.target.auth {
+            Auth::None => return Ok(None),
+            Auth::Basic(user, password) => {
+                let pair = format!("{user}:{}", self.secret(password)?);
+                format!("Basic {}", base64(pair.as_bytes()))
+            }
+            Auth::Token(kind, token) => format!("{kind} {}", self.secret(token)?),
+        };
+        let mut value = HeaderValue::from_str(&text).map_err(|_| "the credentials are no header".to_owned())?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
+    fn secret(&self, source: &SecretSource) -> Result<String, String> {
+        match source {
+            SecretSource::Text(secret) => Ok(secret.reveal().to_owned()),
+            SecretSource::File(path) => {
+                let bytes = read_all(self.fs.as_ref(), path, MAX_SECRET);
+                let bytes = bytes.map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
+                Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+            }
+        }
+    }
+
+    /// Where no connection comes about, certificates may have been replaced.
+    fn refresh(&self, now_ms: TimestampMs) {
+        let mut client_of = self.client.lock();
+        if self.target.tls.is_none() || now_ms.saturating_sub(client_of.1) < REFRESH_MS {
+            return;
+        }
+        client_of.1 = now_ms;
+        match client(&self.target, now_ms) {
+            Ok(new) => client_of.0 = new,
+            Err(reason) => tracing::warn!(target_name = self.target.name, "the files of TLS cannot be used: {reason}"),
+        }
+    }
+}
+
+fn client(target: &Target, now_ms: TimestampMs) -> Result<Client, String> {
+    let told = |error: &dyn std::error::Error| sonde_runtime::stage::with_causes(error);
+    let builder = match target.tls.clone() {
+        None => builder(),
+        Some(options) => {
+            let (tls, _) = ClientTls::load(options, now_ms.div_euclid(1_000)).map_err(|e| told(&e))?;
+            builder().tls_backend_preconfigured(sonde_tls::ClientConfig::clone(&tls.config()))
+        }
+    };
+    builder.build().map_err(|e| told(&e))
+}
+
+/// Redirects are not followed: samples go where the configuration says.
+fn builder() -> ClientBuilder {
+    let agent = concat!("sonde/", env!("CARGO_PKG_VERSION"));
+    Client::builder().user_agent(agent).redirect(reqwest::redirect::Policy::none())
+}
+
+/// What a receiver of 2.0 says that it has written; nothing where it does not say all of it.
+fn written(headers: &HeaderMap) -> Option<[u64; 3]> {
+    let count = |kind: &str| -> Option<u64> {
+        headers.get(format!("x-prometheus-remote-write-{kind}-written"))?.to_str().ok()?.trim().parse().ok()
+    };
+    Some([count("samples")?, count("histograms").unwrap_or(0), count("exemplars").unwrap_or(0)])
+}
+
+/// Seconds, within reason; the other form, a date, is as good as nothing said.
+fn retry_after(value: &str) -> Option<Duration> {
+    value.trim().parse().ok().map(|seconds: u64| Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+}
+
+async fn first_words(mut response: reqwest::Response) -> String {
+    let mut words = Vec::new();
+    while words.len() < MAX_REASON_BYTES {
+        match response.chunk().await {
+            Ok(Some(chunk)) => words.extend_from_slice(&chunk[..chunk.len().min(MAX_REASON_BYTES - words.len())]),
+            _ => break,
+        }
+    }
+    String::from_utf8_lossy(&words).trim().to_owned()
+}
+
+/// Source: RFC 4648, section 4.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let mut group = [0; 3];
+        group[..chunk.len()].copy_from_slice(chunk);
+        let bits = u32::from(group[0]) << 16 | u32::from(group[1]) << 8 | u32::from(group[2]);
+        for i in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * i) & 63) as usize];
+            out.push(if i <= chunk.len() { letter as char } else { '=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_the_rfc() {
+        for (text, encoded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")]
+        {
+            assert_eq!(base64(text.as_bytes()), encoded);
+        }
+    }
+
+    #[test]
+    fn what_receivers_ask_for_is_bounded() {
+        assert_eq!(retry_after(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("99999999"), Some(MAX_RETRY_AFTER));
+        assert_eq!(retry_after("Fri, 20 Nov 2026 16:00:00 GMT"), None);
+    }
+}
