@@ -26,7 +26,7 @@ use sonde_runtime::Clock;
 use sonde_tsdb::{AppendError, Batch, Db, Outcome, SeriesRef};
 use tokio::sync::oneshot;
 
-pub(crate) use agents::Agents;
+pub(crate) use agents::{AgentSeen, Agents};
 pub(crate) use budget::{Budget, Reservation};
 pub(crate) use labels::LabelProblem;
 pub(crate) use metrics::ConsumeError;

@@ -55,7 +55,7 @@ impl Data {
     fn counter(&mut self, rng: &mut fastrand::Rng, name: &str, labels: Vec<(&str, String)>) {
         let speed = rng.f64() * 50.0;
         let mut value = rng.u32(50_000..100_000) as f64;
-        // What is small after a gap is extrapolated to zero in another way since 3.x.
+        // What is small after a gap is of the class "extrapolation to zero".
         let (resets, mut first) = (rng.bool(), true);
         self.push(rng, name, labels, !resets, |rng| {
             let reset = resets && !std::mem::take(&mut first) && rng.u32(..60) == 0;
@@ -134,7 +134,7 @@ impl Data {
 }
 
 /// The times of a series. They never fall on a tenth of a second, where ranges and steps of the queries do: from 3.0 on
-/// ranges are open on the left, and no sample may lie on their border.
+/// ranges are open on the left (the class "left-open ranges"), and no sample may lie on their border.
 fn times(start: i64, rng: &mut fastrand::Rng) -> Vec<i64> {
     let offset = rng.i64(0..STEP / 100) * 100;
     (0..LENGTH / STEP).map(|i| start + i * STEP + offset.min(14_000) + rng.i64(1..99)).collect()

@@ -61,7 +61,7 @@ const OVER_TIME: [&str; 10] = [
 ];
 /// Of selectors only: of computed values they count last bits.
 const CHANGES: [&str; 2] = ["changes", "resets"];
-/// Of counters only: how others are extrapolated to zero has changed.
+/// Of counters only: the class "extrapolation to zero".
 const RATES: [&str; 3] = ["rate", "increase", "irate"];
 const COUNTERS: [usize; 3] = [0, 3, 4];
 const DELTAS: [&str; 3] = ["irate", "idelta", "delta"];
@@ -72,7 +72,7 @@ const MATHS: [&str; 17] = [
 /// Of selectors only: of large sums they show the last bit.
 const WAVES: [&str; 4] = ["sin", "cos", "tan", "2 ^ sin"];
 const AGGREGATIONS: [&str; 6] = ["sum", "avg", "min", "max", "count", "group"];
-/// Of selectors only: what they say of NaN has changed, and how exact they are where values are large and close.
+/// Of selectors only: the classes "deviation of one value" and "deviation of close values".
 const DEVIATIONS: [&str; 2] = ["stddev", "stdvar"];
 pub(super) const EXTREMES: [&str; 2] = ["topk", "bottomk"];
 const DATES: [&str; 8] =
@@ -182,7 +182,7 @@ impl Generator {
             format!("{}[{}]{modifier}", self.selector(), self.pick(&RANGES))
         } else {
             let step = ["", "7s", "30s", "1m"][self.rng.usize(..4)];
-            // No subquery within a subquery: its ends would fall on its steps, and ranges are open on the left since 3.0.
+            // No subquery within a subquery: its ends would fall on its steps, which is the class "left-open ranges".
             let nested = std::mem::replace(&mut self.in_subquery, true);
             let inner = self.vector(depth.min(1));
             self.in_subquery = nested;
@@ -191,7 +191,7 @@ impl Generator {
         };
         match self.rng.u32(..8) {
             0 => format!("quantile_over_time(0.{}, {range})", self.rng.u32(1..10)),
-            // In 2.42 the range of `@` moves with the steps here.
+            // The class "`@` of range vectors".
             1 if !range.contains('@') => format!("predict_linear({range}, {})", self.rng.u32(..600)),
             2 => format!("absent_over_time({range})"),
             3 | 4 => format!("{}({range})", self.pick(&DELTAS)),
@@ -229,7 +229,7 @@ impl Generator {
         }
     }
 
-    /// The outermost only: which of equal values is taken is nobody's promise, so that labels are not compared.
+    /// The outermost only: labels are not compared, because of the class "ties of `topk` and `bottomk`".
     fn extremes(&mut self, depth: u32) -> String {
         let (op, inner, grouping) = (self.pick(&EXTREMES), self.vector(depth), self.grouping());
         format!("{op}{grouping}({}, {inner})", self.rng.u32(..6))
@@ -249,7 +249,7 @@ impl Generator {
             _ => {
                 // The same series on both sides: they always find each other.
                 let side = self.leaf();
-                // Whether the name of the metric is kept has changed, for atan2 and for comparisons of what lost it.
+                // The classes "name after `atan2`" and "names that come back".
                 let wrap = if op == "atan2" || (compares && bool.is_empty()) { "abs" } else { "" };
                 format!("{wrap}({side} {op}{bool} {side})")
             }

@@ -82,3 +82,16 @@ fn start_prometheus(program: std::path::PathBuf, dir: &Path) -> (Server, String)
     });
     (server, base)
 }
+
+#[test]
+fn what_is_not_generated_is_listed() {
+    let listed = std::fs::read_to_string(sonde_tests::workspace_root().join("docs/differences.md")).expect("the list");
+    let sources = [include_str!("generator.rs"), include_str!("data.rs")].concat();
+    let comments = sources.lines().filter(|line| line.trim_start().starts_with("//") && line.contains(" class"));
+    let mut classes = 0;
+    for class in comments.flat_map(|line| line.split('"').skip(1).step_by(2)) {
+        assert!(listed.contains(&format!("| {class} |")), "the class {class:?} is not in docs/differences.md");
+        classes += 1;
+    }
+    assert!(classes >= 8, "only {classes} classes were read");
+}

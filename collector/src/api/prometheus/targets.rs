@@ -3,6 +3,7 @@
 //! The agents scrape, not the collector, and so it knows targets by what is told of them: the series `up`, one for each
 //! target, whether an agent of ours or a Prometheus writes it. How long the last scrape took comes from
 //! `scrape_duration_seconds`, where and how often is scraped, and why it failed, from `scrape_target_info` of our agents.
+//! The agents themselves, which measure their host, are targets of the pool `sonde-agent`: their batches are their scrapes.
 
 mod known;
 mod metadata;
@@ -69,7 +70,9 @@ async fn find(server: &Server) -> Result<Vec<Target>, ApiError> {
     let from = now.saturating_sub(query.lookback.0.as_millis() as i64).saturating_add(1);
     let work = move |_: Expired<'_>| read(&db, from, now, query.max_series);
     let found = server.queries.run(query.timeout.0, work).await.map_err(queue_error)?;
-    found.map_err(select_error)
+    let mut found = found.map_err(select_error)?;
+    found.extend(core.ingest.agents().all().into_iter().map(|agent| Target::of_agent(&agent, agent.last_time >= from)));
+    Ok(found)
 }
 
 fn write_target(json: &mut JsonWriter, target: &Target) {

@@ -51,6 +51,21 @@ async fn targets_are_told_with_what_is_known_of_them() {
     let expected = format!(r#"{{"status":"success","data":{{"activeTargets":[{first},{second}],{rest}}}}}"#);
     assert_eq!(text, expected);
 
+    let agent = sonde_model::AgentId([7; 16]);
+    let batch = sonde_model::BatchId { agent, epoch: 1, signal: sonde_model::Signal::Metrics, seq: 3 };
+    fixture.server.core().expect("a store").ingest.agents().saw(batch, 60_000);
+    let (_, text) = fixture.get("/api/v1/targets?scrapePool=sonde-agent").await;
+    assert!(text.contains(r#""labels":{"agent":"07070707070707070707070707070707","job":"sonde-agent"},"#), "{text}");
+    assert!(
+        text.contains(r#""lastError":"","lastScrape":"1970-01-01T00:01:00Z","lastScrapeDuration":0,"health":"up""#)
+    );
+    fixture.clock.advance(std::time::Duration::from_secs(301));
+    let (_, text) = fixture.get("/api/v1/targets").await;
+    assert!(text.matches("scrapePool").count() == 1 && text.contains(r#""health":"down""#), "{text}");
+    let (_, text) = fixture.get("/api/v1/scrape_pools").await;
+    assert_eq!(text, r#"{"status":"success","data":{"scrapePools":["sonde-agent"]}}"#);
+    fixture.clock.set_wall(60_000);
+
     let (_, text) = fixture.get("/api/v1/targets/metadata?match_target=%7Bjob=%22node%22%7D").await;
     let target = r#""target":{"instance":"h:9100","job":"node","team":"x"}"#;
     let entry = |name: &str, kind: &str| {

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use sonde_model::{Labels, METRIC_NAME, Matcher, Series, TimestampMs, is_stale};
 use sonde_tsdb::{Db, SelectError, SelectLimits};
 
+use crate::ingest::AgentSeen;
+
 /// How many samples are read at most for the list of targets: a sample a second of a hundred thousand targets.
 const MAX_SAMPLES: usize = 30_000_000;
 /// The labels of `scrape_target_info` that are not those of the target: `agent/src/receivers/scrape/about.rs`.
@@ -32,6 +34,14 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// An agent, which measures its host: it sends, so that its last batch is what a last scrape is elsewhere.
+    pub(super) fn of_agent(agent: &AgentSeen, is_up: bool) -> Self {
+        let id = agent.last_batch.agent.to_string();
+        let labels = Labels::from_pairs([("agent", id.as_str()), ("job", "sonde-agent")]);
+        let error = if is_up { String::new() } else { "no batch has come of late".to_owned() };
+        Target { labels, is_up, last_scrape: agent.last_time, error, ..Target::default() }
+    }
+
     /// The job.
     pub(super) fn pool(&self) -> &str {
         self.labels.get("job").unwrap_or_default()
