@@ -8,10 +8,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use parking_lot::Mutex;
 use sonde_disk::blocks::clock::Clock;
 use sonde_disk::{Fs, FsLock, Wal};
-use sonde_model::{Cursor, StreamId, TimestampMs};
+use sonde_model::{AgentId, Cursor, METRIC_NAME, StreamId, TimestampMs};
 
 use crate::block::{Block, PageCache};
 use crate::delete::tombstones::Tombstone;
+use crate::head::Registry;
 use crate::manifest::Manifest;
 use crate::retention::Handled;
 use crate::shared::Shared;
@@ -58,21 +59,67 @@ impl Db {
     /// The series with these labels, which must be sorted by name, unique and without empty values. A new series is
     /// made if there is none; it becomes visible to reads with its first durable sample.
     pub fn series_ref(&self, sorted_labels: &[(&str, &str)]) -> Result<SeriesRef, SeriesLimit> {
+        self.series_ref_of(None, sorted_labels)
+    }
+
+    /// The same; a new series is put down to the agent that brings it. Where a limit refuses it nothing else suffers:
+    /// that is found out without holding anybody up.
+    pub fn series_ref_of(
+        &self,
+        agent: Option<AgentId>,
+        sorted_labels: &[(&str, &str)],
+    ) -> Result<SeriesRef, SeriesLimit> {
         debug_assert!(sorted_labels.windows(2).all(|w| w[0].0 < w[1].0), "BUG: labels not sorted: {sorted_labels:?}");
-        if let Some(found) = self.shared.registry.read().find(sorted_labels) {
+        let find = |registry: &Registry| match registry.find(sorted_labels) {
+            Some(found) => Ok(Some(found)),
+            None => self.admit(registry, agent, sorted_labels).map(|()| None),
+        };
+        let refused = |limit| self.refuse(limit, agent, sorted_labels);
+        if let Some(found) = find(&self.shared.registry.read()).map_err(refused)? {
             return Ok(found);
         }
-        let limit = self.shared.options.max_series;
         let mut registry = self.shared.registry.write();
-        if let Some(found) = registry.find(sorted_labels) {
+        if let Some(found) = find(&registry).map_err(refused)? {
             return Ok(found);
-        }
-        if registry.len() >= limit || sorted_labels.len() > MAX_LABELS {
-            self.shared.stats.series_refused.fetch_add(1, Relaxed);
-            return Err(SeriesLimit { limit });
         }
         self.shared.stats.series_created.fetch_add(1, Relaxed);
-        Ok(registry.insert(sorted_labels))
+        let series = registry.insert(sorted_labels);
+        agent.inspect(|agent| registry.owners_mut().assign(series.slot, *agent));
+        Ok(series)
+    }
+
+    /// Whether there is room for a new series.
+    fn admit(&self, registry: &Registry, agent: Option<AgentId>, labels: &[(&str, &str)]) -> Result<(), SeriesLimit> {
+        let options = &self.shared.options;
+        if registry.len() >= options.max_series {
+            return Err(SeriesLimit::Total { limit: options.max_series });
+        }
+        if labels.len() > MAX_LABELS {
+            return Err(SeriesLimit::Labels { limit: MAX_LABELS });
+        }
+        if let Some(limit) = options.max_series_per_metric
+            && registry.count(METRIC_NAME, metric_of(labels)) >= limit
+        {
+            return Err(SeriesLimit::Metric { limit });
+        }
+        match (options.max_series_per_agent, agent) {
+            (Some(limit), Some(agent)) if registry.owners().count(agent) >= limit => Err(SeriesLimit::Agent { limit }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a series that was refused, with whose it was.
+    fn refuse(&self, limit: SeriesLimit, agent: Option<AgentId>, labels: &[(&str, &str)]) -> SeriesLimit {
+        let stats = &self.shared.stats;
+        match limit {
+            SeriesLimit::Total { .. } | SeriesLimit::Labels { .. } => &stats.series_refused,
+            SeriesLimit::Metric { .. } => &stats.series_refused_by_metric,
+            SeriesLimit::Agent { .. } => &stats.series_refused_by_agent,
+        }
+        .fetch_add(1, Relaxed);
+        self.shared.refusals.of_metric(metric_of(labels));
+        agent.inspect(|agent| self.shared.refusals.of_agent(*agent));
+        limit
     }
 
     /// Whether a ref is good: its series has not left the head since.
@@ -162,4 +209,8 @@ impl Db {
         let path = path.to_owned();
         move |source| Error::Io { action, path, source }
     }
+}
+
+fn metric_of<'a>(labels: &[(&str, &'a str)]) -> &'a str {
+    labels.iter().find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, value)| value)
 }

@@ -122,12 +122,33 @@ pub enum AppendError {
     Closed,
 }
 
-/// The head is full: series that are there go on, a new one is refused.
+/// A new series is refused; those that are there go on.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("the head holds {limit} series, as many as max_series allows; the new series was refused")]
-pub struct SeriesLimit {
-    /// The limit.
-    pub limit: usize,
+pub enum SeriesLimit {
+    /// The head is full.
+    #[error("the head holds {limit} series, as many as max_series allows; the new series was refused")]
+    Total {
+        /// The limit.
+        limit: usize,
+    },
+    /// The metric has as many as one may have.
+    #[error("the metric has {limit} series, as many as max_series_per_metric allows; the new series was refused")]
+    Metric {
+        /// The limit.
+        limit: usize,
+    },
+    /// The agent has brought as many as one may bring.
+    #[error("the agent has brought {limit} series, as many as max_series_per_agent allows; the new one was refused")]
+    Agent {
+        /// The limit.
+        limit: usize,
+    },
+    /// It has more labels than any series may have.
+    #[error("the series has more than {limit} labels; it was refused")]
+    Labels {
+        /// The limit.
+        limit: usize,
+    },
 }
 
 /// Why a read gave no answer.

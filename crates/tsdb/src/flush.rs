@@ -28,6 +28,9 @@ const WAL_SEGMENTS_KEPT: u64 = 8;
 /// any more.
 const STALE_KEPT: usize = 50_000;
 
+/// Series that leave the head while its locks are held.
+const EVICTED_AT_ONCE: usize = 2_000;
+
 impl Db {
     /// Writes the head into blocks and frees its part of the WAL. Series that are stale or idle leave the head.
     pub fn flush(&self, now: TimestampMs) -> Result<(), Error> {
@@ -242,22 +245,30 @@ impl Db {
         Sorted { symbols, renamed, series }
     }
 
-    /// Removes the series that are stale or idle from the head.
+    /// Removes the series that are stale or idle from the head, some at a time, so that nobody waits long for a lock.
     fn evict(&self, now: TimestampMs) {
         let idle_before = now.saturating_sub(self.shared.options.idle_ms);
-        let mut judge = self.shared.judge.lock();
-        let leaving = judge.leaving(&self.shared.registry.read(), &self.shared.data.read(), idle_before);
-        if leaving.is_empty() {
-            return;
+        let candidates = {
+            let judge = self.shared.judge.lock();
+            let registry = self.shared.registry.read();
+            judge.leaving(registry.live_slots(), &registry, &self.shared.data.read(), idle_before)
+        };
+        for some in candidates.chunks(EVICTED_AT_ONCE) {
+            let mut judge = self.shared.judge.lock();
+            let mut registry = self.shared.registry.write();
+            let mut data = self.shared.data.write();
+            // Samples may have come since.
+            let leaving = judge.leaving(some.iter().copied(), &registry, &data, idle_before);
+            for slot in &leaving {
+                judge.forget(*slot);
+                data.forget(*slot);
+            }
+            registry.remove(&leaving);
+            self.shared.stats.series_removed.fetch_add(leaving.len() as u64, Relaxed);
         }
-        let mut registry = self.shared.registry.write();
-        let mut data = self.shared.data.write();
-        for slot in &leaving {
-            judge.forget(*slot);
-            data.forget(*slot);
+        if !candidates.is_empty() {
+            self.shared.registry.write().tidy();
         }
-        registry.remove(&leaving);
-        self.shared.stats.series_removed.fetch_add(leaving.len() as u64, Relaxed);
     }
 
     /// The number and the file of the next block.

@@ -308,17 +308,27 @@ impl Judge {
         }
     }
 
-    /// The series that may leave the head: they have no samples in it, none on their way, and are stale or idle.
-    pub(crate) fn leaving(&self, registry: &Registry, data: &Data, idle_before: TimestampMs) -> Vec<u32> {
-        let pending = self.pending.iter().flat_map(|batch| batch.accepted.iter().map(|a| a.slot));
-        let pending: HashSet<u32> = pending.collect();
+    /// Those of the series that may leave the head: they have no samples in it, none on their way, and are stale or idle.
+    pub(crate) fn leaving(
+        &self,
+        slots: impl Iterator<Item = u32>,
+        registry: &Registry,
+        data: &Data,
+        idle_before: TimestampMs,
+    ) -> Vec<u32> {
         let idle = |slot: u32| match self.slots.get(slot as usize) {
             Some(s) if registry.generation(slot) == Some(s.generation) => {
                 s.last.is_stale() || s.last.timestamp().is_none_or(|t| t < idle_before)
             }
             _ => true,
         };
-        registry.live_slots().filter(|slot| !data.holds(*slot) && !pending.contains(slot) && idle(*slot)).collect()
+        let mut leaving: HashSet<u32> = slots.filter(|slot| !data.holds(*slot) && idle(*slot)).collect();
+        for sample in self.pending.iter().flat_map(|batch| batch.accepted.iter()) {
+            leaving.remove(&sample.slot);
+        }
+        let mut leaving: Vec<u32> = leaving.into_iter().collect();
+        leaving.sort_unstable();
+        leaving
     }
 
     /// Forgets the last samples of these series as far as they lie within `from` to `to` and are deleted: what was

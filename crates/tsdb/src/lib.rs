@@ -8,6 +8,7 @@
 //! and `listing` answer queries over head and blocks; `open` brings it all back.
 
 mod batch;
+mod cardinality;
 mod error;
 mod limits;
 mod metadata;
@@ -32,7 +33,9 @@ mod maintain;
 mod open;
 mod read;
 mod record;
+mod refusals;
 mod retention;
+mod runs;
 mod shared;
 mod snapshot;
 
@@ -44,6 +47,7 @@ mod index;
 mod manifest;
 
 pub use batch::{Batch, BatchSample, BatchValue, Outcome, RejectReason, Rejected, SeriesRef, Source};
+pub use cardinality::Cardinality;
 pub use changes::Mark;
 pub use committed::{Committed, CommittedReader, Position, Step};
 pub use cut::Place;

@@ -11,6 +11,7 @@ use crate::block::{Block, BlockIndex};
 use crate::data::Data;
 use crate::db::Db;
 use crate::head::Registry;
+use crate::head::slots::SlotSet;
 use crate::index::resolve::resolve;
 
 impl Db {
@@ -131,7 +132,7 @@ impl Db {
         self.visit_block(block, matchers, from, to, &mut |index, entry| {
             for (name, _) in &entry.pairs {
                 if symbols.insert(*name) {
-                    found.put(index.text(*name)?);
+                    found.put(index.text(*name)?.to_owned());
                 }
             }
             Ok(())
@@ -153,7 +154,7 @@ impl Db {
         self.visit_block(block, matchers, from, to, &mut |index, entry| {
             let pair = entry.pairs.iter().find(|(n, _)| Some(*n) == label);
             if let Some((_, value)) = pair.filter(|(_, value)| symbols.insert(*value)) {
-                found.put(index.text(*value)?);
+                found.put(index.text(*value)?.to_owned());
             }
             Ok(())
         })
@@ -176,32 +177,56 @@ impl Db {
     }
 }
 
-fn any_overlaps(data: &Data, slots: &[u32], from: TimestampMs, to: TimestampMs) -> bool {
-    slots.iter().any(|slot| data.overlaps(*slot, from, to))
+fn any_overlaps(data: &Data, slots: &SlotSet, from: TimestampMs, to: TimestampMs) -> bool {
+    slots.any(|slot| data.overlaps(slot, from, to))
 }
 
-/// The first items, in their order, of all that were put; never more than `limit` are held.
+/// The first items, in their order, of all that were put. Those that are held are at most twice as many as there are
+/// different ones, and as the limit.
 struct First<T> {
-    items: BTreeSet<T>,
+    items: Vec<T>,
     limit: usize,
+    /// With so many items repetitions are looked for.
+    crowded: usize,
 }
 
 impl<T: Ord> First<T> {
     fn new(limit: usize) -> Self {
-        First { items: BTreeSet::new(), limit }
+        First { items: Vec::new(), limit, crowded: 1_000 }
     }
 
     fn put(&mut self, item: T) {
-        if self.items.len() >= self.limit && self.items.last().is_none_or(|last| item >= *last) {
-            return;
-        }
-        self.items.insert(item);
-        if self.items.len() > self.limit {
-            self.items.pop_last();
+        self.items.push(item);
+        if self.items.len() >= self.crowded {
+            self.sort();
+            self.crowded = self.crowded.max(2 * self.items.len());
         }
     }
 
-    fn into_vec(self) -> Vec<T> {
-        self.items.into_iter().collect()
+    fn sort(&mut self) {
+        // A sort that looks for runs: blocks give items in order.
+        self.items.sort();
+        self.items.dedup();
+        self.items.truncate(self.limit);
+    }
+
+    fn into_vec(mut self) -> Vec<T> {
+        self.sort();
+        self.items
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_are_kept_and_repetitions_are_not() {
+        for (limit, expected) in [(3, 3), (0, 0), (usize::MAX, 700)] {
+            let mut first = First::new(limit);
+            (0..5_000u32).for_each(|n| first.put(n * 389 % 700));
+            assert!(first.items.len() <= 2 * limit.min(700) + 1_000);
+            assert_eq!(first.into_vec(), (0..expected).collect::<Vec<_>>());
+        }
     }
 }

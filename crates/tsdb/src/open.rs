@@ -25,6 +25,7 @@ use crate::head::Registry;
 use crate::judge::Judge;
 use crate::manifest::Manifest;
 use crate::record::{self, BatchRecord, Item, Record};
+use crate::refusals::Refusals;
 use crate::shared::Shared;
 use crate::{Error, Metadata, Options, Stats};
 
@@ -173,6 +174,7 @@ impl Db {
             retention_paused: AtomicBool::new(clock.is_doubted()),
             options,
             stats,
+            refusals: Refusals::default(),
         });
         let maintenance = Mutex::new(Maintenance {
             manifest,
@@ -387,10 +389,15 @@ impl<'r> Replay<'r> {
         for (name, entry) in &batch.metadata {
             self.data.metadata.insert((*name).to_owned(), entry.clone());
         }
+        let agent = batch.cursor.map(|(id, _)| id.agent);
         let Replay { registry, data, exemplars, has_logged_exemplars, slots, report, .. } = self;
         batch.walk(&mut |item| match item {
             Item::Definition { slot, labels } => {
-                let series = registry.find(labels).unwrap_or_else(|| registry.insert(labels));
+                let series = registry.find(labels).unwrap_or_else(|| {
+                    let series = registry.insert(labels);
+                    agent.inspect(|agent| registry.owners_mut().assign(series.slot, *agent));
+                    series
+                });
                 slots.insert(slot, series.slot);
             }
             Item::Sample { slot, timestamp, value } => match slots.get(&slot) {

@@ -30,6 +30,10 @@ pub struct Options {
     pub max_ahead_ms: i64,
     /// Series in the head; the newcomer is refused. 5,000,000.
     pub max_series: usize,
+    /// Series of one metric in the head; the newcomer is refused. No bound by default.
+    pub max_series_per_metric: Option<usize>,
+    /// Series in the head that one agent brought; the newcomer is refused. No bound by default.
+    pub max_series_per_agent: Option<usize>,
     /// Estimated bytes of samples in the head that make a flush due. 256 MiB.
     pub head_bytes: usize,
     /// Samples are refused as `Busy` when the head holds this many times `head_bytes`, which happens only when flushes
@@ -73,6 +77,8 @@ impl Default for Options {
             lateness_ms: HOUR_MS,
             max_ahead_ms: 10 * MINUTE_MS,
             max_series: 5_000_000,
+            max_series_per_metric: None,
+            max_series_per_agent: None,
             head_bytes: 256 << 20,
             head_overrun: 4,
             head_span_ms: 2 * HOUR_MS,

@@ -1,20 +1,19 @@
 //! Samples out of head and blocks.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use sonde_model::{Labels, Matcher, Series, TimestampMs};
+use smallvec::SmallVec;
+use sonde_model::{Matcher, Series, TimestampMs};
 
 use crate::block::{Block, BlockIndex, Caching, HeldPage, SeriesEntry};
-use crate::columns::{Columns, overlay};
 use crate::db::Db;
+use crate::head::registry::SymbolPair;
 use crate::index::resolve::resolve;
 use crate::open::TRIES;
 use crate::record::Value;
+use crate::runs::{Gathered, HeadRun, Run, Runs};
 use crate::{Error, SelectError, SelectLimits};
-
-type ByLabels = HashMap<Labels, Columns, foldhash::fast::RandomState>;
 
 impl Db {
     /// The series that match all matchers, with their samples from `from` to `to` inclusive, sorted by labels. Stale
@@ -27,7 +26,7 @@ impl Db {
         limits: &SelectLimits,
     ) -> Result<Vec<Series>, SelectError> {
         let mut budget = Budget { limits: *limits, samples: 0 };
-        let mut of_head: Vec<(Labels, Columns)> = Vec::new();
+        let mut of_head = HeadRun::default();
         let blocks = {
             let registry = self.shared.registry.read();
             let Ok(slots) = resolve(&*registry, matchers);
@@ -36,33 +35,46 @@ impl Db {
                 let columns = data.read(slot, from, to);
                 if !columns.is_empty() {
                     budget.spend(of_head.len() + 1, columns.len())?;
-                    of_head.push((registry.labels(slot), columns));
+                    of_head.push(&registry, slot, columns);
                 }
             }
             Arc::clone(&data.blocks)
         };
-        let mut all = ByLabels::default();
+        let mut runs = Runs::default();
         for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
-            let mut held = HeldPage::default();
-            self.visit_block(block, matchers, from, to, &mut |index, entry| {
-                let columns = block.samples(entry, from, to, Caching::Keep, &mut held)?;
-                if columns.is_empty() {
-                    return Ok(());
-                }
-                let labels = index.labels(&entry.pairs)?;
-                let n = columns.len();
-                overlay(all.entry(labels).or_default(), columns);
-                budget.spend(all.len(), n)
-            })?;
+            runs.lay_over(self.read_block(block, matchers, (from, to), &mut budget)?);
+            budget.spend(runs.len(), 0)?;
         }
-        for (labels, columns) in of_head {
-            overlay(all.entry(labels).or_default(), columns);
-        }
-        budget.spend(all.len(), 0)?;
-        let series = |(labels, c): (Labels, Columns)| Series { labels, floats: c.floats, histograms: c.histograms };
-        let mut found: Vec<Series> = all.into_iter().map(series).collect();
-        found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(found)
+        runs.lay_over(of_head.sorted());
+        budget.spend(runs.len(), 0)?;
+        Ok(runs.into_series())
+    }
+
+    /// The matching series of a block with their samples of the range.
+    fn read_block<'b>(
+        &self,
+        block: &'b Block,
+        matchers: &[Matcher],
+        (from, to): (TimestampMs, TimestampMs),
+        budget: &mut Budget,
+    ) -> Result<Run<'b>, SelectError> {
+        let index = BlockIndex::new(block);
+        let mut gathered = Gathered::default();
+        let mut held = HeldPage::default();
+        let mut named: SmallVec<[SymbolPair; 16]> = SmallVec::new();
+        self.visit_matching(block, &index, matchers, from, to, &mut |entry| {
+            let columns = block.samples(entry, from, to, Caching::Keep, &mut held)?;
+            if columns.is_empty() {
+                return Ok(());
+            }
+            budget.spend(gathered.len() + 1, columns.len())?;
+            index.load(&entry.pairs, &mut named)?;
+            if !gathered.push(&entry.pairs, columns) {
+                return Err(SelectError::Storage(block.damage("series that are not sorted")));
+            }
+            Ok(())
+        })?;
+        Ok(Run::of_block(index, gathered))
     }
 
     /// The newest sample of a series of the head in any block. What cannot be read is taken for nothing: the series
@@ -120,12 +132,24 @@ impl Db {
         visit: &mut dyn FnMut(&BlockIndex<'_>, &SeriesEntry) -> Result<(), SelectError>,
     ) -> Result<(), SelectError> {
         let index = BlockIndex::new(block);
-        let numbers = self.noting_damage(block, resolve(&index, matchers))?;
+        self.visit_matching(block, &index, matchers, from, to, &mut |entry| visit(&index, entry))
+    }
+
+    fn visit_matching(
+        &self,
+        block: &Block,
+        index: &BlockIndex<'_>,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        visit: &mut dyn FnMut(&SeriesEntry) -> Result<(), SelectError>,
+    ) -> Result<(), SelectError> {
+        let numbers = self.noting_damage(block, resolve(index, matchers))?;
         let mut refused = None;
         let visited = block.visit_series(numbers, Caching::Keep, &mut |entry| {
             if refused.is_none()
                 && entry.chunks.iter().any(|c| c.min <= to && c.max >= from)
-                && let Err(error) = visit(&index, entry)
+                && let Err(error) = visit(entry)
             {
                 refused = Some(error);
             }

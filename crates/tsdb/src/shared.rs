@@ -14,6 +14,7 @@ use crate::exemplar;
 use crate::exemplar::store::Exemplars;
 use crate::head::Registry;
 use crate::judge::{Judge, MetadataEntries};
+use crate::refusals::Refusals;
 use crate::{Error, Options, Retention, Stats};
 
 /// What is called when the batch before is durable, or has failed.
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) retention: RwLock<(u64, Arc<Retention>)>,
     pub(crate) options: Options,
     pub(crate) stats: Stats,
+    pub(crate) refusals: Refusals,
 }
 
 /// What has to be done when a batch is durable or has failed.

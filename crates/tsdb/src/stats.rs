@@ -43,8 +43,12 @@ pub struct Stats {
     pub series_created: AtomicU64,
     /// Series that left the head.
     pub series_removed: AtomicU64,
-    /// Series refused because the head is full.
+    /// Attempts to bring a new series that were refused because the head is full.
     pub series_refused: AtomicU64,
+    /// The same, because its metric has as many as one may have.
+    pub series_refused_by_metric: AtomicU64,
+    /// The same, because its agent has brought as many as one may bring.
+    pub series_refused_by_agent: AtomicU64,
     /// Metadata entries dropped because there are too many.
     pub metadata_dropped: AtomicU64,
     /// Flushes of the head that were done.

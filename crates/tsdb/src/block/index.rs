@@ -1,18 +1,16 @@
 //! The inverted index of a block, as one query sees it.
 
-use std::borrow::Cow;
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::OnceCell;
 use std::ops::ControlFlow;
-use std::rc::Rc;
 
+use smallvec::SmallVec;
 use sonde_disk::varint::Reader;
 use sonde_model::Labels;
 
 use super::pages::{PostingsEntry, SYMBOLS_PER_PAGE, SymbolPage, next_postings};
 use super::reader::{Block, Caching, place_of_symbol};
 use crate::Error;
-use crate::index::postings::{Postings, union};
+use crate::index::postings::Postings;
 use crate::index::resolve::InvertedIndex;
 
 type VisitEntry<'v> = dyn FnMut(&PostingsEntry<'_>) -> Result<ControlFlow<()>, Error> + 'v;
@@ -22,30 +20,56 @@ type VisitValue<'v> = dyn FnMut(&str) -> Result<ControlFlow<()>, Error> + 'v;
 #[derive(Debug)]
 pub(crate) struct BlockIndex<'b> {
     block: &'b Block,
-    symbols: RefCell<HashMap<usize, Rc<SymbolPage>, foldhash::fast::RandomState>>,
+    symbols: Box<[OnceCell<Box<SymbolPage>>]>,
 }
 
 impl<'b> BlockIndex<'b> {
     pub(crate) fn new(block: &'b Block) -> Self {
-        BlockIndex { block, symbols: RefCell::default() }
+        BlockIndex { block, symbols: block.directories.symbols.iter().map(|_| OnceCell::new()).collect() }
     }
 
     /// The labels that these symbols name.
     pub(crate) fn labels(&self, pairs: &[(u32, u32)]) -> Result<Labels, Error> {
-        let mut texts = Vec::with_capacity(pairs.len());
+        let mut texts: SmallVec<[(&str, &str); 16]> = SmallVec::with_capacity(pairs.len());
         for (name, value) in pairs {
-            texts.push((self.symbol(*name)?, self.symbol(*value)?));
+            texts.push((self.text(*name)?, self.text(*value)?));
         }
-        let pairs: Vec<(&str, &str)> = texts.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        if !pairs.windows(2).all(|w| w[0].0 < w[1].0) {
+        if !texts.windows(2).all(|w| w[0].0 < w[1].0) {
             return Err(self.block.damage("labels that are not sorted"));
         }
-        Ok(Labels::from_sorted(&pairs))
+        Ok(Labels::from_sorted(&texts))
     }
 
     /// The text of a symbol.
-    pub(crate) fn text(&self, symbol: u32) -> Result<String, Error> {
-        self.symbol(symbol).map(Symbol::into_string)
+    pub(crate) fn text(&self, symbol: u32) -> Result<&str, Error> {
+        let (page, at) = place_of_symbol(symbol);
+        let text = self.symbol_page(page)?.get(at);
+        text.ok_or_else(|| self.block.damage("a symbol that is not there"))
+    }
+
+    /// Reads the symbols of labels and checks that they are labels. `before` holds those that were read last, of which
+    /// most are the same.
+    pub(crate) fn load(&self, pairs: &[(u32, u32)], before: &mut SmallVec<[(u32, u32); 16]>) -> Result<(), Error> {
+        // Symbols are sorted as their texts are.
+        if !pairs.windows(2).all(|w| w[0].0 < w[1].0) {
+            return Err(self.block.damage("labels that are not sorted"));
+        }
+        for (i, (name, value)) in pairs.iter().enumerate() {
+            match before.get_mut(i) {
+                Some(known) if *known == (*name, *value) => continue,
+                Some(known) => *known = (*name, *value),
+                None => before.push((*name, *value)),
+            }
+            self.text(*name)?;
+            self.text(*value)?;
+        }
+        Ok(())
+    }
+
+    /// The text of a symbol that was asked for before.
+    pub(crate) fn known_text(&self, symbol: u32) -> &str {
+        let (page, at) = place_of_symbol(symbol);
+        self.symbols.get(page).and_then(OnceCell::get).and_then(|page| page.get(at)).unwrap_or_default()
     }
 
     /// The label names, in order.
@@ -53,7 +77,7 @@ impl<'b> BlockIndex<'b> {
         let mut names = Vec::new();
         let mut from = 0;
         while let Some(name) = self.first_name(from)? {
-            names.push(self.symbol(name)?.into_string());
+            names.push(self.text(name)?.to_owned());
             from = name + 1;
         }
         Ok(names)
@@ -66,12 +90,12 @@ impl<'b> BlockIndex<'b> {
             if entry.label.0 != name {
                 return Ok(ControlFlow::Break(()));
             }
-            visit(self.symbol(entry.label.1)?.as_str())
+            visit(self.text(entry.label.1)?)
         })
     }
 
-    fn list(&self, entry: &PostingsEntry<'_>) -> Result<Vec<u32>, Error> {
-        entry.list(self.block.meta().series).map_err(|e| self.block.undecodable(e))
+    fn append(&self, entry: &PostingsEntry<'_>, out: &mut Vec<u32>) -> Result<(), Error> {
+        entry.append_to(out, self.block.meta().series).map_err(|e| self.block.undecodable(e))
     }
 
     fn first_name(&self, from: u32) -> Result<Option<u32>, Error> {
@@ -116,79 +140,56 @@ impl<'b> BlockIndex<'b> {
         if symbol >= self.block.directories.symbol_count {
             return Ok(None);
         }
-        Ok((self.symbol(symbol)?.as_str() == text).then_some(symbol))
+        Ok((self.text(symbol)? == text).then_some(symbol))
     }
 
-    fn symbol(&self, symbol: u32) -> Result<Symbol, Error> {
-        let (page, at) = place_of_symbol(symbol);
-        let page = self.symbol_page(page)?;
-        if page.get(at).is_none() {
-            return Err(self.block.damage("a symbol that is not there"));
+    fn symbol_page(&self, number: usize) -> Result<&SymbolPage, Error> {
+        let cell = self.symbols.get(number).ok_or_else(|| self.block.damage("a symbol without a page"))?;
+        if let Some(page) = cell.get() {
+            return Ok(page);
         }
-        Ok(Symbol { page, at })
-    }
-
-    fn symbol_page(&self, number: usize) -> Result<Rc<SymbolPage>, Error> {
-        if let Some(page) = self.symbols.borrow().get(&number) {
-            return Ok(Rc::clone(page));
-        }
-        let page = Rc::new(self.block.symbol_page(number, Caching::Keep)?);
-        self.symbols.borrow_mut().insert(number, Rc::clone(&page));
-        Ok(page)
-    }
-}
-
-/// A symbol that keeps its page.
-#[derive(Debug)]
-struct Symbol {
-    page: Rc<SymbolPage>,
-    at: usize,
-}
-
-impl Symbol {
-    fn as_str(&self) -> &str {
-        self.page.get(self.at).unwrap_or("")
-    }
-
-    fn into_string(self) -> String {
-        self.as_str().to_owned()
+        let page = self.block.symbol_page(number, Caching::Keep)?;
+        Ok(cell.get_or_init(|| Box::new(page)))
     }
 }
 
 impl InvertedIndex for BlockIndex<'_> {
     type Error = Error;
 
-    fn all(&self) -> Result<Cow<'_, [u32]>, Error> {
-        Ok((0..self.block.meta().series).collect::<Vec<_>>().into())
+    fn all(&self) -> Result<Postings<'_>, Error> {
+        Ok(Postings::List((0..self.block.meta().series).collect::<Vec<_>>().into()))
     }
 
-    fn postings(&self, name: &str, value: &str) -> Result<Cow<'_, [u32]>, Error> {
-        let Some(label) = self.find(name)?.zip(self.find(value)?) else { return Ok(Cow::Borrowed(&[])) };
+    fn postings(&self, name: &str, value: &str) -> Result<Postings<'_>, Error> {
+        let Some(label) = self.find(name)?.zip(self.find(value)?) else { return Ok(Postings::NONE) };
         let mut list = Vec::new();
         self.scan(label, &mut |entry| {
             if entry.label == label {
-                list = self.list(entry)?;
+                self.append(entry, &mut list)?;
             }
             Ok(ControlFlow::Break(()))
         })?;
-        Ok(list.into())
+        Ok(Postings::List(list.into()))
     }
 
-    fn union_of(&self, name: &str, prefix: &str, keep: &mut dyn FnMut(&str) -> bool) -> Result<Postings, Error> {
+    fn gather(&self, name: &str, prefix: &str, keep: &mut dyn FnMut(&str) -> bool) -> Result<Vec<u32>, Error> {
         let Some(name) = self.find(name)? else { return Ok(Vec::new()) };
         let first = self.lower_bound(prefix)?;
-        let mut lists = Vec::new();
+        let mut gathered = Vec::new();
         self.scan((name, first), &mut |entry| {
-            let value = self.symbol(entry.label.1)?;
-            if entry.label.0 != name || !value.as_str().starts_with(prefix) {
+            let value = self.text(entry.label.1)?;
+            if entry.label.0 != name || !value.starts_with(prefix) {
                 return Ok(ControlFlow::Break(()));
             }
-            if keep(value.as_str()) {
-                lists.push(self.list(entry)?);
+            if keep(value) {
+                self.append(entry, &mut gathered)?;
             }
             Ok(ControlFlow::Continue(()))
         })?;
-        let slices: Vec<&[u32]> = lists.iter().map(Vec::as_slice).collect();
-        Ok(union(&slices))
+        Ok(gathered)
+    }
+
+    fn bound(&self) -> u32 {
+        self.block.meta().series
     }
 }

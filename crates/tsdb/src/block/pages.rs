@@ -160,8 +160,8 @@ pub(crate) fn next_postings<'a>(reader: &mut Reader<'a>) -> Result<Option<Postin
 }
 
 impl PostingsEntry<'_> {
-    /// The list; every number is below `series`.
-    pub(crate) fn list(&self, series: u32) -> Result<Vec<u32>, DecodeError> {
+    /// Appends the list to `out`; every number is below `series`.
+    pub(crate) fn append_to(&self, out: &mut Vec<u32>, series: u32) -> Result<(), DecodeError> {
         if self.count > series as usize {
             return Err(DecodeError::TooLarge { what: "a postings list" });
         }
@@ -173,10 +173,11 @@ impl PostingsEntry<'_> {
                 if end > u64::from(series) {
                     return Err(DecodeError::OutOfRange);
                 }
-                Ok((first..end as u32).collect())
+                out.extend(first..end as u32);
+                Ok(())
             }
             DIFFERENCES => {
-                let mut list = Vec::with_capacity(self.count);
+                out.reserve(self.count);
                 let mut at = 0u32;
                 for i in 0..self.count {
                     let step = reader.u32()?;
@@ -184,9 +185,9 @@ impl PostingsEntry<'_> {
                     if i > 0 && step == 0 {
                         return Err(DecodeError::Inconsistent { what: "a postings list that does not grow" });
                     }
-                    list.push(at);
+                    out.push(at);
                 }
-                Ok(list)
+                Ok(())
             }
             value => Err(DecodeError::Unknown { what: "postings codec", value }),
         }

@@ -1,12 +1,13 @@
 //! An open block: footer and directories in memory, pages read when they are asked for.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use sonde_disk::blocks::file;
 use sonde_disk::{File, Fs};
-use sonde_model::TimestampMs;
+use sonde_model::{FloatColumn, TimestampMs};
 
 use super::PageCache;
 use super::footer::{self, Directories, MAGIC, Meta, PageRef};
@@ -108,12 +109,15 @@ impl Block {
             let place = *self.directories.series.get(page).ok_or_else(|| self.damage("a series without a page"))?;
             let bytes = self.page(place, caching)?;
             let base = page * SERIES_PER_PAGE;
-            let mut wanted = |at: usize, entry: &SeriesEntry| match numbers.next_if(|n| *n as usize == base + at) {
-                None => Ok(()),
-                Some(number) => match hidden.get(&number) {
-                    None => visit(entry),
-                    Some(ranges) => hidden::visible(entry, ranges).map_or(Ok(()), |entry| visit(&entry)),
-                },
+            let mut wanted = |at: usize, entry: &SeriesEntry| {
+                if let Some(number) = numbers.next_if(|n| *n as usize == base + at) {
+                    match hidden.get(&number) {
+                        None => visit(entry)?,
+                        Some(ranges) => hidden::visible(entry, ranges).map_or(Ok(()), |entry| visit(&entry))?,
+                    }
+                }
+                let is_over = numbers.peek().is_none_or(|n| *n as usize / SERIES_PER_PAGE != page);
+                Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             };
             series_page::read_series(&bytes, &mut wanted).map_err(|e| self.undecodable(e))??;
             if numbers.peek().is_some_and(|n| *n as usize / SERIES_PER_PAGE == page) {
@@ -134,24 +138,33 @@ impl Block {
     ) -> Result<Columns, Error> {
         let mut columns = Columns::default();
         let mut histograms = Columns::default();
+        // Within a chunk times grow; that they do from chunk to chunk is checked here.
+        let (mut last_float, mut last_histogram) = (None, None);
         for chunk_ref in entry.chunks.iter().filter(|c| c.min <= to && c.max >= from) {
+            let ChunkRef { min, max, samples, .. } = *chunk_ref;
+            let mut scratch = std::mem::take(&mut held.scratch);
             let bytes = self.chunk(chunk_ref, caching, held)?;
-            let decoded = if chunk::holds_histograms(bytes) {
-                chunk::decode_histograms(bytes, &mut histograms.histograms)
+            let (last, decoded) = if chunk::holds_histograms(bytes) {
+                (&mut last_histogram, chunk::decode_histograms(bytes, &mut histograms.histograms))
             } else {
-                let ChunkRef { min, max, samples, .. } = *chunk_ref;
-                sealed::decode_floats(bytes, Extent { min, max, samples }, &mut columns.floats)
+                let (extent, range) = (Extent { min, max, samples }, (from, to));
+                let decoded = sealed::decode_floats_within(bytes, extent, range, &mut scratch, &mut columns.floats);
+                (&mut last_float, decoded)
             };
+            held.scratch = scratch;
             decoded.map_err(|e| self.undecodable(e))?;
-        }
-        let ordered = |ts: &[TimestampMs]| ts.windows(2).all(|w| w[0] < w[1]);
-        if !ordered(&columns.floats.timestamps) || !ordered(&histograms.histograms.timestamps) {
-            return Err(self.damage("chunks that overlap"));
+            if last.replace(max).is_some_and(|last| last >= min) {
+                return Err(self.damage("chunks that overlap"));
+            }
         }
         if !histograms.is_empty() {
+            let ordered = histograms.histograms.timestamps.windows(2).all(|w| w[0] < w[1]);
+            if !ordered {
+                return Err(self.damage("chunks that overlap"));
+            }
             overlay(&mut columns, histograms);
+            columns.restrict(from, to);
         }
-        columns.restrict(from, to);
         entry.hidden.iter().for_each(|(from, to)| columns.remove(*from, *to));
         Ok(columns)
     }
@@ -209,7 +222,7 @@ impl Block {
         Ok(page)
     }
 
-    pub(super) fn damage(&self, reason: &str) -> Error {
+    pub(crate) fn damage(&self, reason: &str) -> Error {
         self.damaged.store(true, Relaxed);
         Error::DamagedBlock { path: self.path.clone(), reason: reason.to_owned() }
     }
@@ -233,6 +246,7 @@ impl Block {
 /// The page of chunks that was read last: the next series is likely to lie in it.
 #[derive(Debug, Default)]
 pub(crate) struct HeldPage {
+    scratch: FloatColumn,
     number: (u64, u32),
     page: Option<Arc<[u8]>>,
 }

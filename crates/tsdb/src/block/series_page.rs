@@ -1,5 +1,7 @@
 //! A page of series: labels as what differs from the series before, chunks in columns. Pure bytes.
 
+use std::ops::ControlFlow;
+
 use sonde_disk::varint::{Reader, put, put_signed, unzigzag, zigzag};
 use sonde_model::TimestampMs;
 
@@ -121,11 +123,11 @@ impl SeriesPage {
     }
 }
 
-/// Reads a page of series and hands them out one by one.
-pub(crate) fn read_series(
-    bytes: &[u8],
-    visit: &mut dyn FnMut(usize, &SeriesEntry) -> Result<(), crate::Error>,
-) -> Result<Result<usize, crate::Error>, DecodeError> {
+/// Takes a series of a page and its place in it, and may stop the reading.
+type Visit<'v> = dyn FnMut(usize, &SeriesEntry) -> Result<ControlFlow<()>, crate::Error> + 'v;
+
+/// Reads a page of series and hands them out one by one, until `visit` breaks.
+pub(crate) fn read_series(bytes: &[u8], visit: &mut Visit<'_>) -> Result<Result<usize, crate::Error>, DecodeError> {
     let mut reader = Reader::new(bytes);
     let mut columns: [Reader<'_>; COLUMNS] = std::array::from_fn(|_| Reader::new(&[]));
     for column in &mut columns {
@@ -150,10 +152,12 @@ pub(crate) fn read_series(
             entry.chunks.push(chunk);
             before = Some(chunk);
         }
-        if let Err(error) = visit(at, &entry) {
-            return Ok(Err(error));
-        }
         at += 1;
+        match visit(at - 1, &entry) {
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(())) => return Ok(Ok(at)),
+            Err(error) => return Ok(Err(error)),
+        }
     }
     if !reader.is_empty() || columns.iter().any(|column| !column.is_empty()) {
         return Err(DecodeError::Inconsistent { what: "a page of series has columns of different lengths" });
@@ -246,7 +250,7 @@ mod tests {
             let mut read = Vec::new();
             let n = read_series(&bytes, &mut |_, entry| {
                 read.push(entry.clone());
-                Ok(())
+                Ok(ControlFlow::Continue(()))
             });
             prop_assert_eq!(n.unwrap().unwrap(), entries.len());
             prop_assert_eq!(read, entries);

@@ -120,6 +120,85 @@ pub fn decode_floats(bytes: &[u8], extent: Extent, out: &mut FloatColumn) -> Res
     Ok(())
 }
 
+/// Reads of a chunk of floats what lies from `from` to `to` inclusive, and appends it. `scratch` is for chunks that have
+/// to be read as a whole.
+pub fn decode_floats_within(
+    bytes: &[u8],
+    extent: Extent,
+    (from, to): (TimestampMs, TimestampMs),
+    scratch: &mut FloatColumn,
+    out: &mut FloatColumn,
+) -> Result<(), DecodeError> {
+    let Extent { min, max, samples } = extent;
+    if from <= min && max <= to {
+        return decode_floats(bytes, extent, out);
+    }
+    let codec = *bytes.first().ok_or(DecodeError::Truncated)?;
+    let n = samples as usize;
+    let is_regular = codec & !CODEC == FIXED_INTERVAL && (2..=MAX_SAMPLES).contains(&n);
+    if let Some(interval) = if is_regular { interval(extent) } else { None } {
+        let after = |t: i64| (t.saturating_sub(min)).clamp(0, max - min) / interval;
+        let first = if from <= min { 0 } else { (after(from - 1) + 1) as usize };
+        let end = if to < min { 0 } else { after(to) as usize + 1 };
+        if first < end {
+            out.timestamps.extend((first..end).map(|i| min + i as i64 * interval));
+            out.values.reserve(end - first);
+            read_values_within(Reader::new(&bytes[1..]), codec & CODEC, n, first..end, scratch, out)?;
+        }
+        return Ok(());
+    }
+    scratch.timestamps.clear();
+    scratch.values.clear();
+    decode_floats(bytes, extent, scratch)?;
+    let first = scratch.timestamps.partition_point(|t| *t < from);
+    let end = scratch.timestamps.partition_point(|t| *t <= to).max(first);
+    out.timestamps.extend_from_slice(&scratch.timestamps[first..end]);
+    out.values.extend_from_slice(&scratch.values[first..end]);
+    Ok(())
+}
+
+/// The interval of timestamps that lie evenly; `None` where they cannot.
+fn interval(Extent { min, max, samples }: Extent) -> Option<i64> {
+    let (span, steps) = (max.checked_sub(min)?, i64::from(samples) - 1);
+    (steps > 0 && span >= steps && span % steps == 0).then(|| span / steps)
+}
+
+/// Reads values as far as the end of `places`, and appends those of `places`.
+fn read_values_within(
+    mut reader: Reader<'_>,
+    codec: u8,
+    n: usize,
+    places: std::ops::Range<usize>,
+    scratch: &mut FloatColumn,
+    out: &mut FloatColumn,
+) -> Result<(), DecodeError> {
+    match codec {
+        CONSTANT => read_values(reader, codec, places.len(), &mut out.values),
+        DECIMAL_DELTA | DECIMAL_DELTA_OF_DELTA => {
+            let Scale { power, divisor, first } = read_scale(&mut reader)?;
+            let (mut m, mut step) = (0i64, 0i64);
+            for i in 0..places.end {
+                if i > 0 {
+                    let read = reader.signed()?;
+                    step = if codec == DECIMAL_DELTA { read } else { step.wrapping_add(read) };
+                    m = m.wrapping_add(step);
+                }
+                if i >= places.start {
+                    out.values.push(decimal::restore(first.wrapping_add(m.wrapping_mul(divisor)), power));
+                }
+            }
+            Ok(())
+        }
+        _ => {
+            scratch.values.clear();
+            // XOR can be read up to any place, what is packed as a whole only.
+            read_values(reader, codec, if codec == XOR { places.end } else { n }, &mut scratch.values)?;
+            out.values.extend_from_slice(scratch.values.get(places).unwrap_or_default());
+            Ok(())
+        }
+    }
+}
+
 /// Puts stale markers at `places` among the values from `first` on.
 fn insert_stale(places: &[usize], values: &mut Vec<f64>, first: usize) {
     let mut from = values.len();

@@ -140,6 +140,34 @@ proptest! {
     }
 
     #[test]
+    fn a_part_of_a_sealed_chunk_is_what_the_whole_says(
+        (ts, mut values) in samples(),
+        stale in prop::collection::vec(any::<prop::sample::Index>(), 0..2),
+        repeat in 1usize..4,
+        regular in any::<bool>(),
+        (a, b) in any::<(prop::sample::Index, prop::sample::Index)>(),
+        (before, behind) in (-2i64..3, -2i64..3),
+    ) {
+        stale.iter().for_each(|at| { let at = at.index(values.len()); values[at] = STALE });
+        let span = ts[ts.len() - 1] - ts[0] + 15_000;
+        let mut ts: Vec<i64> = (0..repeat as i64).flat_map(|r| ts.iter().map(move |t| t + r * span)).collect();
+        if regular {
+            let first = ts[0];
+            ts.iter_mut().enumerate().for_each(|(i, t)| *t = first + i as i64 * 10);
+        }
+        let values = values.repeat(repeat);
+        let mut bytes = Vec::new();
+        sealed::encode_floats(&ts, &values, &mut sealed::Scratch::default(), &mut bytes);
+        let (from, to) = (ts[a.index(ts.len())] + before, ts[b.index(ts.len())] + behind);
+        let (mut scratch, mut column) = (FloatColumn::default(), FloatColumn::default());
+        column.push(i64::MIN, 0.5);
+        sealed::decode_floats_within(&bytes, extent(&ts), (from, to), &mut scratch, &mut column).unwrap();
+        let expected = ts.iter().copied().zip(bits(&values)).filter(|(t, _)| (from..=to).contains(t));
+        let read = column.timestamps.iter().copied().zip(bits(&column.values)).skip(1);
+        prop_assert_eq!(read.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    }
+
+    #[test]
     fn packed_numbers_are_lossless(v in prop::collection::vec(any::<i64>(), 1..300), shift in 0u32..64) {
         let v: Vec<i64> = v.iter().map(|n| n >> shift).collect();
         let mut bytes = Vec::new();
@@ -184,6 +212,9 @@ proptest! {
         for samples in [0, 1, 7, 1000, u32::MAX] {
             let extent = sealed::Extent { min: 0, max: 15_000 * (i64::from(samples) - 1), samples };
             let _ = sealed::decode_floats(&bytes, extent, &mut FloatColumn::default());
+            let range = (extent.min.saturating_add(1), extent.max.saturating_sub(7));
+            let (mut scratch, mut column) = (FloatColumn::default(), FloatColumn::default());
+            let _ = sealed::decode_floats_within(&bytes, extent, range, &mut scratch, &mut column);
         }
         for n in [1, 7, 300] {
             let _ = pack::read_integers(&bytes, n, |_| ());

@@ -3,9 +3,11 @@
 //! Strings live once, series are numbers, samples lie encoded in an arena. The head knows nothing of files or of the WAL.
 
 mod arena;
+pub(crate) mod owners;
 mod probe;
 pub(crate) mod registry;
 pub(crate) mod samples;
+pub(crate) mod slots;
 mod stream;
 mod symbols;
 

@@ -1,6 +1,5 @@
 //! The series of the head: labels, the way from labels to series, and the inverted index.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::{BuildHasher, Hasher};
@@ -9,10 +8,12 @@ use foldhash::quality::RandomState;
 use smallvec::SmallVec;
 use sonde_model::Labels;
 
+use super::owners::Owners;
 use super::probe::ProbeTable;
+use super::slots::SlotSet;
 use super::symbols::Symbols;
 use crate::batch::SeriesRef;
-use crate::index::postings::{Postings, union};
+use crate::index::postings::Postings;
 use crate::index::resolve::InvertedIndex;
 
 /// A label as two symbols: name, value.
@@ -25,13 +26,26 @@ pub(crate) struct Registry {
     series: Vec<Entry>,
     /// The labels of all series one after the other, in the order of their names.
     pairs: Vec<SymbolPair>,
+    /// Labels of series that live.
+    live_pairs: usize,
     table: ProbeTable,
     hashing: RandomState,
     free: Vec<u32>,
     live: usize,
-    postings: HashMap<SymbolPair, SmallVec<[u32; 4]>, foldhash::fast::RandomState>,
-    /// The values of each label name, in the order of their coming.
+    postings: HashMap<SymbolPair, Posting, foldhash::fast::RandomState>,
+    /// The values of each label name, in no order.
     values: HashMap<u32, Vec<u32>, foldhash::fast::RandomState>,
+    /// Label pairs that have gone since symbols were looked through.
+    gone_pairs: usize,
+    owners: Owners,
+}
+
+/// The series with a label.
+#[derive(Debug, Default)]
+struct Posting {
+    slots: SlotSet,
+    /// Where the value stands among those of its name.
+    at: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +54,16 @@ struct Entry {
     hash: u32,
     generation: u32,
     labels: u32,
+    /// Labels that have room at `start`: a series that comes into the slot may need fewer.
+    room: u16,
     live: bool,
 }
+
+/// What a label pair takes in the index.
+const POSTING_BYTES: usize = (size_of::<(SymbolPair, Posting)>() + 1) * 8 / 7;
+
+/// So many label pairs have to go before symbols are looked through.
+const SWEEP_FROM: usize = 1_000;
 
 impl Registry {
     /// The series with these labels.
@@ -54,16 +76,25 @@ impl Registry {
     /// Makes a series with these labels, of which there is none yet.
     pub(crate) fn insert(&mut self, labels: &[(&str, &str)]) -> SeriesRef {
         debug_assert!(self.find(labels).is_none(), "BUG: a series is made twice");
-        let start = self.pairs.len() as u64;
-        for (name, value) in labels {
-            let pair = (self.symbols.intern(name), self.symbols.intern(value));
-            self.pairs.push(pair);
-        }
         let hash = self.hash(labels);
-        let mut entry = Entry { start, hash, generation: 0, labels: labels.len() as u32, live: true };
-        let slot = match self.free.pop() {
+        let n = labels.len();
+        let slot = self.free.pop();
+        let before = slot.map(|slot| self.series[slot as usize]);
+        let (start, room) = match before {
+            Some(before) if usize::from(before.room) >= n => (before.start, before.room),
+            _ => {
+                let start = self.pairs.len() as u64;
+                self.pairs.resize(self.pairs.len() + n, (0, 0));
+                (start, u16::try_from(n).unwrap_or(0))
+            }
+        };
+        for (i, (name, value)) in labels.iter().enumerate() {
+            self.pairs[start as usize + i] = (self.symbols.intern(name), self.symbols.intern(value));
+        }
+        let generation = before.map_or(0, |before| before.generation);
+        let entry = Entry { start, hash, generation, labels: n as u32, room, live: true };
+        let slot = match slot {
             Some(slot) => {
-                entry.generation = self.series[slot as usize].generation;
                 self.series[slot as usize] = entry;
                 slot
             }
@@ -73,78 +104,94 @@ impl Registry {
             }
         };
         self.live += 1;
+        self.live_pairs += n;
         self.table.insert(hash, slot);
         self.index(slot);
-        SeriesRef { slot, generation: entry.generation }
+        SeriesRef { slot, generation }
     }
 
-    /// Removes series. Refs to them are stale from now on; refs to all others stay good.
+    /// Removes series. Refs to them are stale from now on; refs to all others stay good. Costs what the series that go
+    /// have cost to make, whatever the number of those that stay.
     pub(crate) fn remove(&mut self, slots: &[u32]) {
-        if slots.is_empty() {
-            return;
-        }
         for slot in slots {
             let entry = &mut self.series[*slot as usize];
             debug_assert!(entry.live, "BUG: a series is removed twice");
             entry.live = false;
             entry.generation = entry.generation.wrapping_add(1);
+            let entry = *entry;
             self.live -= 1;
+            self.live_pairs -= entry.labels as usize;
+            self.table.remove(entry.hash, *slot);
+            self.owners.release(*slot);
+            for i in range(&entry) {
+                self.take_out(self.pairs[i], *slot);
+            }
+            self.free.push(*slot);
         }
-        self.rebuild();
     }
 
-    /// Builds strings, labels and index anew from the series that live, so that nothing of the dead stays.
-    fn rebuild(&mut self) {
-        let old_symbols = std::mem::take(&mut self.symbols);
-        let old_pairs = std::mem::take(&mut self.pairs);
-        let mut renamed = vec![u32::MAX; old_symbols.len()];
-        self.table = ProbeTable::with_capacity(self.live);
-        self.postings = HashMap::default();
-        self.values = HashMap::default();
-        self.free.clear();
-        for slot in (0..self.series.len() as u32).rev() {
-            if !self.series[slot as usize].live {
-                self.free.push(slot);
+    /// Gives the memory back that series which have gone leave behind, if it is a good part of all.
+    pub(crate) fn tidy(&mut self) {
+        if self.gone_pairs >= SWEEP_FROM && self.gone_pairs > self.symbols.used() / 2 {
+            self.gone_pairs = 0;
+            let mut used = vec![false; self.symbols.len()];
+            #[expect(clippy::iter_over_hash_type, reason = "marks have no order")]
+            for (name, value) in self.postings.keys() {
+                (used[*name as usize], used[*value as usize]) = (true, true);
+            }
+            self.symbols.retain(|symbol| used[symbol as usize]);
+            self.table.shrink();
+            if self.postings.len() * 4 < self.postings.capacity() {
+                self.postings.shrink_to_fit();
             }
         }
-        for slot in 0..self.series.len() as u32 {
-            let entry = self.series[slot as usize];
-            if !entry.live {
-                continue;
-            }
-            let mut rename = |symbol: u32| {
-                let new = &mut renamed[symbol as usize];
-                if *new == u32::MAX {
-                    *new = self.symbols.intern(old_symbols.get(symbol));
+        if self.live_pairs * 4 < self.pairs.len() {
+            let old = std::mem::take(&mut self.pairs);
+            self.pairs.reserve_exact(self.live_pairs);
+            for entry in &mut self.series {
+                if !entry.live {
+                    entry.room = 0;
+                    continue;
                 }
-                *new
-            };
-            let start = self.pairs.len() as u64;
-            for (name, value) in &old_pairs[range(&entry)] {
-                self.pairs.push((rename(*name), rename(*value)));
+                let start = self.pairs.len() as u64;
+                self.pairs.extend_from_slice(&old[range(entry)]);
+                (entry.start, entry.room) = (start, u16::try_from(entry.labels).unwrap_or(0));
             }
-            self.series[slot as usize].start = start;
-            self.series[slot as usize].hash =
-                hash_labels(&self.hashing, text_of(&self.symbols, &self.pairs[start as usize..]));
-            self.table.insert(self.series[slot as usize].hash, slot);
-            self.index(slot);
         }
     }
 
     fn index(&mut self, slot: u32) {
         let entry = self.series[slot as usize];
         for pair in &self.pairs[range(&entry)] {
-            let list = self.postings.entry(*pair).or_default();
-            if list.is_empty() {
-                self.values.entry(pair.0).or_default().push(pair.1);
+            let posting = self.postings.entry(*pair).or_default();
+            if posting.slots.len() == 0 {
+                let values = self.values.entry(pair.0).or_default();
+                posting.at = values.len() as u32;
+                values.push(pair.1);
             }
-            match list.last() {
-                Some(last) if *last > slot => {
-                    let at = list.partition_point(|s| *s < slot);
-                    list.insert(at, slot);
-                }
-                _ => list.push(slot),
-            }
+            posting.slots.insert(slot);
+        }
+    }
+
+    /// Takes a series out of the postings of one of its labels, and the label out of the index with its last series.
+    fn take_out(&mut self, pair: SymbolPair, slot: u32) {
+        let Some(posting) = self.postings.get_mut(&pair) else { return };
+        posting.slots.remove(slot);
+        if posting.slots.len() > 0 {
+            return;
+        }
+        let at = posting.at as usize;
+        self.postings.remove(&pair);
+        self.gone_pairs += 1;
+        let Some(values) = self.values.get_mut(&pair.0) else { return };
+        values.swap_remove(at);
+        if let Some(moved) = values.get(at)
+            && let Some(posting) = self.postings.get_mut(&(pair.0, *moved))
+        {
+            posting.at = at as u32;
+        }
+        if values.is_empty() {
+            self.values.remove(&pair.0);
         }
     }
 
@@ -197,18 +244,46 @@ impl Registry {
     }
 
     /// The values of a label, each with its series, in no order.
-    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = (&str, &[u32])> {
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = (&str, &SlotSet)> {
         let name = self.symbols.find(name);
         let values = name.and_then(|name| self.values.get(&name)).map_or(&[][..], Vec::as_slice);
         values.iter().filter_map(move |value| {
-            let list = self.postings.get(&(name?, *value))?;
-            Some((self.symbols.get(*value), list.as_slice()))
+            let posting = self.postings.get(&(name?, *value))?;
+            Some((self.symbols.get(*value), &posting.slots))
         })
+    }
+
+    /// How many values a label has.
+    pub(crate) fn count_values(&self, name: &str) -> usize {
+        self.symbols.find(name).and_then(|name| self.values.get(&name)).map_or(0, Vec::len)
+    }
+
+    /// How many series have this label.
+    pub(crate) fn count(&self, name: &str, value: &str) -> usize {
+        let pair = self.symbols.find(name).zip(self.symbols.find(value));
+        pair.and_then(|pair| self.postings.get(&pair)).map_or(0, |posting| posting.slots.len())
+    }
+
+    /// Who brought the series.
+    pub(crate) fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
+    /// The same, to note who brought a series.
+    pub(crate) fn owners_mut(&mut self) -> &mut Owners {
+        &mut self.owners
+    }
+
+    /// An estimate of the memory that a label value takes with its series.
+    pub(crate) fn bytes_of_value(&self, value: &str, slots: &SlotSet) -> usize {
+        value.len() + Symbols::BYTES_EACH + POSTING_BYTES + slots.bytes()
     }
 
     /// An estimate of the memory held.
     pub(crate) fn bytes(&self) -> usize {
-        self.symbols.bytes() + self.series.len() * 36 + self.pairs.len() * 14 + self.postings.len() * 48
+        let entries = self.series.len() * size_of::<Entry>() + self.table.bytes();
+        let postings = self.postings.len() * POSTING_BYTES;
+        self.symbols.bytes() + entries + self.pairs.len() * size_of::<SymbolPair>() + postings + self.live * 12
     }
 
     fn has_labels(&self, slot: u32, labels: &[(&str, &str)]) -> bool {
@@ -247,77 +322,47 @@ fn range(entry: &Entry) -> std::ops::Range<usize> {
 impl InvertedIndex for Registry {
     type Error = Infallible;
 
-    fn all(&self) -> Result<Cow<'_, [u32]>, Infallible> {
-        Ok(self.live_slots().collect::<Vec<_>>().into())
+    fn all(&self) -> Result<Postings<'_>, Infallible> {
+        Ok(Postings::List(self.live_slots().collect::<Vec<_>>().into()))
     }
 
-    fn postings(&self, name: &str, value: &str) -> Result<Cow<'_, [u32]>, Infallible> {
+    fn postings(&self, name: &str, value: &str) -> Result<Postings<'_>, Infallible> {
         let pair = self.symbols.find(name).zip(self.symbols.find(value));
-        Ok(Cow::Borrowed(pair.and_then(|pair| self.postings.get(&pair)).map_or(&[], |list| list.as_slice())))
+        Ok(pair.and_then(|pair| self.postings.get(&pair)).map_or(Postings::NONE, |posting| posting.slots.postings()))
     }
 
-    fn union_of(&self, name: &str, prefix: &str, keep: &mut dyn FnMut(&str) -> bool) -> Result<Postings, Infallible> {
-        let lists: Vec<&[u32]> =
-            self.values(name).filter(|(v, _)| v.starts_with(prefix) && keep(v)).map(|(_, list)| list).collect();
-        Ok(union(&lists))
+    fn gather(&self, name: &str, prefix: &str, keep: &mut dyn FnMut(&str) -> bool) -> Result<Vec<u32>, Infallible> {
+        let mut gathered = Vec::new();
+        let kept = self.values(name).filter(|(value, _)| value.starts_with(prefix) && keep(value));
+        kept.for_each(|(_, slots)| slots.postings().append_to(&mut gathered));
+        Ok(gathered)
+    }
+
+    fn bound(&self) -> u32 {
+        self.series.len() as u32
+    }
+
+    fn narrow(&self, found: &[u32], name: &str, keep: &mut dyn FnMut(&str) -> bool) -> Option<Vec<u32>> {
+        if found.len() >= self.count_values(name) {
+            return None;
+        }
+        let name = self.symbols.find(name)?;
+        let mut last = None;
+        let kept = |slot: &u32| {
+            let Some((_, value)) = self.pairs(*slot).iter().find(|(n, _)| *n == name) else { return false };
+            match last {
+                Some((known, kept)) if known == *value => kept,
+                _ => {
+                    let kept = keep(self.symbols.get(*value));
+                    last = Some((*value, kept));
+                    kept
+                }
+            }
+        };
+        let mut kept = kept;
+        Some(found.iter().copied().filter(|slot| kept(slot)).collect())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use sonde_model::{MatchOp, Matcher};
-
-    use super::*;
-    use crate::index::resolve::resolve;
-
-    fn registry() -> Registry {
-        let mut registry = Registry::default();
-        for (i, instance) in ["a", "b", "c", "d"].iter().enumerate() {
-            registry.insert(&[("__name__", "up"), ("instance", instance)]);
-            if i % 2 == 0 {
-                registry.insert(&[("__name__", "cpu"), ("instance", instance), ("mode", "idle")]);
-            }
-        }
-        registry
-    }
-
-    fn check(registry: &Registry, matchers: &[(&str, MatchOp, &str)], expected: &[&str]) {
-        let matchers: Vec<Matcher> = matchers.iter().map(|(n, op, v)| Matcher::new(n, *op, v).unwrap()).collect();
-        let Ok(found) = resolve(registry, &matchers);
-        let mut texts: Vec<String> = found.iter().map(|slot| registry.labels(*slot).to_string()).collect();
-        texts.sort();
-        assert_eq!(texts, expected, "{matchers:?}");
-        // The index must say what asking each series says.
-        let asked = registry.live_slots().filter(|slot| {
-            let labels = registry.labels(*slot);
-            matchers.iter().all(|m| m.matches(labels.get(m.name()).unwrap_or("")))
-        });
-        assert_eq!(found, asked.collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn matchers_select_series() {
-        use MatchOp::{Equal, NotEqual, NotRegex, Regex};
-        let mut registry = registry();
-        let up = |i: &str| format!("up{{instance=\"{i}\"}}");
-        let cpu = |i: &str| format!("cpu{{instance=\"{i}\", mode=\"idle\"}}");
-        check(&registry, &[("__name__", Equal, "cpu")], &[&cpu("a"), &cpu("c")]);
-        check(&registry, &[("instance", Regex, "a|c"), ("__name__", Equal, "up")], &[&up("a"), &up("c")]);
-        check(&registry, &[("mode", Equal, ""), ("instance", NotRegex, "a|b.*")], &[&up("c"), &up("d")]);
-        check(&registry, &[("mode", NotEqual, ""), ("instance", NotEqual, "a")], &[&cpu("c")]);
-        check(&registry, &[("mode", Regex, "id.*"), ("instance", Regex, "[a-b]")], &[&cpu("a")]);
-        check(&registry, &[("mode", Regex, ".*"), ("__name__", Regex, "c.+")], &[&cpu("a"), &cpu("c")]);
-        check(&registry, &[("mode", NotRegex, ".+"), ("instance", Equal, "a")], &[&up("a")]);
-        check(&registry, &[("nothing", Equal, "x")], &[]);
-        check(&registry, &[("__name__", NotEqual, "up")], &[&cpu("a"), &cpu("c")]);
-
-        let gone = registry.find(&[("__name__", "up"), ("instance", "c")]).unwrap();
-        let stays = registry.find(&[("__name__", "up"), ("instance", "d")]).unwrap();
-        registry.remove(&[gone.slot]);
-        assert_eq!(registry.find(&[("__name__", "up"), ("instance", "c")]), None);
-        assert_eq!(registry.find(&[("__name__", "up"), ("instance", "d")]), Some(stays));
-        let again = registry.insert(&[("__name__", "up"), ("instance", "e")]);
-        assert_eq!((again.slot, again.generation), (gone.slot, gone.generation + 1));
-        check(&registry, &[("__name__", Equal, "up")], &[&up("a"), &up("b"), &up("d"), &up("e")]);
-    }
-}
+mod tests;

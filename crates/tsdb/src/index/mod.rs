@@ -1,7 +1,8 @@
-//! From matchers to series: sorted lists of numbers, and how matchers become operations on them.
+//! From matchers to series: sets of numbers, and how matchers become operations on them.
 //!
 //! The head and the blocks both keep an inverted index; what they share is here.
 
+mod glob;
 pub(crate) mod pattern;
 pub(crate) mod postings;
 pub(crate) mod resolve;

@@ -1,11 +1,9 @@
 //! Turns matchers into operations on postings, for any inverted index.
 
-use std::borrow::Cow;
-
 use sonde_model::{MatchOp, Matcher};
 
 use super::pattern::Pattern;
-use super::postings::{Postings, intersect, subtract, union};
+use super::postings::{Postings, in_order, intersect, subtract};
 
 /// What an inverted index answers. The head answers from memory, a block may fail to read.
 pub(crate) trait InvertedIndex {
@@ -13,81 +11,129 @@ pub(crate) trait InvertedIndex {
     type Error;
 
     /// All series.
-    fn all(&self) -> Result<Cow<'_, [u32]>, Self::Error>;
+    fn all(&self) -> Result<Postings<'_>, Self::Error>;
 
     /// The series in which the label has this value, which is not empty.
-    fn postings(&self, name: &str, value: &str) -> Result<Cow<'_, [u32]>, Self::Error>;
+    fn postings(&self, name: &str, value: &str) -> Result<Postings<'_>, Self::Error>;
 
-    /// The union of the postings of those values of the label that begin with `prefix` and for which `keep` holds.
-    fn union_of(&self, name: &str, prefix: &str, keep: &mut dyn FnMut(&str) -> bool) -> Result<Postings, Self::Error>;
+    /// The postings of those values of the label that begin with `prefix` and for which `keep` holds, in any order.
+    fn gather(&self, name: &str, prefix: &str, keep: &mut dyn FnMut(&str) -> bool) -> Result<Vec<u32>, Self::Error>;
+
+    /// The numbers of all series are below this.
+    fn bound(&self) -> u32;
+
+    /// Those of `found` that have the label with a value for which `keep` holds, where asking them is cheaper than asking
+    /// all values of the label.
+    fn narrow(&self, _found: &[u32], _name: &str, _keep: &mut dyn FnMut(&str) -> bool) -> Option<Vec<u32>> {
+        None
+    }
 }
 
 /// The series for which all matchers hold, in the order of their numbers.
-pub(crate) fn resolve<I: InvertedIndex>(index: &I, matchers: &[Matcher]) -> Result<Postings, I::Error> {
+pub(crate) fn resolve<I: InvertedIndex>(index: &I, matchers: &[Matcher]) -> Result<Vec<u32>, I::Error> {
     // What adds comes first, and of that what is cheap and narrow: a query without hits should cost next to nothing.
-    let mut adding: Vec<&Matcher> = matchers.iter().filter(|m| !m.matches_absent()).collect();
-    adding.sort_by_key(|m| (m.op() != MatchOp::Equal, m.name() == sonde_model::METRIC_NAME));
-    let mut found: Option<Postings> = None;
-    for matcher in adding {
-        let next = holding(index, matcher)?;
-        let both = match &found {
-            None => next.into_owned(),
-            Some(before) => intersect(before, &next),
-        };
-        if both.is_empty() {
-            return Ok(both);
+    let (adding, other): (Vec<&Matcher>, Vec<&Matcher>) = matchers.iter().partition(|m| !m.matches_absent());
+    let (equal, mut patterns): (Vec<&Matcher>, Vec<&Matcher>) =
+        adding.into_iter().partition(|m| m.op() == MatchOp::Equal);
+    let mut sets = Vec::with_capacity(equal.len());
+    for matcher in equal {
+        let set = index.postings(matcher.name(), matcher.value())?;
+        if set.is_empty() {
+            return Ok(Vec::new());
         }
-        found = Some(both);
+        sets.push(set);
+    }
+    sets.sort_by_key(Postings::len);
+    let mut found = sets.into_iter().reduce(|a, b| Postings::List(intersect(&a, &b).into()));
+    patterns.sort_by_key(|m| m.name() == sonde_model::METRIC_NAME);
+    for matcher in patterns {
+        if found.as_ref().is_some_and(Postings::is_empty) {
+            return Ok(Vec::new());
+        }
+        found = Some(match found {
+            None => Postings::List(holding(index, matcher)?.into()),
+            Some(before) => {
+                let before = before.into_list();
+                let both = match index.narrow(&before, matcher.name(), &mut asking(matcher, true)) {
+                    Some(both) => both,
+                    None => intersect(&Postings::List(before.into()), &Postings::List(holding(index, matcher)?.into())),
+                };
+                Postings::List(both.into())
+            }
+        });
     }
     let mut found = match found {
-        Some(found) => found,
-        None => index.all()?.into_owned(),
+        Some(found) => found.into_list(),
+        None => index.all()?.into_list(),
     };
-    for matcher in matchers.iter().filter(|m| m.matches_absent()) {
+    for matcher in other {
         if found.is_empty() {
             break;
         }
-        found = subtract(&found, &violating(index, matcher)?);
+        let narrowed = index.narrow(&found, matcher.name(), &mut asking(matcher, false));
+        let violating = match narrowed {
+            Some(violating) => Postings::List(violating.into()),
+            None => violating(index, matcher)?,
+        };
+        found = subtract(&found, &violating);
     }
     Ok(found)
 }
 
+/// Asks whether a matcher holds for a value, or does not, with a regular expression engine only where it has to.
+fn asking(matcher: &Matcher, holds: bool) -> impl FnMut(&str) -> bool {
+    let is_pattern = matches!(matcher.op(), MatchOp::Regex | MatchOp::NotRegex);
+    let pattern = is_pattern.then(|| Pattern::of(matcher.value()));
+    move |value| {
+        holds
+            == match &pattern {
+                None => matcher.matches(value),
+                Some(pattern) => {
+                    let is_not = matcher.op() == MatchOp::NotRegex;
+                    is_not != pattern.matches(value, |v| is_not != matcher.matches(v))
+                }
+            }
+    }
+}
+
 /// The series that have the label with a value for which the matcher holds.
-fn holding<'i, I: InvertedIndex>(index: &'i I, matcher: &Matcher) -> Result<Cow<'i, [u32]>, I::Error> {
-    match matcher.op() {
-        MatchOp::Equal => index.postings(matcher.name(), matcher.value()),
-        MatchOp::Regex => match Pattern::of(matcher.value()) {
-            Pattern::OneOf(values) => one_of(index, matcher.name(), &values),
-            pattern => index
-                .union_of(matcher.name(), pattern.prefix(), &mut |v| pattern.matches(v, |v| matcher.matches(v)))
-                .map(Cow::Owned),
-        },
-        MatchOp::NotEqual | MatchOp::NotRegex => {
-            index.union_of(matcher.name(), "", &mut |v| matcher.matches(v)).map(Cow::Owned)
+fn holding<I: InvertedIndex>(index: &I, matcher: &Matcher) -> Result<Vec<u32>, I::Error> {
+    let pattern = (matcher.op() == MatchOp::Regex).then(|| Pattern::of(matcher.value()));
+    match pattern {
+        Some(Pattern::OneOf(values)) => one_of(index, matcher.name(), &values),
+        pattern => {
+            let prefix = pattern.as_ref().map_or("", Pattern::prefix);
+            let gathered = index.gather(matcher.name(), prefix, &mut asking(matcher, true))?;
+            Ok(in_order(gathered, index.bound()))
         }
     }
 }
 
 /// The series that have the label with a value for which the matcher does not hold.
-fn violating<'i, I: InvertedIndex>(index: &'i I, matcher: &Matcher) -> Result<Cow<'i, [u32]>, I::Error> {
-    match matcher.op() {
-        MatchOp::NotEqual => index.postings(matcher.name(), matcher.value()),
-        MatchOp::NotRegex => match Pattern::of(matcher.value()) {
-            Pattern::OneOf(values) => one_of(index, matcher.name(), &values),
-            pattern => index
-                .union_of(matcher.name(), pattern.prefix(), &mut |v| pattern.matches(v, |v| !matcher.matches(v)))
-                .map(Cow::Owned),
-        },
-        MatchOp::Regex if Pattern::of(matcher.value()) == Pattern::Anything => Ok(Cow::Owned(Vec::new())),
-        MatchOp::Equal | MatchOp::Regex => {
-            index.union_of(matcher.name(), "", &mut |v| !matcher.matches(v)).map(Cow::Owned)
-        }
+fn violating<'i, I: InvertedIndex>(index: &'i I, matcher: &Matcher) -> Result<Postings<'i>, I::Error> {
+    if matcher.op() == MatchOp::NotEqual {
+        return index.postings(matcher.name(), matcher.value());
     }
+    let pattern = match matcher.op() {
+        MatchOp::Regex | MatchOp::NotRegex => Some(Pattern::of(matcher.value())),
+        MatchOp::Equal | MatchOp::NotEqual => None,
+    };
+    let list = match (pattern, matcher.op()) {
+        (Some(Pattern::OneOf(values)), MatchOp::NotRegex) => one_of(index, matcher.name(), &values)?,
+        (Some(pattern), MatchOp::Regex) if pattern.is_anything() => Vec::new(),
+        (pattern, op) => {
+            let prefix = pattern.as_ref().filter(|_| op == MatchOp::NotRegex).map_or("", Pattern::prefix);
+            let gathered = index.gather(matcher.name(), prefix, &mut asking(matcher, false))?;
+            in_order(gathered, index.bound())
+        }
+    };
+    Ok(Postings::List(list.into()))
 }
 
-fn one_of<'i, I: InvertedIndex>(index: &'i I, name: &str, values: &[String]) -> Result<Cow<'i, [u32]>, I::Error> {
-    let values = values.iter().filter(|v| !v.is_empty());
-    let lists = values.map(|v| index.postings(name, v)).collect::<Result<Vec<_>, _>>()?;
-    let slices: Vec<&[u32]> = lists.iter().map(|l| &**l).collect();
-    Ok(Cow::Owned(union(&slices)))
+fn one_of<I: InvertedIndex>(index: &I, name: &str, values: &[String]) -> Result<Vec<u32>, I::Error> {
+    let mut gathered = Vec::new();
+    for value in values.iter().filter(|v| !v.is_empty()) {
+        index.postings(name, value)?.append_to(&mut gathered);
+    }
+    Ok(in_order(gathered, index.bound()))
 }

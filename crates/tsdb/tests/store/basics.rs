@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use sonde_disk::MemFs;
 use sonde_model::{AgentId, BatchId, CursorVerdict, Histogram, MatchOp, Matcher, Signal, Span, stale_nan};
 use sonde_tsdb::{
-    AppendError, BatchSample, BatchValue, Db, Metadata, MetricKind, Options, RejectReason, SeriesRef, Source,
+    AppendError, Batch, BatchSample, BatchValue, Db, Metadata, MetricKind, Options, RejectReason, SeriesLimit,
+    SeriesRef, Source,
 };
 
 use crate::support::*;
@@ -160,6 +161,51 @@ fn the_newcomer_is_refused_when_the_head_is_full() {
     series(&db, &[("__name__", "c")]);
     append(&db, batch(Source::Push, vec![float(a, NOW + 1, 2.0)]), NOW);
     assert_eq!(floats(&db, UP), [(NOW, 1.0), (NOW + 1, 2.0)]);
+}
+
+#[test]
+fn a_metric_and_an_agent_that_grow_without_bound_harm_nobody_else() {
+    let options = Options { max_series_per_metric: Some(2), max_series_per_agent: Some(3), ..Options::default() };
+    let fs = Arc::new(MemFs::new());
+    let (db, _) = open(Arc::clone(&fs) as _, options.clone());
+    let (one, two) = (AgentId([1; 16]), AgentId([2; 16]));
+    let bring = |db: &Db, agent, name: &str, id: &str| db.series_ref_of(agent, &[("__name__", name), ("id", id)]);
+    let refs: Vec<_> = ["1", "2"].iter().map(|id| bring(&db, Some(one), "flood", id).unwrap()).collect();
+    assert_eq!(bring(&db, Some(one), "flood", "3"), Err(SeriesLimit::Metric { limit: 2 }));
+    assert_eq!(bring(&db, None, "flood", "4"), Err(SeriesLimit::Metric { limit: 2 }));
+    assert_eq!(bring(&db, Some(two), "flood", "1"), Ok(refs[0]), "it is there already");
+    let quiet = bring(&db, Some(one), "quiet", "1").unwrap();
+    assert_eq!(bring(&db, Some(one), "quiet", "2"), Err(SeriesLimit::Agent { limit: 3 }));
+    let other = bring(&db, Some(two), "quiet", "2").unwrap();
+    let nobodys = bring(&db, None, "other", "1").unwrap();
+    let stats = db.stats();
+    let counted = [&stats.series_refused, &stats.series_refused_by_metric, &stats.series_refused_by_agent];
+    assert_eq!(counted.map(|counter| counter.load(Relaxed)), [0, 2, 1]);
+    let cardinality = db.cardinality(2);
+    let named = |names: &[(&str, u64)]| names.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect::<Vec<_>>();
+    assert_eq!(cardinality.metrics, named(&[("flood", 2), ("quiet", 2)]));
+    assert_eq!(cardinality.label_values, named(&[("__name__", 3), ("id", 2)]));
+    assert_eq!(cardinality.pairs[0], (("id".to_owned(), "1".to_owned()), 3));
+    assert_eq!(cardinality.agents, [(one, 3), (two, 1)]);
+    assert_eq!(cardinality.refused_metrics, named(&[("flood", 2), ("quiet", 1)]));
+    assert_eq!(cardinality.refused_agents, [(one, 2)]);
+    assert!(cardinality.label_bytes[0].1 > 0);
+
+    // What ends makes room; what a batch of an agent defines is that agent's after a start, too.
+    let mut samples: Vec<_> = refs.iter().map(|series| float(*series, NOW, stale_nan())).collect();
+    samples.extend([quiet, other, nobodys].map(|series| float(series, NOW, 1.0)));
+    append(&db, batch(Source::Push, samples), NOW);
+    db.flush(NOW).unwrap();
+    bring(&db, Some(one), "flood", "3").unwrap();
+    bring(&db, Some(one), "flood", "4").unwrap();
+    assert_eq!(bring(&db, Some(one), "more", "5"), Err(SeriesLimit::Agent { limit: 3 }));
+    let id = BatchId { agent: one, epoch: 1, signal: Signal::Metrics, seq: 1 };
+    let numbered = Batch { cursor: Some((id, 7)), ..batch(Source::AgentLink, vec![float(quiet, NOW + 1, 1.0)]) };
+    append(&db, numbered, NOW);
+    db.close();
+    drop(db);
+    let (db, _) = open(fs, options);
+    assert_eq!(db.cardinality(9).agents, [(one, 1)]);
 }
 
 #[test]
