@@ -87,6 +87,10 @@ pub struct StorageConfig {
     pub max_ahead: Duration,
     /// How many series the head takes before new ones are refused.
     pub max_series: u64,
+    /// How many series of one metric the head takes before new ones are refused; 0 is without limit.
+    pub max_series_per_metric: u64,
+    /// How many series the head takes from one agent before new ones are refused; 0 is without limit.
+    pub max_series_per_agent: u64,
     /// How many exemplars are kept before the oldest go; 0 keeps none.
     pub max_exemplars: usize,
     /// How large the log may be for the sake of receivers of remote write that are behind.
@@ -104,6 +108,8 @@ impl Default for StorageConfig {
             lateness: Duration::from_secs(3_600),
             max_ahead: Duration::from_secs(600),
             max_series: 5_000_000,
+            max_series_per_metric: 0,
+            max_series_per_agent: 0,
             max_exemplars: 100_000,
             max_wal_hold: ByteSize(2 << 30),
             max_wal_hold_age: Duration::from_secs(86_400),

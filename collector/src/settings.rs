@@ -17,6 +17,7 @@ pub(crate) fn store_options(config: &Config) -> sonde_tsdb::Options {
     let storage = &config.storage;
     let Retention { keep_ms, classes } = retention(config);
     let ms = |d: sonde_runtime::config::Duration| i64::try_from(d.0.as_millis()).unwrap_or(i64::MAX);
+    let limit = |n: u64| usize::try_from(n).ok().filter(|n| *n > 0);
     sonde_tsdb::Options {
         retention_ms: keep_ms,
         retention_classes: classes,
@@ -24,6 +25,8 @@ pub(crate) fn store_options(config: &Config) -> sonde_tsdb::Options {
         lateness_ms: ms(storage.lateness),
         max_ahead_ms: ms(storage.max_ahead),
         max_series: usize::try_from(storage.max_series).unwrap_or(usize::MAX),
+        max_series_per_metric: limit(storage.max_series_per_metric),
+        max_series_per_agent: limit(storage.max_series_per_agent),
         max_exemplars: storage.max_exemplars,
         max_wal_hold_bytes: storage.max_wal_hold.0,
         max_wal_hold_ms: ms(storage.max_wal_hold_age),

@@ -468,6 +468,8 @@ async fn admin_calls_answer_when_the_work_is_done() {
     }
     let (_, status) = fixture.get("/api/v1/status/tsdb").await;
     assert!(status.contains(r#""blockStats":{"numBlocks":1,"numSamples":21,"#), "{status}");
+    assert!(status.contains(r#""seriesCountByMetricName":[{"name":"http_requests_total","value":"#), "{status}");
+    assert_eq!(fixture.get("/api/v1/status/tsdb?limit=10001").await.0, 400);
     let (_, answer) = fixture.get("/api/v1/query?query=sum(http_requests_total)").await;
     assert!(answer.contains(r#"[60,"120"]"#), "{answer}");
 }

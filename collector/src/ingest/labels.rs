@@ -3,6 +3,7 @@
 use std::fmt;
 
 use sonde_model::{Labels, METRIC_NAME};
+use sonde_tsdb::SeriesLimit;
 
 use crate::config::IngestConfig;
 
@@ -27,11 +28,26 @@ pub(crate) enum LabelProblem {
     BadReference,
     /// The store has as many series as it may.
     SeriesLimit,
+    /// The metric has as many series as one may have.
+    MetricSeriesLimit,
+    /// The agent has brought as many series as one may bring.
+    AgentSeriesLimit,
+}
+
+impl From<SeriesLimit> for LabelProblem {
+    fn from(limit: SeriesLimit) -> Self {
+        match limit {
+            SeriesLimit::Total { .. } => LabelProblem::SeriesLimit,
+            SeriesLimit::Metric { .. } => LabelProblem::MetricSeriesLimit,
+            SeriesLimit::Agent { .. } => LabelProblem::AgentSeriesLimit,
+            SeriesLimit::Labels { .. } => LabelProblem::TooMany,
+        }
+    }
 }
 
 impl LabelProblem {
     /// All of them, in the order of their counters.
-    pub(crate) const ALL: [LabelProblem; 9] = [
+    pub(crate) const ALL: [LabelProblem; 11] = [
         LabelProblem::NoMetricName,
         LabelProblem::EmptyName,
         LabelProblem::DuplicateName,
@@ -41,6 +57,8 @@ impl LabelProblem {
         LabelProblem::NotUtf8,
         LabelProblem::BadReference,
         LabelProblem::SeriesLimit,
+        LabelProblem::MetricSeriesLimit,
+        LabelProblem::AgentSeriesLimit,
     ];
 
     /// The value of the `reason` label of the counter.
@@ -55,6 +73,8 @@ impl LabelProblem {
             LabelProblem::NotUtf8 => "not_utf8",
             LabelProblem::BadReference => "bad_reference",
             LabelProblem::SeriesLimit => "series_limit",
+            LabelProblem::MetricSeriesLimit => "metric_series_limit",
+            LabelProblem::AgentSeriesLimit => "agent_series_limit",
         }
     }
 }
@@ -73,6 +93,12 @@ impl fmt::Display for LabelProblem {
                 "with labels that refer to symbols that are not there, or a name without a value"
             }
             LabelProblem::SeriesLimit => "of new series, and storage.max_series is reached",
+            LabelProblem::MetricSeriesLimit => {
+                "of new series, and their metric has as many as storage.max_series_per_metric allows"
+            }
+            LabelProblem::AgentSeriesLimit => {
+                "of new series, and their agent has brought as many as storage.max_series_per_agent allows"
+            }
         })
     }
 }

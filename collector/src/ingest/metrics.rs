@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sonde_disk::checksum::crc32;
-use sonde_model::{CursorVerdict, Signal};
+use sonde_model::{AgentId, CursorVerdict, Signal};
 use sonde_otlp::receiver::Limits;
 use sonde_otlp::{Accepted, Export};
 use sonde_proto::otlp::{ExportMetricsServiceRequest, Message, MetricsRequestView, ScanLimits, ViewError, scan};
@@ -44,7 +44,8 @@ impl Ingest {
     /// Stores a batch. Blocks for as long as decoding takes, not for the disk.
     pub(crate) fn consume(&self, export: &Export) -> Result<Consumed, ConsumeError> {
         let config = self.config.load();
-        let (body, mut prepared) = self.translate_any(&export.body, &config)?;
+        let agent = export.batch.map(|batch| batch.agent);
+        let (body, mut prepared) = self.translate_any(&export.body, &config, agent)?;
         if let Some(batch) = export.batch {
             self.agents.saw(batch, self.clock.now_ms());
         }
@@ -56,7 +57,7 @@ impl Ingest {
         let (outcome, pending) = self.append(|resolution| {
             if !std::mem::take(&mut first) {
                 // The request was translated before, so that it can be translated again.
-                prepared = self.translate(&body, &config, resolution).unwrap_or_default();
+                prepared = self.translate(&body, &config, resolution, agent).unwrap_or_default();
             }
             let samples = std::mem::take(&mut prepared.samples);
             let exemplars = std::mem::take(&mut prepared.exemplars);
@@ -97,12 +98,17 @@ impl Ingest {
     }
 
     /// Translates a request; one that is written as no encoder writes it is first written anew.
-    fn translate_any<'a>(&self, body: &'a [u8], config: &Config) -> Result<(Cow<'a, [u8]>, Prepared), ConsumeError> {
-        match self.translate(body, config, Resolution::Memoised) {
+    fn translate_any<'a>(
+        &self,
+        body: &'a [u8],
+        config: &Config,
+        agent: Option<AgentId>,
+    ) -> Result<(Cow<'a, [u8]>, Prepared), ConsumeError> {
+        match self.translate(body, config, Resolution::Memoised, agent) {
             Ok(prepared) => Ok((Cow::Borrowed(body), prepared)),
             Err(ViewError::Unusual { .. }) => {
                 let body = self.written_anew(body)?;
-                let prepared = self.translate(&body, config, Resolution::Memoised).map_err(|e| broken(&e))?;
+                let prepared = self.translate(&body, config, Resolution::Memoised, agent).map_err(|e| broken(&e))?;
                 Ok((Cow::Owned(body), prepared))
             }
             Err(error) => Err(broken(&error)),
@@ -123,9 +129,15 @@ impl Ingest {
     }
 
     /// Translates a request and resolves the series of its rows.
-    fn translate(&self, body: &[u8], config: &Config, resolution: Resolution) -> Result<Prepared, ViewError> {
+    fn translate(
+        &self,
+        body: &[u8],
+        config: &Config,
+        resolution: Resolution,
+        agent: Option<AgentId>,
+    ) -> Result<Prepared, ViewError> {
         let mut translator = self.translators.take(config);
-        let mut sink = OtlpSink::new(self, &config.ingest, resolution, translator.salt());
+        let mut sink = OtlpSink::new(self, &config.ingest, resolution, translator.salt()).of(agent);
         let report = translator.translate(MetricsRequestView::new(body), &mut sink);
         self.translators.put_back(translator);
         let report = report?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sonde_model::{Exemplar, TimestampMs};
+use sonde_model::{AgentId, Exemplar, TimestampMs};
 use sonde_translate::{MetricMetadata, Piece, Report, Row, RowValue, SeriesKey, Sink};
 use sonde_tsdb::{BatchExemplar, BatchSample, BatchValue, MetricKind, SeriesRef};
 
@@ -34,6 +34,8 @@ pub(super) struct OtlpSink<'a> {
     limits: &'a IngestConfig,
     resolution: Resolution,
     salt: u128,
+    /// Who brings the series, where it is an agent.
+    agent: Option<AgentId>,
     /// The look into the memo; closed while the store is asked, which takes its own locks.
     lookup: Option<Lookup<'a, SeriesRef>>,
     learned: Vec<(u128, SeriesRef)>,
@@ -45,7 +47,12 @@ pub(super) struct OtlpSink<'a> {
 impl<'a> OtlpSink<'a> {
     pub(super) fn new(ingest: &'a Ingest, limits: &'a IngestConfig, resolution: Resolution, salt: u128) -> Self {
         let (learned, prepared) = (Vec::new(), Prepared::default());
-        OtlpSink { ingest, limits, resolution, salt, lookup: None, learned, last: None, prepared }
+        OtlpSink { ingest, limits, resolution, salt, agent: None, lookup: None, learned, last: None, prepared }
+    }
+
+    /// Puts new series down to an agent.
+    pub(super) fn of(self, agent: Option<AgentId>) -> Self {
+        OtlpSink { agent, ..self }
     }
 
     /// Remembers what was learned, and hands over what was collected.
@@ -76,7 +83,7 @@ impl<'a> OtlpSink<'a> {
     fn resolve(&mut self, row: &Row<'_>) -> Result<SeriesRef, LabelProblem> {
         labels::check(row.labels, self.limits)?;
         self.lookup = None;
-        let series = self.ingest.db.series_ref(row.labels).map_err(|_| LabelProblem::SeriesLimit)?;
+        let series = self.ingest.db.series_ref_of(self.agent, row.labels)?;
         if let Some(key) = row.key {
             self.learned.push((key.0, series));
         }

@@ -191,7 +191,7 @@ impl Ingest {
             }
         }
         let checked = labels::normalise(scratch, limits);
-        Ok(checked.and_then(|()| self.db.series_ref(scratch).map_err(|_| LabelProblem::SeriesLimit)))
+        Ok(checked.and_then(|()| self.db.series_ref(scratch).map_err(LabelProblem::from)))
     }
 
     /// The metadata that the store may not know yet: that of the request, and that of its series.

@@ -11,7 +11,7 @@ use super::source::{Counter, Gauge, Source, load};
 /// Registers what the store counts, and its state.
 pub(super) fn register_store(registry: &Registry, db: &Arc<Db>) {
     let source = Source { registry, owner: db };
-    let counters: [Counter<Stats>; 31] = [
+    let counters: [Counter<Stats>; 33] = [
         ("sonde_tsdb_batches_total", "Batches that were stored.", |s| &s.batches),
         ("sonde_tsdb_duplicate_batches_total", "Batches that were there already.", |s| &s.duplicate_batches),
         ("sonde_tsdb_conflicting_batches_total", "Batches whose number was taken by another content.", |s| {
@@ -34,6 +34,12 @@ pub(super) fn register_store(registry: &Registry, db: &Arc<Db>) {
         ("sonde_tsdb_series_created_total", "Series that came into being.", |s| &s.series_created),
         ("sonde_tsdb_series_removed_total", "Series that left the head.", |s| &s.series_removed),
         ("sonde_tsdb_series_refused_total", "Series refused because the head is full.", |s| &s.series_refused),
+        ("sonde_tsdb_series_refused_by_metric_total", "Series refused because their metric has enough.", |s| {
+            &s.series_refused_by_metric
+        }),
+        ("sonde_tsdb_series_refused_by_agent_total", "Series refused because their agent brought enough.", |s| {
+            &s.series_refused_by_agent
+        }),
         ("sonde_tsdb_metadata_dropped_total", "Metadata dropped because there is too much.", |s| &s.metadata_dropped),
         ("sonde_tsdb_flushes_total", "Flushes of the head.", |s| &s.flushes),
         ("sonde_tsdb_flush_failures_total", "Flushes of the head that failed.", |s| &s.flush_failures),

@@ -7,10 +7,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
 use jiff::Timestamp;
-use sonde_model::TimestampMs;
+use sonde_model::{AgentId, TimestampMs};
 
+use super::parameters;
 use super::result::write_list;
-use crate::api::answer::{Answer, ApiError};
+use crate::api::answer::{Answer, ApiError, ErrorKind};
+use crate::api::form::Form;
 use crate::api::json::JsonWriter;
 use crate::server::Server;
 
@@ -73,9 +75,18 @@ pub(super) async fn flags(State(server): State<Arc<Server>>) -> Answer {
     })
 }
 
-/// `/status/tsdb`: the head, and what Sonde adds about its blocks.
-pub(super) async fn tsdb(State(server): State<Arc<Server>>) -> Result<Answer, ApiError> {
-    let status = server.core().ok_or_else(ApiError::starting)?.db.status();
+/// `/status/tsdb`: the head and what it is made of, and what Sonde adds about its blocks and its limits.
+pub(super) async fn tsdb(State(server): State<Arc<Server>>, form: Form) -> Result<Answer, ApiError> {
+    const MAX: usize = 10_000;
+    let limit = parameters::limit(&form)?.unwrap_or(10);
+    if limit > MAX {
+        return Err(ApiError::parameter("limit", format!("limit must not exceed {MAX}")));
+    }
+    let db = Arc::clone(&server.core().ok_or_else(ApiError::starting)?.db);
+    // It looks at every label of the head.
+    let asked = tokio::task::spawn_blocking(move || (db.status(), db.cardinality(limit))).await;
+    let (status, cardinality) =
+        asked.map_err(|_| ApiError::new(ErrorKind::Internal, "counting failed unexpectedly"))?;
     Ok(Answer::new(|json| {
         json.raw("{").key("headStats").raw("{");
         let head = [
@@ -96,7 +107,26 @@ pub(super) async fn tsdb(State(server): State<Arc<Server>>) -> Result<Answer, Ap
             ("maxTime", status.block_max_time.unwrap_or_default()),
         ];
         write_numbers(json, &blocks);
-        json.raw("},").key("walBytes").integer(status.wal_bytes as i64).raw("}");
+        json.raw("},").key("walBytes").integer(status.wal_bytes as i64);
+        let pairs: Vec<(String, u64)> =
+            cardinality.pairs.iter().map(|((name, value), n)| (format!("{name}={value}"), *n)).collect();
+        let by_agent =
+            |agents: &[(AgentId, u64)]| agents.iter().map(|(id, n)| (id.to_string(), *n)).collect::<Vec<_>>();
+        for (key, ranking) in [
+            ("seriesCountByMetricName", &cardinality.metrics),
+            ("labelValueCountByLabelName", &cardinality.label_values),
+            ("memoryInBytesByLabelName", &cardinality.label_bytes),
+            ("seriesCountByLabelValuePair", &pairs),
+            ("seriesCountByAgent", &by_agent(&cardinality.agents)),
+            ("refusedSeriesByMetricName", &cardinality.refused_metrics),
+            ("refusedSeriesByAgent", &by_agent(&cardinality.refused_agents)),
+        ] {
+            json.raw(",").key(key);
+            write_list(json, ranking, |json, (name, n)| {
+                json.raw("{").key("name").string(name).raw(",").key("value").integer(*n as i64).raw("}");
+            });
+        }
+        json.raw("}");
     }))
 }
 
