@@ -41,6 +41,7 @@ impl StoreSource {
         self.db.select(matchers, from, to, &limits).map_err(|error| match error {
             sonde_tsdb::SelectError::TooManySeries { limit } => SelectError::TooManySeries { limit },
             sonde_tsdb::SelectError::TooManySamples { limit } => SelectError::TooManySamples { limit },
+            expired @ sonde_tsdb::SelectError::Expired => SelectError::Storage(expired.to_string()),
             sonde_tsdb::SelectError::Storage(e) => SelectError::Storage(sonde_runtime::stage::with_causes(&e)),
         })
     }

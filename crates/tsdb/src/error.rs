@@ -166,6 +166,9 @@ pub enum SelectError {
         /// The limit.
         limit: usize,
     },
+    /// The time of the read was over.
+    #[error("the time of the read was over")]
+    Expired,
     /// A block could not be read.
     #[error("reading blocks")]
     Storage(#[from] Error),

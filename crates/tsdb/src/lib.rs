@@ -54,7 +54,7 @@ pub use cut::Place;
 pub use db::Db;
 pub use error::{AppendError, Error, SelectError, SeriesLimit};
 pub use exemplar::{BatchExemplar, ExemplarRejectReason, ExemplarStatus, SeriesExemplars};
-pub use limits::SelectLimits;
+pub use limits::{ListLimits, SelectLimits};
 pub use metadata::{Metadata, MetricKind};
 pub use open::OpenReport;
 pub use options::Options;

@@ -15,3 +15,24 @@ impl Default for SelectLimits {
         SelectLimits { max_series: 1_000_000, max_samples: 50_000_000 }
     }
 }
+
+/// The bounds of a listing of series, label names or label values. A number is a limit without a deadline.
+#[derive(Clone, Copy)]
+pub struct ListLimits<'a> {
+    /// Items in the answer.
+    pub limit: usize,
+    /// Says that the time is over. It is asked now and then while the listing runs.
+    pub expired: &'a dyn Fn() -> bool,
+}
+
+impl From<usize> for ListLimits<'_> {
+    fn from(limit: usize) -> Self {
+        ListLimits { limit, expired: &|| false }
+    }
+}
+
+impl std::fmt::Debug for ListLimits<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ListLimits").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}

@@ -6,51 +6,48 @@ use std::sync::Arc;
 
 use sonde_model::{Labels, Matcher, TimestampMs};
 
-use crate::SelectError;
 use crate::block::{Block, BlockIndex};
 use crate::data::Data;
 use crate::db::Db;
 use crate::head::Registry;
 use crate::head::slots::SlotSet;
 use crate::index::resolve::resolve;
+use crate::{ListLimits, SelectError};
 
 impl Db {
     /// The label sets of the series that match all matchers and may have samples in the range, sorted, at most
     /// `limit`.
-    pub fn series(
+    pub fn series<'l>(
         &self,
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
-        limit: usize,
+        limits: impl Into<ListLimits<'l>>,
     ) -> Result<Vec<Labels>, SelectError> {
-        let mut found = First::new(limit);
-        let blocks = self.visit_head(matchers, from, to, &mut |registry, slot| found.put(registry.labels(slot)));
+        let mut found = First::new(limits.into());
+        let blocks = self.visit_head(matchers, from, to, &mut |registry, slot| found.put(registry.labels(slot)))?;
         for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
-            self.visit_block(block, matchers, from, to, &mut |index, entry| {
-                found.put(index.labels(&entry.pairs)?);
-                Ok(())
-            })?;
+            self.visit_block(block, matchers, from, to, &mut |index, entry| found.put(index.labels(&entry.pairs)?))?;
         }
         Ok(found.into_vec())
     }
 
     /// The label names of the series that match all matchers and may have samples in the range, sorted, at most
     /// `limit`. Without matchers a block answers by its range as a whole.
-    pub fn label_names(
+    pub fn label_names<'l>(
         &self,
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
-        limit: usize,
+        limits: impl Into<ListLimits<'l>>,
     ) -> Result<Vec<String>, SelectError> {
-        let mut found = First::new(limit);
+        let mut found = First::new(limits.into());
         if matchers.is_empty() {
             let blocks = {
                 let registry = self.shared.registry.read();
                 let data = self.shared.data.read();
                 let seen = |name: &&str| registry.values(name).any(|(_, slots)| any_overlaps(&data, slots, from, to));
-                registry.names().filter(seen).for_each(|name| found.put(name.to_owned()));
+                registry.names().filter(seen).try_for_each(|name| found.put(name.to_owned()))?;
                 Arc::clone(&data.blocks)
             };
             for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
@@ -59,15 +56,16 @@ impl Db {
                     continue;
                 }
                 let names = self.noting_damage(block, BlockIndex::new(block).names())?;
-                names.into_iter().for_each(|name| found.put(name));
+                names.into_iter().try_for_each(|name| found.put(name))?;
             }
             return Ok(found.into_vec());
         }
         let mut symbols = BTreeSet::new();
         let blocks = self.visit_head(matchers, from, to, &mut |registry, slot| {
             let new = registry.pairs(slot).iter().filter(|(name, _)| symbols.insert(*name));
-            new.for_each(|(name, _)| found.put(registry.text(*name).to_owned()));
-        });
+            new.map(|(name, _)| registry.text(*name).to_owned()).try_for_each(|name| found.put(name))?;
+            found.step()
+        })?;
         for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
             self.names_of(block, matchers, from, to, &mut found)?;
         }
@@ -76,21 +74,21 @@ impl Db {
 
     /// The values that label `name` has in the series that match all matchers and may have samples in the range,
     /// sorted, at most `limit`. Without matchers a block answers by its range as a whole.
-    pub fn label_values(
+    pub fn label_values<'l>(
         &self,
         name: &str,
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
-        limit: usize,
+        limits: impl Into<ListLimits<'l>>,
     ) -> Result<Vec<String>, SelectError> {
-        let mut found = First::new(limit);
+        let mut found = First::new(limits.into());
         if matchers.is_empty() {
             let blocks = {
                 let registry = self.shared.registry.read();
                 let data = self.shared.data.read();
                 let seen = registry.values(name).filter(|(_, slots)| any_overlaps(&data, slots, from, to));
-                seen.for_each(|(value, _)| found.put(value.to_owned()));
+                seen.map(|(value, _)| value.to_owned()).try_for_each(|value| found.put(value))?;
                 Arc::clone(&data.blocks)
             };
             for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
@@ -98,11 +96,13 @@ impl Db {
                     self.values_of(block, name, matchers, from, to, &mut found)?;
                     continue;
                 }
+                let mut stopped = Ok(());
                 let visited = BlockIndex::new(block).values(name, &mut |value| {
-                    found.put(value.to_owned());
-                    Ok(ControlFlow::Continue(()))
+                    stopped = found.put(value.to_owned());
+                    Ok(if stopped.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
                 });
                 self.noting_damage(block, visited)?;
+                stopped?;
             }
             return Ok(found.into_vec());
         }
@@ -110,9 +110,10 @@ impl Db {
         let blocks = self.visit_head(matchers, from, to, &mut |registry, slot| {
             let pair = registry.pairs(slot).iter().find(|(n, _)| registry.text(*n) == name);
             if let Some((_, value)) = pair.filter(|(_, value)| symbols.insert(*value)) {
-                found.put(registry.text(*value).to_owned());
+                found.put(registry.text(*value).to_owned())?;
             }
-        });
+            found.step()
+        })?;
         for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
             self.values_of(block, name, matchers, from, to, &mut found)?;
         }
@@ -126,16 +127,16 @@ impl Db {
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
-        found: &mut First<String>,
+        found: &mut First<'_, String>,
     ) -> Result<(), SelectError> {
         let mut symbols = BTreeSet::new();
         self.visit_block(block, matchers, from, to, &mut |index, entry| {
             for (name, _) in &entry.pairs {
                 if symbols.insert(*name) {
-                    found.put(index.text(*name)?.to_owned());
+                    found.put(index.text(*name)?.to_owned())?;
                 }
             }
-            Ok(())
+            found.step()
         })
     }
 
@@ -147,16 +148,16 @@ impl Db {
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
-        found: &mut First<String>,
+        found: &mut First<'_, String>,
     ) -> Result<(), SelectError> {
         let mut symbols = BTreeSet::new();
         let label = self.noting_damage(block, BlockIndex::new(block).find(name))?;
         self.visit_block(block, matchers, from, to, &mut |index, entry| {
             let pair = entry.pairs.iter().find(|(n, _)| Some(*n) == label);
             if let Some((_, value)) = pair.filter(|(_, value)| symbols.insert(*value)) {
-                found.put(index.text(*value)?.to_owned());
+                found.put(index.text(*value)?.to_owned())?;
             }
-            Ok(())
+            found.step()
         })
     }
 
@@ -167,13 +168,14 @@ impl Db {
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
-        visit: &mut dyn FnMut(&Registry, u32),
-    ) -> Arc<Vec<Arc<Block>>> {
+        visit: &mut dyn FnMut(&Registry, u32) -> Result<(), SelectError>,
+    ) -> Result<Arc<Vec<Arc<Block>>>, SelectError> {
         let registry = self.shared.registry.read();
         let Ok(slots) = resolve(&*registry, matchers);
         let data = self.shared.data.read();
-        slots.into_iter().filter(|slot| data.overlaps(*slot, from, to)).for_each(|slot| visit(&registry, slot));
-        Arc::clone(&data.blocks)
+        let mut seen = slots.into_iter().filter(|slot| data.overlaps(*slot, from, to));
+        seen.try_for_each(|slot| visit(&registry, slot))?;
+        Ok(Arc::clone(&data.blocks))
     }
 }
 
@@ -183,31 +185,45 @@ fn any_overlaps(data: &Data, slots: &SlotSet, from: TimestampMs, to: TimestampMs
 
 /// The first items, in their order, of all that were put. Those that are held are at most twice as many as there are
 /// different ones, and as the limit.
-struct First<T> {
+struct First<'l, T> {
     items: Vec<T>,
-    limit: usize,
+    limits: ListLimits<'l>,
     /// With so many items repetitions are looked for.
     crowded: usize,
+    steps: u32,
 }
 
-impl<T: Ord> First<T> {
-    fn new(limit: usize) -> Self {
-        First { items: Vec::new(), limit, crowded: 1_000 }
+impl<'l, T: Ord> First<'l, T> {
+    /// Steps between two looks at the clock.
+    const PATIENCE: u32 = 4_096;
+
+    fn new(limits: ListLimits<'l>) -> Self {
+        First { items: Vec::new(), limits, crowded: 1_000, steps: 0 }
     }
 
-    fn put(&mut self, item: T) {
+    fn put(&mut self, item: T) -> Result<(), SelectError> {
         self.items.push(item);
         if self.items.len() >= self.crowded {
             self.sort();
             self.crowded = self.crowded.max(2 * self.items.len());
         }
+        self.step()
+    }
+
+    /// Something was looked at: from time to time it is asked whether there is time for more.
+    fn step(&mut self) -> Result<(), SelectError> {
+        self.steps = self.steps.wrapping_add(1);
+        if self.steps.is_multiple_of(Self::PATIENCE) && (self.limits.expired)() {
+            return Err(SelectError::Expired);
+        }
+        Ok(())
     }
 
     fn sort(&mut self) {
         // A sort that looks for runs: blocks give items in order.
         self.items.sort();
         self.items.dedup();
-        self.items.truncate(self.limit);
+        self.items.truncate(self.limits.limit);
     }
 
     fn into_vec(mut self) -> Vec<T> {
@@ -223,10 +239,17 @@ mod tests {
     #[test]
     fn the_first_are_kept_and_repetitions_are_not() {
         for (limit, expected) in [(3, 3), (0, 0), (usize::MAX, 700)] {
-            let mut first = First::new(limit);
-            (0..5_000u32).for_each(|n| first.put(n * 389 % 700));
+            let mut first = First::new(limit.into());
+            (0..5_000u32).for_each(|n| first.put(n * 389 % 700).unwrap());
             assert!(first.items.len() <= 2 * limit.min(700) + 1_000);
             assert_eq!(first.into_vec(), (0..expected).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn a_listing_ends_when_its_time_is_over() {
+        let mut first = First::new(ListLimits { limit: 10, expired: &|| true });
+        let put = (0..10_000).try_for_each(|n| first.put(n));
+        assert!(matches!(put, Err(SelectError::Expired)) && first.steps == First::<u32>::PATIENCE);
     }
 }

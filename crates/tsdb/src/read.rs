@@ -1,5 +1,6 @@
 //! Samples out of head and blocks.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -146,14 +147,14 @@ impl Db {
     ) -> Result<(), SelectError> {
         let numbers = self.noting_damage(block, resolve(index, matchers))?;
         let mut refused = None;
-        let visited = block.visit_series(numbers, Caching::Keep, &mut |entry| {
-            if refused.is_none()
-                && entry.chunks.iter().any(|c| c.min <= to && c.max >= from)
+        let visited = block.visit_series_while(numbers, Caching::Keep, &mut |entry| {
+            if entry.chunks.iter().any(|c| c.min <= to && c.max >= from)
                 && let Err(error) = visit(entry)
             {
                 refused = Some(error);
+                return Ok(ControlFlow::Break(()));
             }
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         });
         self.noting_damage(block, visited)?;
         match refused {

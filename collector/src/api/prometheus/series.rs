@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use sonde_model::{Matcher, TimestampMs};
 use sonde_promql::{Interrupt, QueryError};
-use sonde_tsdb::{Db, SelectError};
+use sonde_tsdb::{Db, ListLimits, SelectError};
 
 use super::query::queue_error;
 use super::{parameters, result};
@@ -39,7 +39,9 @@ impl Request {
 /// `/labels`: the names of labels.
 pub(super) async fn label_names(State(server): State<Arc<Server>>, form: Form) -> Result<Response, ApiError> {
     let request = Request::new(&form, parameters::plain_selectors(&form)?)?;
-    let read = |db: &Db, matchers: &[Matcher], r: &Request, limit| db.label_names(matchers, r.from, r.to, limit);
+    let read = |db: &Db, matchers: &[Matcher], r: &Request, limits: ListLimits<'_>| {
+        db.label_names(matchers, r.from, r.to, limits)
+    };
     collect(&server, request, read, write_strings).await
 }
 
@@ -54,8 +56,9 @@ pub(super) async fn label_values(
         return Err(ApiError::bad_data(format!("invalid label name: {name:?}")));
     }
     let request = Request::new(&form, parameters::plain_selectors(&form)?)?;
-    let read =
-        move |db: &Db, matchers: &[Matcher], r: &Request, limit| db.label_values(&name, matchers, r.from, r.to, limit);
+    let read = move |db: &Db, matchers: &[Matcher], r: &Request, limits: ListLimits<'_>| {
+        db.label_values(&name, matchers, r.from, r.to, limits)
+    };
     collect(&server, request, read, write_strings).await
 }
 
@@ -65,7 +68,8 @@ pub(super) async fn series(State(server): State<Arc<Server>>, form: Form) -> Res
     if request.selectors.is_empty() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let read = |db: &Db, matchers: &[Matcher], r: &Request, limit| db.series(matchers, r.from, r.to, limit);
+    let read =
+        |db: &Db, matchers: &[Matcher], r: &Request, limits: ListLimits<'_>| db.series(matchers, r.from, r.to, limits);
     collect(&server, request, read, |json, series| result::write_list(json, series, result::write_labels)).await
 }
 
@@ -73,7 +77,7 @@ pub(super) async fn series(State(server): State<Arc<Server>>, form: Form) -> Res
 async fn collect<T: Ord + Send + 'static>(
     server: &Server,
     request: Request,
-    read: impl Fn(&Db, &[Matcher], &Request, usize) -> Result<Vec<T>, SelectError> + Send + 'static,
+    read: impl Fn(&Db, &[Matcher], &Request, ListLimits<'_>) -> Result<Vec<T>, SelectError> + Send + 'static,
     write: impl FnOnce(&mut JsonWriter, &[T]) + Send + 'static,
 ) -> Result<Response, ApiError> {
     let core = server.core().ok_or_else(ApiError::starting)?;
@@ -85,11 +89,10 @@ async fn collect<T: Ord + Send + 'static>(
     let work = move |expired: Expired<'_>| {
         let limit = request.limit.unwrap_or(max_series);
         // One more than the limit shows whether there is more.
-        let ask = limit.saturating_add(1);
-        // A list of the store is not interrupted: what came too late is not given.
+        let ask = ListLimits { limit: limit.saturating_add(1), expired: &|| expired().is_some() };
         let read = |matchers: &[Matcher]| {
-            let found = read(&db, matchers, &request, ask).map_err(select_error)?;
-            expired().map_or(Ok(found), |interrupt| Err(interrupted(interrupt)))
+            let found = read(&db, matchers, &request, ask);
+            expired().map_or(found.map_err(select_error), |interrupt| Err(interrupted(interrupt)))
         };
         let mut found = match request.selectors.as_slice() {
             [] => read(&[])?,
@@ -124,6 +127,7 @@ fn interrupted(interrupt: Interrupt) -> ApiError {
 pub(super) fn select_error(error: SelectError) -> ApiError {
     let kind = match error {
         SelectError::Storage(_) => ErrorKind::Internal,
+        SelectError::Expired => ErrorKind::Timeout,
         SelectError::TooManySeries { .. } | SelectError::TooManySamples { .. } => ErrorKind::Execution,
     };
     ApiError::new(kind, sonde_runtime::stage::with_causes(&error))

@@ -102,7 +102,18 @@ impl Block {
         caching: Caching,
         visit: &mut dyn FnMut(&SeriesEntry) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        self.visit_series_while(numbers, caching, &mut |entry| visit(entry).map(ControlFlow::Continue))
+    }
+
+    /// The same, until `visit` breaks.
+    pub(crate) fn visit_series_while(
+        &self,
+        numbers: impl IntoIterator<Item = u32>,
+        caching: Caching,
+        visit: &mut dyn FnMut(&SeriesEntry) -> Result<ControlFlow<()>, Error>,
+    ) -> Result<(), Error> {
         let hidden = self.hidden.ranges();
+        let mut has_broken = false;
         let mut numbers = numbers.into_iter().peekable();
         while let Some(&first) = numbers.peek() {
             let page = first as usize / SERIES_PER_PAGE;
@@ -111,15 +122,24 @@ impl Block {
             let base = page * SERIES_PER_PAGE;
             let mut wanted = |at: usize, entry: &SeriesEntry| {
                 if let Some(number) = numbers.next_if(|n| *n as usize == base + at) {
-                    match hidden.get(&number) {
+                    let visible = hidden.get(&number).map(|ranges| hidden::visible(entry, ranges));
+                    let visited = match visible {
                         None => visit(entry)?,
-                        Some(ranges) => hidden::visible(entry, ranges).map_or(Ok(()), |entry| visit(&entry))?,
+                        Some(Some(entry)) => visit(&entry)?,
+                        Some(None) => ControlFlow::Continue(()),
+                    };
+                    if visited.is_break() {
+                        has_broken = true;
+                        return Ok(visited);
                     }
                 }
                 let is_over = numbers.peek().is_none_or(|n| *n as usize / SERIES_PER_PAGE != page);
                 Ok(if is_over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             };
             series_page::read_series(&bytes, &mut wanted).map_err(|e| self.undecodable(e))??;
+            if has_broken {
+                return Ok(());
+            }
             if numbers.peek().is_some_and(|n| *n as usize / SERIES_PER_PAGE == page) {
                 return Err(self.damage("a page lacks series"));
             }
