@@ -34,6 +34,7 @@ mod open;
 mod read;
 mod record;
 mod refusals;
+mod renumbered;
 mod retention;
 mod runs;
 mod shared;

@@ -26,6 +26,7 @@ use crate::judge::Judge;
 use crate::manifest::Manifest;
 use crate::record::{self, BatchRecord, Item, Record};
 use crate::refusals::Refusals;
+use crate::renumbered::Renumbered;
 use crate::shared::Shared;
 use crate::{Error, Metadata, Options, Stats};
 
@@ -302,7 +303,7 @@ struct Replay<'r> {
     newest_flush: u64,
     epoch: u32,
     /// Slots as the records number them, to slots of the new head; of one epoch.
-    slots: HashMap<u32, u32, foldhash::fast::RandomState>,
+    slots: Renumbered,
     /// What came with a checkpoint whose end has not been read.
     cursors: Vec<(StreamId, sonde_model::Cursor)>,
     metadata: Vec<(String, Metadata)>,
@@ -329,7 +330,7 @@ impl<'r> Replay<'r> {
             flushed,
             newest_flush: 0,
             epoch: 0,
-            slots: HashMap::default(),
+            slots: Renumbered::default(),
             cursors: Vec::new(),
             metadata: Vec::new(),
             trusts_first_checkpoint,
@@ -400,13 +401,13 @@ impl<'r> Replay<'r> {
                 });
                 slots.insert(slot, series.slot);
             }
-            Item::Sample { slot, timestamp, value } => match slots.get(&slot) {
-                Some(slot) => data.apply(*slot, timestamp, &value),
+            Item::Sample { slot, timestamp, value } => match slots.get(slot) {
+                Some(slot) => data.apply(slot, timestamp, &value),
                 None => report.orphans += 1,
             },
-            Item::Exemplar { slot, exemplar } => match slots.get(&slot) {
+            Item::Exemplar { slot, exemplar } => match slots.get(slot) {
                 Some(slot) => {
-                    exemplars.insert(&registry.labels(*slot), exemplar);
+                    exemplars.insert(&registry.labels(slot), exemplar);
                     *has_logged_exemplars = true;
                 }
                 None => report.orphan_exemplars += 1,
