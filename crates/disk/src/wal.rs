@@ -39,7 +39,7 @@ pub use stats::WalStats;
 
 use crate::fs::Fs;
 use create::SYNC;
-use recovery::{Recovered, recover};
+use recovery::{Purpose, Recovered, recover};
 use shared::Shared;
 use writer::Writer;
 
@@ -71,7 +71,8 @@ impl Wal {
     ) -> Result<(Self, OpenReport), WalError> {
         options.check()?;
         fs.create_dir_all(dir).map_err(|error| WalError::io("create", dir, error))?;
-        let Recovered { segments, next_number, next_sequence, report } = recover(fs.as_ref(), dir, replay)?;
+        let Recovered { segments, next_number, next_sequence, report } =
+            recover(fs.as_ref(), dir, Purpose::Open, replay)?;
         let shared = Arc::new(Shared::new(fs, dir.to_owned(), options, segments));
         let writer = Writer::new(Arc::clone(&shared), next_number, next_sequence);
         let thread = std::thread::Builder::new()
@@ -80,6 +81,12 @@ impl Wal {
             .map_err(|error| WalError::io("start the thread of", dir, error))?;
         let thread_id = thread.thread().id();
         Ok((Self { shared, thread: Mutex::new(Some(thread)), thread_id, truncating: Mutex::default() }, report))
+    }
+
+    /// Hands every intact record of the WAL in `dir` to `visit`, in order, as [`Wal::open`] would find them, and changes
+    /// nothing: what an opening would cut or write again is in the report and where it was.
+    pub fn examine(fs: &dyn Fs, dir: &Path, visit: &mut dyn FnMut(Position, &[u8])) -> Result<OpenReport, WalError> {
+        recover(fs, dir, Purpose::Examine, visit).map(|recovered| recovered.report)
     }
 
     /// Takes a record; `on_durable` is called once it is durable or has failed. Never waits for the disk.

@@ -86,8 +86,10 @@ fn check(name: &str, closed: bool, damage: impl FnOnce(&MemFs), expected: &Expec
     damage(&fs);
     let all = (0..15).filter(|n| !expected.lost.contains(n)).map(record).collect::<Vec<_>>();
     for opening in 1..=2 {
+        let (examined, seen) = examine(name, &fs);
         let (wal, report, records) = open(fs.clone());
         let found = records.iter().map(|(_, record)| record.clone()).collect::<Vec<_>>();
+        assert_eq!((examined, &seen), (report.clone(), &found), "{name}, examined before opening {opening}");
         assert_eq!(found, all, "{name}, opening {opening}: {report}");
         let mut damage = report.damage.iter().map(|d| (d.from, d.to, d.lost_records, d.reason)).collect::<Vec<_>>();
         if opening == 1 {
@@ -105,6 +107,20 @@ fn check(name: &str, closed: bool, damage: impl FnOnce(&MemFs), expected: &Expec
     let (_, _, records) = open(fs);
     assert_eq!(records.last().unwrap().1, record(99), "{name}: what is appended after damage is found");
     assert_eq!(records.len(), all.len() + 1, "{name}");
+}
+
+/// What a look finds; it changes nothing.
+fn examine(name: &str, fs: &MemFs) -> (OpenReport, Vec<Vec<u8>>) {
+    let content = || {
+        let files = fs.list(Path::new(DIR)).unwrap();
+        let read = |name: &str| sonde_disk::read_all(fs, &Path::new(DIR).join(name), 1 << 24).unwrap();
+        files.iter().map(|file| (file.name.clone(), read(&file.name))).collect::<Vec<_>>()
+    };
+    let before = content();
+    let mut records = Vec::new();
+    let report = Wal::examine(fs, Path::new(DIR), &mut |_, record| records.push(record.to_vec())).unwrap();
+    assert!(content() == before, "{name}: a look changed a file");
+    (report, records)
 }
 
 fn check_reader(name: &str, wal: &Wal, records: &Records, damaged: bool) {

@@ -59,7 +59,7 @@ pub enum BatchValue {
 pub enum Source {
     /// A client that pushes: a sample may be late by the lateness window of its series.
     Push,
-    /// An agent that keeps its batches until they are taken: judged against retention only.
+    /// An agent that keeps its batches until they are taken, or a backfill: judged against retention only.
     AgentLink,
     /// Rule output: of two samples with one timestamp the last wins.
     Rules,

@@ -15,6 +15,12 @@ pub enum Error {
         /// The directory.
         dir: PathBuf,
     },
+    /// There is no store to look at.
+    #[error("{dir}: no metrics store lies there; a data directory of a collector has one in `tsdb`")]
+    NoStore {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The file system refused.
     #[error("{action} {path}")]
     Io {

@@ -25,6 +25,7 @@ mod cut;
 mod data;
 mod db;
 mod delete;
+pub mod examine;
 mod exemplar;
 mod flush;
 mod judge;

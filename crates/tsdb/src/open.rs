@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use sonde_disk::blocks::clock::Clock;
 use sonde_disk::blocks::directory::{self, Quarantined};
 use sonde_disk::blocks::layout;
-use sonde_disk::{Fs, Wal, WalOptions, write_atomic};
+use sonde_disk::{Fs, FsLock, Wal, WalOptions, write_atomic};
 use sonde_model::{Signal, StreamId, Streams, TimestampMs};
 
 use crate::block::footer::OLDEST;
@@ -87,10 +87,7 @@ impl Db {
     ) -> Result<(Arc<Db>, OpenReport), Error> {
         let blocks_dir = layout::blocks(dir);
         fs.create_dir_all(&blocks_dir).map_err(Db::io("create", &blocks_dir))?;
-        let lock = fs.lock(&layout::lock(dir)).map_err(|source| match source.kind() {
-            std::io::ErrorKind::WouldBlock => Error::Locked { dir: dir.to_owned() },
-            _ => Error::Io { action: "lock", path: layout::lock(dir), source },
-        })?;
+        let lock = Self::lock(fs.as_ref(), dir)?;
         let mut report = OpenReport::default();
         let stats = Stats::default();
         let cache = Arc::new(PageCache::new(options.cache_bytes, |page| page.len()));
@@ -195,6 +192,14 @@ impl Db {
             db.expire_classes(&mut db.maintenance.lock(), now)?;
         }
         Ok((Arc::new(db), report))
+    }
+
+    /// Keeps other processes away from the store.
+    pub(crate) fn lock(fs: &dyn Fs, dir: &Path) -> Result<FsLock, Error> {
+        fs.lock(&layout::lock(dir)).map_err(|source| match source.kind() {
+            std::io::ErrorKind::WouldBlock => Error::Locked { dir: dir.to_owned() },
+            _ => Error::Io { action: "lock", path: layout::lock(dir), source },
+        })
     }
 }
 

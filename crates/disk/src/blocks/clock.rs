@@ -62,6 +62,16 @@ impl Clock {
         clock
     }
 
+    /// Whether the file can be read, where there is one; what is wrong with it otherwise.
+    pub fn check(fs: &dyn Fs, dir: &Path) -> Result<(), String> {
+        let path = layout::clock(dir);
+        if matches!(fs.exists(&path), Ok(false)) {
+            return Ok(());
+        }
+        let bytes = read_all(fs, &path, MAX_BYTES).map_err(|error| error.to_string())?;
+        decode(&bytes).map(drop).map_err(|error| error.to_string())
+    }
+
     /// Takes a reading of the clock. True if a leap was found.
     pub fn observe(&mut self, now: i64) -> bool {
         let step = now.saturating_sub(self.last);

@@ -19,11 +19,27 @@ pub(super) struct Recovered {
     pub(super) report: OpenReport,
 }
 
-/// Reads the WAL in `dir` and hands every record to `replay`; what was handed over is durable when this returns.
-pub(super) fn recover(fs: &dyn Fs, dir: &Path, replay: &mut dyn FnMut(Position, &[u8])) -> Result<Recovered, WalError> {
-    // What is listed next must be what a crash leaves: a removal that a killed process did not sync would come undone.
-    fs.sync_dir(dir).map_err(|error| WalError::io(SYNC, dir, error))?;
-    let files = list_segments(fs, dir)?;
+/// What may be done with the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To go on with the WAL: what is handed over is durable when the reading is over.
+    Open,
+    /// To look at it: nothing is changed.
+    Examine,
+}
+
+/// Reads the WAL in `dir` and hands every record to `replay`.
+pub(super) fn recover(
+    fs: &dyn Fs,
+    dir: &Path,
+    purpose: Purpose,
+    replay: &mut dyn FnMut(Position, &[u8]),
+) -> Result<Recovered, WalError> {
+    if purpose == Purpose::Open {
+        // What is listed next must be what a crash leaves: a removal that a killed process did not sync would come undone.
+        fs.sync_dir(dir).map_err(|error| WalError::io(SYNC, dir, error))?;
+    }
+    let files = list_segments(fs, dir, purpose)?;
     let mut recovery = Recovery {
         fs,
         dir,
@@ -46,7 +62,10 @@ pub(super) fn recover(fs: &dyn Fs, dir: &Path, replay: &mut dyn FnMut(Position, 
     }
     recovery.end_gap();
     let mut next_number = files.last().map_or(1, |file| file.number.saturating_add(1));
-    recovery.write_again(unproven, &mut next_number)?;
+    match purpose {
+        Purpose::Open => recovery.write_again(unproven, &mut next_number)?,
+        Purpose::Examine => recovery.show_again(unproven, next_number - 1),
+    }
     Ok(Recovered {
         next_sequence: recovery.expected.unwrap_or(1),
         segments: recovery.segments,
@@ -209,6 +228,14 @@ impl Recovery<'_> {
         self.report.add_damage(DamagedRange { from, to, lost_records: None, reason });
     }
 
+    /// Hands the unproven records over where they are.
+    fn show_again(&mut self, unproven: Vec<Unproven>, number: u64) {
+        self.report.rewritten_records = unproven.len() as u64;
+        for Unproven { frame, record } in unproven {
+            self.hand_over(Position { segment: number, offset: frame.offset }, frame.sequence, &record);
+        }
+    }
+
     /// Writes the unproven records to a new segment or, if that fails, over themselves; then hands them over.
     fn write_again(&mut self, unproven: Vec<Unproven>, next_number: &mut u64) -> Result<(), WalError> {
         let Some(first) = unproven.first().map(|unproven| unproven.frame) else { return Ok(()) };
@@ -273,13 +300,15 @@ impl SegmentFile {
     }
 }
 
-/// The segments by number. Segments that never got their name are removed.
-fn list_segments(fs: &dyn Fs, dir: &Path) -> Result<Vec<SegmentFile>, WalError> {
+/// The segments by number. Segments that never got their name are removed, where that is the purpose.
+fn list_segments(fs: &dyn Fs, dir: &Path, purpose: Purpose) -> Result<Vec<SegmentFile>, WalError> {
     let mut files = Vec::new();
     for entry in fs.list(dir).map_err(|error| WalError::io("list", dir, error))? {
         if segment::is_temporary(&entry.name) {
-            // It holds nothing; if it cannot be removed now, it will be when its number is used.
-            let _ = fs.remove_file(&dir.join(&entry.name));
+            if purpose == Purpose::Open {
+                // It holds nothing; if it cannot be removed now, it will be when its number is used.
+                let _ = fs.remove_file(&dir.join(&entry.name));
+            }
             continue;
         }
         let Some(number) = segment::parse_name(&entry.name).filter(|_| !entry.is_dir) else { continue };

@@ -10,6 +10,8 @@ mod packing;
 mod pages;
 pub(crate) mod reader;
 mod series_page;
+pub(crate) mod usage;
+pub(crate) mod verify;
 pub(crate) mod writer;
 
 pub(crate) use index::BlockIndex;

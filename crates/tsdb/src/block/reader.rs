@@ -76,6 +76,10 @@ impl Block {
         &self.path
     }
 
+    pub(super) fn file(&self) -> &dyn File {
+        self.file.as_ref()
+    }
+
     /// The size of the file.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
@@ -251,7 +255,12 @@ impl Block {
         self.damage(&error.to_string())
     }
 
-    fn chunk<'p>(&self, chunk: &ChunkRef, caching: Caching, held: &'p mut HeldPage) -> Result<&'p [u8], Error> {
+    pub(super) fn chunk<'p>(
+        &self,
+        chunk: &ChunkRef,
+        caching: Caching,
+        held: &'p mut HeldPage,
+    ) -> Result<&'p [u8], Error> {
         if held.page.is_none() || held.number != (self.meta.seq, chunk.page) {
             let place = self.directories.chunks.get(chunk.page as usize);
             let place = *place.ok_or_else(|| self.damage("a chunk without a page"))?;

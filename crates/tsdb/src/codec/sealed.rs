@@ -199,6 +199,38 @@ fn read_values_within(
     }
 }
 
+/// What the bytes of a chunk are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Anatomy {
+    /// The codec of the values, in the words of docs/format/chunk.md.
+    pub(crate) codec: &'static str,
+    /// The codec byte and the timestamps.
+    pub(crate) times: usize,
+    /// The rest.
+    pub(crate) values: usize,
+}
+
+/// Tells the bytes of a chunk of floats apart. Timestamps are read, values are not.
+pub(crate) fn anatomy(bytes: &[u8], extent: Extent) -> Result<Anatomy, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let code = reader.u8()?;
+    if extent.samples as usize > MAX_SAMPLES {
+        return Err(DecodeError::TooLarge { what: "the number of samples of a chunk" });
+    }
+    read_times(&mut reader, code & TIMES, extent, &mut Vec::new())?;
+    let values = reader.rest().len();
+    let codec = match code & CODEC {
+        CONSTANT => "constant",
+        DECIMAL_DELTA => "decimal delta",
+        DECIMAL_DELTA_OF_DELTA => "decimal delta of delta",
+        XOR => "XOR",
+        PACKED_DECIMAL => "packed decimals",
+        PACKED_FLOAT => "packed floats",
+        value => return Err(DecodeError::Unknown { what: "codec of a chunk", value }),
+    };
+    Ok(Anatomy { codec, times: bytes.len() - values, values })
+}
+
 /// Puts stale markers at `places` among the values from `first` on.
 fn insert_stale(places: &[usize], values: &mut Vec<f64>, first: usize) {
     let mut from = values.len();

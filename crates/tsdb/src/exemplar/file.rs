@@ -122,6 +122,16 @@ fn set_aside(fs: &dyn Fs, path: &Path, reason: &str) {
     let _ = fs.rename(path, &path.with_extension("damaged"));
 }
 
+/// Whether the file can be read, where there is one; the inner error says what is wrong with it.
+pub(crate) fn check(fs: &dyn Fs, dir: &Path) -> Result<Result<(), String>, Error> {
+    let path = path(dir);
+    if !fs.exists(&path).map_err(Db::io("look for", &path))? {
+        return Ok(Ok(()));
+    }
+    let bytes = read_all(fs, &path, MAX_BYTES).map_err(Db::io("read", &path))?;
+    Ok(decode(&bytes, &mut |_, _| {}).map_err(|error| error.to_string()))
+}
+
 fn encode(exemplars: &Exemplars) -> Vec<u8> {
     let mut out = Vec::with_capacity(exemplars.status().bytes / 2 + 32);
     out.extend_from_slice(&MAGIC);

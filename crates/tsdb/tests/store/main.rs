@@ -4,6 +4,7 @@ mod basics;
 mod committed;
 mod deletes;
 mod each_fault;
+mod examine;
 mod exemplars;
 mod faults;
 mod golden;
