@@ -18,6 +18,9 @@ const SYNCED_AT: usize = 16;
 const RECORD_CRC_AT: usize = 24;
 const HEADER_CRC_AT: usize = 28;
 
+/// No log grows so long; numbers beyond are damage, and there is always a next one.
+const MAX_SEQUENCE: u64 = 1 << 62;
+
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FrameKind {
@@ -53,7 +56,8 @@ impl FrameHeader {
         let length = usize::try_from(u32_at(header, LENGTH_AT)).ok().filter(|length| *length <= MAX_RECORD_BYTES)?;
         let synced = Some(u64_at(header, SYNCED_AT)).filter(|synced| *synced <= offset)?;
         let record_crc = u32_at(header, RECORD_CRC_AT);
-        Some(Self { kind, length, sequence: u64_at(header, SEQUENCE_AT), synced, record_crc })
+        let sequence = Some(u64_at(header, SEQUENCE_AT)).filter(|sequence| *sequence <= MAX_SEQUENCE)?;
+        Some(Self { kind, length, sequence, synced, record_crc })
     }
 
     /// Whether `record` is what the frame was written with.
@@ -104,4 +108,21 @@ pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
 /// The little-endian number at a place that the caller knows to be inside.
 pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     bytes[at..at + 8].iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by fuzzing: what follows the last number there is cannot be numbered.
+    #[test]
+    fn a_sequence_number_leaves_room_for_the_next() {
+        let sequence_of = |sequence| {
+            let mut frame = Vec::new();
+            encode_record(&mut frame, b"record", 7, 64, sequence, 64);
+            FrameHeader::decode(&frame, 7, 64).map(|header| header.sequence)
+        };
+        assert_eq!(sequence_of(MAX_SEQUENCE), Some(MAX_SEQUENCE));
+        assert_eq!((sequence_of(MAX_SEQUENCE + 1), sequence_of(u64::MAX)), (None, None));
+    }
 }
