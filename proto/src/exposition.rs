@@ -3,11 +3,14 @@
 //! Source of the formats: Prometheus's exposition format page, the OpenMetrics 1.0 specification, and the quoting of
 //! UTF-8 names that Prometheus 3 added to both.
 
+mod composite;
 mod encode;
 mod parse;
 mod scan;
 
 use std::borrow::Cow;
+
+use sonde_model::Histogram;
 
 pub use encode::Encoder;
 pub use parse::Parser;
@@ -107,6 +110,8 @@ pub enum Entry<'p, 'a> {
     },
     /// A sample.
     Sample(Sample<'p, 'a>),
+    /// A native histogram; only of a parser that was asked for them.
+    Histogram(HistogramSample<'p, 'a>),
 }
 
 /// A sample line.
@@ -122,6 +127,19 @@ pub struct Sample<'p, 'a> {
     pub timestamp: Option<i64>,
     /// The exemplar, in OpenMetrics.
     pub exemplar: Option<Exemplar<'p, 'a>>,
+}
+
+/// A line with a native histogram as a composite value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistogramSample<'p, 'a> {
+    /// The metric name.
+    pub name: Cow<'a, str>,
+    /// The labels in the order of the page, without the name. No name comes twice.
+    pub labels: &'p [(Cow<'a, str>, Cow<'a, str>)],
+    /// The histogram, which is valid.
+    pub histogram: Box<Histogram>,
+    /// Milliseconds since the Unix epoch, where the page says a time.
+    pub timestamp: Option<i64>,
 }
 
 /// The exemplar of a sample.

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
+use sonde_model::Histogram;
 use sonde_model::labels::{is_legacy_label_name, is_legacy_metric_name};
 
-use super::{Format, MetricKind};
+use super::{Format, MetricKind, composite};
 
 /// Collects a page family by family.
 #[derive(Debug)]
@@ -45,6 +46,42 @@ impl Encoder {
 
     /// Writes a sample; the time is in milliseconds since the Unix epoch.
     pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64, timestamp: Option<i64>) {
+        self.series(name, labels);
+        self.float(value);
+        self.end(timestamp);
+    }
+
+    /// Writes a native histogram as one composite value, which [`Parser::extended`](super::Parser::extended) reads.
+    /// OpenMetrics 1.0 has no place for it; the form is that of the drafts of 2.0.
+    pub fn histogram(&mut self, name: &str, labels: &[(&str, &str)], histogram: &Histogram, timestamp: Option<i64>) {
+        self.series(name, labels);
+        composite::write(histogram, &mut self.page);
+        self.end(timestamp);
+    }
+
+    /// Writes a stale marker, which [`Parser::extended`](super::Parser::extended) reads.
+    pub fn stale(&mut self, name: &str, labels: &[(&str, &str)], timestamp: Option<i64>) {
+        self.series(name, labels);
+        self.page.push_str(composite::STALE);
+        self.end(timestamp);
+    }
+
+    /// Takes what was written so far, so that a long page need not be held; the next lines go on behind it.
+    pub fn take(&mut self) -> String {
+        std::mem::take(&mut self.page)
+    }
+
+    /// Bytes that were written and not taken.
+    pub fn len(&self) -> usize {
+        self.page.len()
+    }
+
+    /// Whether nothing waits to be taken.
+    pub fn is_empty(&self) -> bool {
+        self.page.is_empty()
+    }
+
+    fn series(&mut self, name: &str, labels: &[(&str, &str)]) {
         let bare = is_legacy_metric_name(name);
         if bare {
             self.page.push_str(name);
@@ -69,7 +106,9 @@ impl Encoder {
             self.page.push('}');
         }
         self.page.push(' ');
-        self.float(value);
+    }
+
+    fn end(&mut self, timestamp: Option<i64>) {
         if let Some(ms) = timestamp {
             let written = match self.format {
                 Format::Text => write!(self.page, " {ms}"),
@@ -111,14 +150,19 @@ impl Encoder {
     }
 
     fn float(&mut self, value: f64) {
-        let written = match value {
-            f64::INFINITY => write!(self.page, "+Inf"),
-            f64::NEG_INFINITY => write!(self.page, "-Inf"),
-            _ if value != 0.0 && (value.abs() < 1e-6 || value.abs() >= 1e21) => write!(self.page, "{value:e}"),
-            _ => write!(self.page, "{value}"),
-        };
-        written.expect("BUG: writing to a string failed");
+        float(value, &mut self.page);
     }
+}
+
+/// A number as both formats write it.
+pub(super) fn float(value: f64, page: &mut String) {
+    let written = match value {
+        f64::INFINITY => write!(page, "+Inf"),
+        f64::NEG_INFINITY => write!(page, "-Inf"),
+        _ if value != 0.0 && (value.abs() < 1e-6 || value.abs() >= 1e21) => write!(page, "{value:e}"),
+        _ => write!(page, "{value}"),
+    };
+    written.expect("BUG: writing to a string failed");
 }
 
 fn escape(page: &mut String, text: &str, quotes: bool) {

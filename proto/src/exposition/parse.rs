@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
+use sonde_model::stale_nan;
+
+use super::composite::STALE;
 use super::scan::{Labels, Scanner, shown, unescape};
-use super::{Entry, Exemplar, Format, Limits, MetricKind, ParseError, Sample};
+use super::{Entry, Exemplar, Format, HistogramSample, Limits, MetricKind, ParseError, Sample, composite};
 
 /// Walks the entries of a page.
 #[derive(Debug)]
@@ -14,6 +17,9 @@ pub struct Parser<'a> {
     line: usize,
     samples: usize,
     ended: bool,
+    /// Whether more of the page may come behind this part of it.
+    is_part: bool,
+    extended: bool,
     labels: Labels<'a>,
     exemplar_labels: Labels<'a>,
 }
@@ -36,9 +42,29 @@ impl<'a> Parser<'a> {
             line: 0,
             samples: 0,
             ended: false,
+            is_part: false,
+            extended: false,
             labels: Vec::new(),
             exemplar_labels: Vec::new(),
         })
+    }
+
+    /// A parser of a part of a page, which ends where a line does; `line` is the number of lines before it. A page of
+    /// any length is read part by part, as long as the caller passes nothing behind `# EOF`: see [`Parser::has_ended`].
+    pub fn part(part: &'a [u8], line: usize, format: Format, limits: &Limits) -> Result<Self, ParseError> {
+        let parser = Self::new(part, format, limits).map_err(|e| ParseError { line: e.line + line, ..e })?;
+        Ok(Parser { line, is_part: true, ..parser })
+    }
+
+    /// Reads what the formats have no word for, as [`Encoder`](super::Encoder) writes it: native histograms as composite
+    /// values, and `StaleNaN` for a stale marker.
+    pub fn extended(self) -> Self {
+        Parser { extended: true, ..self }
+    }
+
+    /// Whether the end that OpenMetrics marks was read.
+    pub fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// The next entry, or `None` at the end of the page. Comments and empty lines are passed over.
@@ -55,10 +81,7 @@ impl<'a> Parser<'a> {
                 }
             } else if !line.is_empty() {
                 let line_number = self.line;
-                return match self.sample(line) {
-                    Ok(sample) => Ok(Some(Entry::Sample(sample))),
-                    Err(reason) => Err(ParseError { line: line_number, reason }),
-                };
+                return self.sample(line).map(Some).map_err(|reason| ParseError { line: line_number, reason });
             }
         }
     }
@@ -70,7 +93,7 @@ impl<'a> Parser<'a> {
 
     fn next_line(&mut self) -> Result<Option<&'a str>, ParseError> {
         if self.rest.is_empty() {
-            if self.format == Format::OpenMetrics && !std::mem::replace(&mut self.ended, true) {
+            if self.format == Format::OpenMetrics && !self.is_part && !std::mem::replace(&mut self.ended, true) {
                 return Err(ParseError { line: self.line + 1, reason: "the page ends without # EOF".to_owned() });
             }
             return Ok(None);
@@ -125,7 +148,7 @@ impl<'a> Parser<'a> {
         }))
     }
 
-    fn sample(&mut self, line: &'a str) -> Result<Sample<'_, 'a>, String> {
+    fn sample(&mut self, line: &'a str) -> Result<Entry<'_, 'a>, String> {
         self.samples += 1;
         if self.samples > self.limits.max_samples {
             self.rest = "";
@@ -137,12 +160,27 @@ impl<'a> Parser<'a> {
         let mut scanner = Scanner::new(line);
         let mut name = if line.starts_with('{') { None } else { Some(scanner.metric_name()?) };
         scanner.skip_blanks();
-        if scanner.take('{') {
+        // Labels may stand behind a blank, so that a histogram of a series without any has to be told from them.
+        let is_value = self.extended && scanner.rest().starts_with("{count:");
+        if !is_value && scanner.take('{') {
             scanner.labels(&mut self.labels, &mut name, self.limits.max_labels)?;
             scanner.skip_blanks();
         }
         let name = name.filter(|name| !name.is_empty()).ok_or("the sample has no metric name")?;
-        let value = scanner.float()?;
+        scanner.skip_blanks();
+        if self.extended && scanner.rest().starts_with('{') {
+            let histogram = Box::new(composite::read(&mut scanner)?);
+            scanner.skip_blanks();
+            let has_time = !scanner.rest().is_empty();
+            let timestamp = if has_time { Some(milliseconds(&mut scanner, self.format)?) } else { None };
+            scanner.skip_blanks();
+            if !scanner.rest().is_empty() {
+                return Err(format!("unexpected text after the histogram: {}", shown(scanner.rest())));
+            }
+            return Ok(Entry::Histogram(HistogramSample { name, labels: &self.labels, histogram, timestamp }));
+        }
+        let is_stale = self.extended && scanner.take_word(STALE);
+        let value = if is_stale { stale_nan() } else { scanner.float()? };
         scanner.skip_blanks();
         let timestamp = match scanner.rest() {
             "" => None,
@@ -170,7 +208,7 @@ impl<'a> Parser<'a> {
         }
         let labels = &self.exemplar_labels;
         let exemplar = exemplar.map(|(value, timestamp)| Exemplar { labels, value, timestamp });
-        Ok(Sample { name, labels: &self.labels, value, timestamp, exemplar })
+        Ok(Entry::Sample(Sample { name, labels: &self.labels, value, timestamp, exemplar }))
     }
 }
 

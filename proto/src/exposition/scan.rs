@@ -35,6 +35,13 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Takes `expected` if it is the next word.
+    pub(super) fn take_word(&mut self, expected: &str) -> bool {
+        let is_next =
+            self.rest.strip_prefix(expected).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']));
+        is_next && self.word() == expected
+    }
+
     /// Everything up to the next blank.
     pub(super) fn word(&mut self) -> &'a str {
         let end = self.rest.find([' ', '\t']).unwrap_or(self.rest.len());

@@ -16,6 +16,7 @@ fn printed(format: Format, page: &str) -> String {
             Ok(Some(Entry::Help { family, help })) => out.push(format!("help {family} {help:?}")),
             Ok(Some(Entry::Type { family, kind })) => out.push(format!("type {family} {kind:?}")),
             Ok(Some(Entry::Unit { family, unit })) => out.push(format!("unit {family} {unit}")),
+            Ok(Some(Entry::Histogram(_))) => panic!("nobody asked for histograms"),
             Ok(Some(Entry::Sample(s))) => {
                 let labels: Vec<_> = s.labels.iter().map(|(n, v)| format!("{n}={v:?}")).collect();
                 let mut line = format!("{}[{}] {}", s.name, labels.join(" "), s.value);
@@ -132,5 +133,90 @@ proptest! {
         prop_assert!(sample.value == value || sample.value.is_nan() && value.is_nan());
         prop_assert_eq!(sample.timestamp, timestamp);
         prop_assert_eq!(parser.next_entry(), Ok(None));
+    }
+}
+
+#[test]
+fn composite_values_are_read_where_they_are_asked_for() {
+    let read = |line: &str| {
+        let limits = Limits::default();
+        let parser = Parser::part(line.as_bytes(), 7, Format::OpenMetrics, &limits).unwrap();
+        match parser.extended().next_entry() {
+            Ok(Some(Entry::Histogram(h))) => Ok((h.labels.len(), *h.histogram, h.timestamp)),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    let (labels, histogram, time) =
+        read("a{b=\"1\"} {count:3,sum:4.5,schema:0,positive_spans:[-1:2,3:1],positive_buckets:[1,1,1]} 1.5").unwrap();
+    assert_eq!((labels, time, histogram.count, histogram.sum), (1, Some(1500), 3.0, 4.5));
+    assert_eq!(histogram.positive_spans[1], sonde_model::Span { offset: 3, length: 1 });
+    let wrong =
+        |line: &str, expected: &str| assert_eq!(read(line).unwrap_err(), format!("line 8: {expected}"), "{line}");
+    wrong("a {count:1", "a histogram is not closed by a brace");
+    wrong("a{} {sum:1}", "a histogram has a count and a sum");
+    wrong("a {count:1,sum:x}", "sum: \"x\" is not a number");
+    wrong("a {count:1,sum:1,bees:2}", "a histogram has no field \"bees\"");
+    wrong("a {count:1,sum:1,positive_spans:[1]}", "positive_spans: \"1\" is no span");
+    wrong("a {count:1,sum:1,positive_spans:[0:1]}", "the spans hold 1 buckets, 0 are given");
+    wrong("a {count:1,sum:1,positive_spans:[0:1", "a histogram is not closed by a brace");
+    wrong("a {count:1,sum:1} 1 2", "unexpected text after the histogram: \"2\"");
+    // A scrape has none.
+    let mut parser = Parser::new(b"a {count:1,sum:1}\n", Format::Text, &Limits::default()).unwrap();
+    assert!(parser.next_entry().is_err());
+}
+
+proptest! {
+    #[test]
+    fn histograms_and_stale_markers_come_back(
+        counts in prop::collection::vec(0.0f64..1e9, 0..6),
+        sum in prop_oneof![any::<f64>(), Just(sonde_model::stale_nan())],
+        schema in -4i32..=8,
+        offset in -100i32..100,
+        custom in any::<bool>(),
+        hint in 0usize..4,
+        time in -1_000_000_000_000i64..4_000_000_000_000,
+    ) {
+        use sonde_model::{CounterResetHint, Histogram, Span};
+        let sum = if sum.is_nan() && !sonde_model::is_stale(sum) { f64::from_bits(sonde_model::NORMAL_NAN_BITS) } else { sum };
+        let spans = if counts.is_empty() {
+            vec![]
+        } else {
+            vec![Span { offset: if custom { 0 } else { offset }, length: counts.len() as u32 }]
+        };
+        let histogram = Histogram {
+            schema: if custom { -53 } else { schema },
+            reset_hint: [CounterResetHint::Unknown, CounterResetHint::Reset, CounterResetHint::NotReset, CounterResetHint::Gauge][hint],
+            count: counts.iter().sum(),
+            sum,
+            zero_threshold: if custom { 0.0 } else { 1e-128 },
+            negative_spans: if custom { vec![] } else { spans.clone() },
+            negative_buckets: if custom { vec![] } else { counts.clone() },
+            positive_spans: spans,
+            custom_values: if custom { (0..counts.len()).map(|n| n as f64).collect() } else { vec![] },
+            positive_buckets: counts,
+            ..Histogram::default()
+        };
+        prop_assume!(histogram.validate().is_ok());
+        let mut encoder = Encoder::new(Format::OpenMetrics);
+        let labels: &[(&str, &str)] = if custom { &[] } else { &[("c", "d\n")] };
+        encoder.histogram("a_b", labels, &histogram, Some(time));
+        encoder.stale("s", &[], Some(time));
+        let page = encoder.finish();
+        let mut parser = Parser::new(page.as_bytes(), Format::OpenMetrics, &Limits::default()).unwrap().extended();
+        match parser.next_entry() {
+            Ok(Some(Entry::Histogram(read))) => {
+                prop_assert_eq!(format!("{:?}", read.histogram), format!("{histogram:?}"));
+                prop_assert_eq!(read.histogram.sum.to_bits(), sum.to_bits());
+                prop_assert_eq!(read.timestamp, Some(time));
+                prop_assert_eq!(read.labels.len(), labels.len());
+            }
+            other => prop_assert!(false, "{page}: {other:?}"),
+        }
+        match parser.next_entry() {
+            Ok(Some(Entry::Sample(s))) => prop_assert!(sonde_model::is_stale(s.value) && s.timestamp == Some(time)),
+            other => prop_assert!(false, "{other:?}"),
+        }
+        prop_assert!(parser.next_entry().unwrap().is_none() && parser.has_ended());
     }
 }

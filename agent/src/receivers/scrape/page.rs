@@ -55,7 +55,8 @@ impl Page {
                     reading.described(family).help = help.chars().take(MAX_HELP_CHARS).collect()
                 }
                 Entry::Type { family, kind } => reading.described(family).kind = kind,
-                Entry::Unit { .. } => {}
+                // Composite values are no part of the formats that are scraped.
+                Entry::Unit { .. } | Entry::Histogram(_) => {}
                 Entry::Sample(sample) => reading.sample(&sample),
             }
         }
