@@ -7,6 +7,7 @@ pub(crate) mod answer;
 mod exposition;
 mod federate;
 pub(crate) mod form;
+mod import;
 pub(crate) mod json;
 mod openapi;
 mod page;
@@ -84,6 +85,9 @@ fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
         .merge(readable)
         .route("/api/v1/write", post(write::write))
         .route("/api/v1/read", post(remote_read::read))
+        .route("/api/v1/backfill/write", post(write::backfill))
+        .route("/api/v1/import/prometheus", post(import::import))
+        .route("/api/v1/backfill/prometheus", post(import::backfill))
         .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/api/v1/tokens/{id}", delete(tokens::revoke))
         .route("/-/healthy", get(probes::healthy))

@@ -5,6 +5,7 @@
 
 mod agents;
 mod budget;
+mod import;
 mod label_hash;
 mod labels;
 mod memo;
@@ -28,7 +29,8 @@ use tokio::sync::oneshot;
 
 pub(crate) use agents::{AgentSeen, Agents};
 pub(crate) use budget::{Budget, Reservation};
-pub(crate) use labels::LabelProblem;
+pub(crate) use import::{Imported, Row as ImportRow};
+pub use labels::{LabelProblem, normalise};
 pub(crate) use metrics::ConsumeError;
 pub(crate) use remote_write::{Stored, WriteError, Written};
 pub(crate) use stats::{IngestStats, OtlpResults};

@@ -13,7 +13,7 @@ use crate::rules::Settings;
 use crate::state;
 
 /// The options of the metrics store.
-pub(crate) fn store_options(config: &Config) -> sonde_tsdb::Options {
+pub fn store_options(config: &Config) -> sonde_tsdb::Options {
     let storage = &config.storage;
     let Retention { keep_ms, classes } = retention(config);
     let ms = |d: sonde_runtime::config::Duration| i64::try_from(d.0.as_millis()).unwrap_or(i64::MAX);

@@ -46,10 +46,12 @@ pub(super) async fn clean_tombstones(State(server): State<Arc<Server>>) -> Resul
 pub(super) async fn snapshot(State(server): State<Arc<Server>>) -> Result<Answer, ApiError> {
     let time: String = rfc3339(server.clock.now_ms()).chars().filter(|c| !"-:".contains(*c)).collect();
     let name = format!("{time}-{:016x}", fastrand::u64(..));
-    let dir = server.flags.data_dir.join("snapshots").join(&name).join("tsdb");
-    metrics(&server, move |db, now| db.snapshot(&dir, now)).await?;
+    let dir = server.flags.data_dir.join("snapshots").join(&name);
+    let store = dir.join("tsdb");
+    metrics(&server, move |db, now| db.snapshot(&store, now)).await?;
+    let directory = std::path::absolute(&dir).unwrap_or(dir).display().to_string();
     Ok(Answer::new(|json| {
-        json.raw("{").key("name").string(&name).raw("}");
+        json.raw("{").key("name").string(&name).raw(",").key("directory").string(&directory).raw("}");
     }))
 }
 

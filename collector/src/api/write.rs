@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use sonde_proto::remote_write::{Version, decompress};
+use sonde_tsdb::Source;
 
 use crate::ingest::{Ingest, IngestError, IngestStats, Stored, WriteError, Written};
 use crate::server::Server;
@@ -43,9 +44,18 @@ enum Failure {
 
 /// `POST /api/v1/write`
 pub(super) async fn write(State(server): State<Arc<Server>>, request: Request) -> Response {
+    respond(&server, Source::Push, request).await
+}
+
+/// `POST /api/v1/backfill/write`: the same for samples of any age within the retention.
+pub(super) async fn backfill(State(server): State<Arc<Server>>, request: Request) -> Response {
+    respond(&server, Source::AgentLink, request).await
+}
+
+async fn respond(server: &Server, source: Source, request: Request) -> Response {
     let version = negotiate(request.headers());
     let says_written = matches!(version, Ok(Version::V2));
-    let (mut response, stored) = answer(&server, version, request).await;
+    let (mut response, stored) = answer(server, version, source, request).await;
     if says_written {
         let headers = response.headers_mut();
         headers.insert(SAMPLES_WRITTEN, HeaderValue::from(stored.samples));
@@ -55,14 +65,19 @@ pub(super) async fn write(State(server): State<Arc<Server>>, request: Request) -
     response
 }
 
-async fn answer(server: &Server, version: Result<Version, Failure>, request: Request) -> (Response, Stored) {
+async fn answer(
+    server: &Server,
+    version: Result<Version, Failure>,
+    source: Source,
+    request: Request,
+) -> (Response, Stored) {
     let nothing = Stored::default();
     let Some(core) = server.core() else {
         let text = "the store is being opened".into();
         return (retry(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_SECONDS, text), nothing);
     };
     let result = match version {
-        Ok(version) => take(server, &core.ingest, version, request).await,
+        Ok(version) => take(server, &core.ingest, version, source, request).await,
         Err(failure) => Err(failure),
     };
     count(core.ingest.stats(), &result).fetch_add(1, Relaxed);
@@ -75,7 +90,13 @@ async fn answer(server: &Server, version: Result<Version, Failure>, request: Req
     }
 }
 
-async fn take(server: &Server, ingest: &Arc<Ingest>, version: Version, request: Request) -> Result<Stored, Failure> {
+async fn take(
+    server: &Server,
+    ingest: &Arc<Ingest>,
+    version: Version,
+    source: Source,
+    request: Request,
+) -> Result<Stored, Failure> {
     let (parts, body) = request.into_parts();
     let (max_body, max_decoded) = {
         let limits = &server.config.load().ingest;
@@ -92,10 +113,10 @@ async fn take(server: &Server, ingest: &Arc<Ingest>, version: Version, request: 
     let _decoded_memory = reserve(ingest, decoded_bytes)?;
 
     let written = if body.len() <= INLINE_BYTES {
-        decode_and_write(ingest, version, &body, max_decoded)?
+        decode_and_write(ingest, version, source, &body, max_decoded)?
     } else {
         let ingest = Arc::clone(ingest);
-        let work = tokio::task::spawn_blocking(move || decode_and_write(&ingest, version, &body, max_decoded));
+        let work = tokio::task::spawn_blocking(move || decode_and_write(&ingest, version, source, &body, max_decoded));
         work.await.map_err(|_| Failure::Failed("decoding failed unexpectedly".into()))??
     };
     written.pending.durable().await.map_err(store_failure)?;
@@ -108,10 +129,16 @@ async fn take(server: &Server, ingest: &Arc<Ingest>, version: Version, request: 
     }
 }
 
-fn decode_and_write(ingest: &Ingest, version: Version, body: &[u8], max_decoded: usize) -> Result<Written, Failure> {
+fn decode_and_write(
+    ingest: &Ingest,
+    version: Version,
+    source: Source,
+    body: &[u8],
+    max_decoded: usize,
+) -> Result<Written, Failure> {
     let wrong = |text: String| Failure::Wrong(StatusCode::BAD_REQUEST, text);
     let decoded = decompress(body, max_decoded).map_err(|e| wrong(sonde_runtime::stage::with_causes(&e)))?;
-    ingest.write(version, &decoded).map_err(|error| match error {
+    ingest.write(version, source, &decoded).map_err(|error| match error {
         WriteError::Invalid(text) => wrong(text),
         WriteError::Store(e) => store_failure(e),
     })

@@ -127,6 +127,10 @@ pub(crate) const TABLE: &[Route] = &[
     route(Main, GET, "/api/metrics/query_range", Needs(Read)),
     // What takes data.
     route(Main, POST, "/api/v1/write", Needs(Ingest)),
+    route(Main, POST, "/api/v1/import/prometheus", Needs(Ingest)),
+    // The same without a bound for lateness: what comes this way may change what was told before.
+    route(Main, POST, "/api/v1/backfill/write", Needs(Admin)),
+    route(Main, POST, "/api/v1/backfill/prometheus", Needs(Admin)),
     route(Main, POST, "/v1/metrics", Needs(Ingest)),
     route(Main, POST, "/v1/traces", Needs(Ingest)),
     route(Main, POST, "/v1/logs", Needs(Ingest)),

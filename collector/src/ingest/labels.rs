@@ -9,7 +9,7 @@ use crate::config::IngestConfig;
 
 /// Why the labels of a series are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum LabelProblem {
+pub enum LabelProblem {
     /// There is no metric name.
     NoMetricName,
     /// A label name is empty.
@@ -104,7 +104,7 @@ impl fmt::Display for LabelProblem {
 }
 
 /// Sorts labels by name, leaves those without a value out, and checks the rest.
-pub(crate) fn normalise(labels: &mut Vec<(&str, &str)>, limits: &IngestConfig) -> Result<(), LabelProblem> {
+pub fn normalise(labels: &mut Vec<(&str, &str)>, limits: &IngestConfig) -> Result<(), LabelProblem> {
     labels.retain(|(_, value)| !value.is_empty());
     if !labels.is_sorted_by(|a, b| a.0 < b.0) {
         labels.sort_unstable_by_key(|(name, _)| *name);

@@ -8,7 +8,7 @@ use sonde_tsdb::RejectReason;
 
 /// Refused samples by reason, and which was the first.
 #[derive(Debug)]
-pub(super) struct Refusals {
+pub(crate) struct Refusals {
     noun: &'static str,
     counts: BTreeMap<Cow<'static, str>, u64>,
     first: Option<String>,
@@ -36,7 +36,7 @@ impl Refusals {
     }
 
     /// How many samples were refused.
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.counts.values().sum()
     }
 }

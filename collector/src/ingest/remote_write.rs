@@ -76,8 +76,8 @@ struct Prepared<'a> {
 }
 
 impl Ingest {
-    /// Stores a request; the body is decompressed. Blocks for as long as decoding takes, not for the disk.
-    pub(crate) fn write(&self, version: Version, body: &[u8]) -> Result<Written, WriteError> {
+    /// Stores a request, judged by its source; the body is decompressed. Blocks for as long as decoding takes, not for the disk.
+    pub(crate) fn write(&self, version: Version, source: Source, body: &[u8]) -> Result<Written, WriteError> {
         let config = self.config.load();
         let limits = wire_limits(&config.ingest);
         let view = WriteRequestView::new(version, body, &limits).map_err(invalid)?;
@@ -98,7 +98,7 @@ impl Ingest {
             let samples = std::mem::take(&mut prepared.samples);
             floats = samples.len() - prepared.histograms.len();
             let exemplars = std::mem::take(&mut prepared.exemplars);
-            Batch { source: Source::Push, cursor: None, samples, metadata: news.entries.clone(), exemplars }
+            Batch { source, cursor: None, samples, metadata: news.entries.clone(), exemplars }
         })?;
         describe_samples(&view, &prepared.origins, &outcome, &mut refusals);
         let stored = stored(floats, &prepared.histograms, &outcome);

@@ -35,6 +35,16 @@ pub(crate) struct IngestStats {
     pub(crate) remote_write_bad_metadata: AtomicU64,
     /// Native histograms of remote write that contradict themselves.
     pub(crate) invalid_histograms: AtomicU64,
+    /// Imported pages that were stored, in whole or in part.
+    pub(crate) import_requests: AtomicU64,
+    /// Pages that could not be read to their end or were over a limit.
+    pub(crate) import_invalid: AtomicU64,
+    /// Pages that were asked to come again.
+    pub(crate) import_busy: AtomicU64,
+    /// Pages that the store could not write.
+    pub(crate) import_failed: AtomicU64,
+    /// Samples of imported pages, whatever became of them.
+    pub(crate) import_samples: AtomicU64,
     /// OTLP metric batches that were stored, in whole or in part.
     pub(crate) otlp_batches: AtomicU64,
     /// OTLP metric batches that were there already.

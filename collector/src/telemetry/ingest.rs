@@ -11,7 +11,8 @@ use crate::ingest::{Ingest, IngestStats, LabelProblem};
 /// Registers what ingest counts.
 pub(super) fn register_ingest(registry: &Registry, ingest: &Arc<Ingest>) {
     let source = Source { registry, owner: ingest };
-    let counters: [Counter<IngestStats>; 9] = [
+    let counters: [Counter<IngestStats>; 10] = [
+        ("sonde_import_samples_total", "Samples of imported pages, whatever became of them.", |s| &s.import_samples),
         ("sonde_remote_write_samples_total", "Samples that came by remote write, whatever became of them.", |s| {
             &s.remote_write_samples
         }),
@@ -43,7 +44,11 @@ pub(super) fn register_ingest(registry: &Registry, ingest: &Arc<Ingest>) {
     for (name, help, counter) in counters {
         source.counter(name, help, move |ingest| load(counter(ingest.stats())));
     }
-    let results: [Counter<IngestStats>; 10] = [
+    let results: [Counter<IngestStats>; 14] = [
+        ("import", "stored", |s| &s.import_requests),
+        ("import", "invalid", |s| &s.import_invalid),
+        ("import", "busy", |s| &s.import_busy),
+        ("import", "failed", |s| &s.import_failed),
         ("remote_write", "stored", |s| &s.remote_write_requests),
         ("remote_write", "invalid", |s| &s.remote_write_invalid),
         ("remote_write", "busy", |s| &s.remote_write_busy),
