@@ -36,8 +36,11 @@ pub fn records(mut bytes: &[u8]) -> MemFs {
     fs
 }
 
-/// Opens a metrics store, reads everything in it, flushes and merges.
+/// Looks at a metrics store, opens it, reads everything in it, flushes and merges.
 pub fn metrics(fs: &MemFs) {
+    if let Ok(examiner) = sonde_tsdb::examine::Examiner::open(Arc::new(fs.clone()), Path::new(DIR)) {
+        let _ = (examiner.inspect(&mut |_, _| {}), examiner.verify(&mut |_, _| {}));
+    }
     let options = sonde_tsdb::Options { max_series: 10_000, ..sonde_tsdb::Options::default() };
     let Ok((db, _)) = sonde_tsdb::Db::open(Arc::new(fs.clone()), Path::new(DIR), options, 0) else { return };
     let (from, to) = (i64::MIN, i64::MAX);

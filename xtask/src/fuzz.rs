@@ -29,11 +29,20 @@ pub(crate) fn fuzz(target: Option<&str>, seconds: u64) -> Result<()> {
     if targets.is_empty() {
         bail!("there is no such target in {}", dir.join("targets").display());
     }
+    let corpora = build_dir.join("corpus");
+    // What the fuzzer begins with: stores and requests that are made anew, queries and rules of this tree.
+    let mut seeds = std::process::Command::new(build_dir.join(&host).join("release/seeds"));
+    seeds.arg("-runs=0").env("SONDE_CORPUS", &corpora).env("SONDE_ROOT", command::workspace_root());
+    command::run_quietly(&mut seeds)?;
     for name in targets {
-        let corpus = build_dir.join("corpus").join(&name);
+        let corpus = corpora.join(&name);
         std::fs::create_dir_all(&corpus).with_context(|| format!("cannot create {}", corpus.display()))?;
         let mut run = std::process::Command::new(build_dir.join(&host).join("release").join(&name));
-        run.arg(&corpus).arg(format!("-max_total_time={seconds}")).args(["-rss_limit_mb=2048", "-timeout=20"]);
+        run.arg(&corpus).arg(format!("-max_total_time={seconds}")).args([
+            "-rss_limit_mb=2048",
+            "-timeout=20",
+            "-print_final_stats=1",
+        ]);
         run.arg(format!("-artifact_prefix={}/", corpus.display())).env("RUST_BACKTRACE", "1");
         command::run(&mut run)?;
     }
