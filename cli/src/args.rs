@@ -10,6 +10,7 @@ use crate::certs::CertsArgs;
 use crate::client::ServerArgs;
 use crate::query::QueryArgs;
 use crate::silence::SilenceArgs;
+use crate::tsdb::TsdbArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,6 +52,8 @@ pub(crate) enum Command {
     Silence(SilenceArgs),
     /// Make, list and revoke the tokens of a collector.
     Token(TokenArgs),
+    /// Look into the metrics store, take data out of it and put data into it.
+    Tsdb(TsdbArgs),
     /// Look for mistakes in configuration and rule files, without starting anything.
     Check(CheckArgs),
     /// Make certificates of your own authority, for TLS between agents and collector.

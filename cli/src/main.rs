@@ -13,6 +13,7 @@ mod query;
 mod silence;
 mod token;
 mod trace;
+mod tsdb;
 mod up;
 
 use std::io::Write;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Alerts(args) => alerts::run(&args),
         Command::Silence(args) => silence::run(&args),
         Command::Token(args) => token::run(&args),
+        Command::Tsdb(args) => tsdb::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Certs(args) => certs::run(&args),
     };

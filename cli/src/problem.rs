@@ -7,17 +7,18 @@ use std::fmt;
 pub(crate) struct Problem {
     lines: Vec<String>,
     hint: Option<String>,
+    code: u8,
 }
 
 impl Problem {
     /// A problem in one sentence, without a full stop.
     pub(crate) fn new(sentence: impl Into<String>) -> Self {
-        Problem { lines: vec![sentence.into()], hint: None }
+        Problem { lines: vec![sentence.into()], hint: None, code: 1 }
     }
 
     /// Several problems of one kind, each with its place: `file:line: message`.
     pub(crate) fn list(lines: Vec<String>) -> Self {
-        Problem { lines, hint: None }
+        Problem { lines, hint: None, code: 1 }
     }
 
     /// The same problem with what to do about it.
@@ -26,9 +27,15 @@ impl Problem {
         self
     }
 
-    /// 1; 2 is for command lines that cannot be understood, and comes from the parser.
+    /// The same problem with another exit code.
+    pub(crate) fn code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// 1 as a rule; 2 is for command lines that cannot be understood, and comes from the parser.
     pub(crate) fn exit_code(&self) -> u8 {
-        1
+        self.code
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn run(args: &TokenArgs) -> Result<(), Problem> {
 }
 
 /// A client with the right to manage tokens: the token that is given, else the one in the data directory.
-fn connect(server: &TokenServer) -> Result<Client, Problem> {
+pub(crate) fn connect(server: &TokenServer) -> Result<Client, Problem> {
     let given = client::token(&server.server)?;
     let (dir, is_meant) = match &server.data_dir {
         Some(dir) => (dir.clone(), true),

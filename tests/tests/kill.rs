@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sonde_tests::{Point, Sonde, Spawn, encode, free_port, metrics_request, now_ms, post, span_request, wait_for};
+use sonde_tests::{
+    Point, Sonde, Spawn, encode, free_port, metrics_request, now_ms, post, sonde_binary, span_request, wait_for,
+};
 
 /// How often one of the two is killed. `SONDE_KILLS` asks for more.
 const KILLS: usize = 60;
@@ -65,6 +68,11 @@ fn nothing_acknowledged_is_lost_and_nothing_is_counted_twice() {
     let gauge = collector.value("count_over_time(kill_gauge[1h])").expect("the gauge");
     assert_eq!(gauge, stored.len() as f64, "one gauge sample for each export");
     agent.stop();
+    collector.server.kill();
+    let verify = Command::new(sonde_binary()).args(["tsdb", "verify"]).arg(dir.path().join("data")).output();
+    let verify = verify.expect("it runs");
+    let told = [verify.stdout, verify.stderr].concat();
+    assert!(verify.status.success(), "{}", String::from_utf8_lossy(&told));
     for log in [collector.server.output(), agent.output()] {
         assert!(!log.contains("panicked"), "{log}");
     }

@@ -25,7 +25,7 @@ struct Found {
 pub(super) fn run(args: &ExemplarArgs, clock: &Clock) -> Result<(), Problem> {
     check_expression(&args.expr)?;
     let now = clock.now_ms();
-    let end = args.time.as_deref().map(|text| time::instant(text, now)).transpose()?.unwrap_or(now);
+    let end = args.time.as_deref().map(|text| time::instant("--time", text, now)).transpose()?.unwrap_or(now);
     let start = end.saturating_sub(time::duration_ms("--range", &args.range)?);
     let reply = client::ask_exemplars(&Client::new(&args.server)?, &args.expr, start, end)?;
     for warning in &reply.warnings {

@@ -18,7 +18,7 @@ use sonde_runtime::Clock;
 pub(crate) use args::QueryArgs;
 pub(crate) use chart::terminal_width;
 pub(crate) use table::columns;
-pub(crate) use time::duration;
+pub(crate) use time::{duration, instant, show as show_time};
 
 use crate::client::Client;
 use crate::print;
@@ -73,7 +73,7 @@ fn request_of(
     clock: &Clock,
 ) -> Result<Request, Problem> {
     let now = clock.now_ms();
-    let at = time.map(|text| time::instant(text, now)).transpose()?;
+    let at = time.map(|text| time::instant("--time", text, now)).transpose()?;
     let expr = expr.to_owned();
     let Some(range) = range else { return Ok(Request { expr, at, range: None }) };
     let range_ms = time::duration_ms("--range", range)?;

@@ -128,7 +128,7 @@ fn times_are_written_in_three_ways() {
     for (text, ms) in
         [("1970-01-01T00:00:01Z", Some(1_000)), ("12.5", Some(12_500)), ("5m", Some(700_000)), ("soon", None)]
     {
-        assert_eq!(time::instant(text, now).ok(), ms, "{text}");
+        assert_eq!(time::instant("--time", text, now).ok(), ms, "{text}");
     }
     assert!(time::duration_ms("--step", "0").is_err() && time::duration_ms("--step", "5").is_err());
 }

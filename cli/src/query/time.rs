@@ -22,7 +22,7 @@ pub(crate) fn duration(flag: &str, text: &str) -> Result<Duration, Problem> {
 }
 
 /// A time: RFC 3339, seconds since the epoch, or how long ago.
-pub(super) fn instant(text: &str, now: TimestampMs) -> Result<TimestampMs, Problem> {
+pub(crate) fn instant(flag: &str, text: &str, now: TimestampMs) -> Result<TimestampMs, Problem> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time.as_millisecond());
     }
@@ -34,13 +34,13 @@ pub(super) fn instant(text: &str, now: TimestampMs) -> Result<TimestampMs, Probl
     }
     match parse_duration_ms(text) {
         Ok(ago) => Ok(now - ago),
-        Err(_) => Err(Problem::new(format!("--time: {text:?} is no time"))
+        Err(_) => Err(Problem::new(format!("{flag}: {text:?} is no time"))
             .hint("Write 2026-11-20T09:30:00Z, seconds since 1970, or how long ago: 15m.")),
     }
 }
 
 /// A time for people, in UTC.
-pub(super) fn show(at: TimestampMs) -> String {
+pub(crate) fn show(at: TimestampMs) -> String {
     match Timestamp::from_millisecond(at) {
         Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
         Err(_) => at.to_string(),
