@@ -78,7 +78,7 @@ impl Block {
             section.bytes = share.round() as u64;
         }
         for (symbol, (series, samples, bytes)) in by_symbol {
-            let name = symbol.map_or(Ok(String::new()), |symbol| index.text(symbol))?;
+            let name = symbol.map_or(Ok(""), |symbol| index.text(symbol))?.to_owned();
             let metric = metrics.entry(name).or_default();
             metric.series += series;
             metric.samples += samples;

@@ -156,7 +156,7 @@ impl Walk<'_> {
             let visited = block.text_of_page(*place).and_then(|bytes| {
                 let visited = series_page::read_series(&bytes, &mut |_, entry| {
                     self.entry(*place, entry, read);
-                    Ok(())
+                    Ok(std::ops::ControlFlow::Continue(()))
                 });
                 visited.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
             });
