@@ -15,6 +15,7 @@ mod otlp_sink;
 mod refusals;
 mod remote_write;
 mod series_key;
+mod starts;
 mod stats;
 mod traces;
 mod translators;

@@ -56,8 +56,14 @@ impl StoreForRules {
     fn try_append(&self, samples: &[OutputSample]) -> Result<Option<Appended>, String> {
         let mut refused = 0;
         let source = Source::Rules;
-        let mut batch =
-            Batch { source, cursor: None, samples: Vec::new(), metadata: Vec::new(), exemplars: Vec::new() };
+        let mut batch = Batch {
+            source,
+            cursor: None,
+            samples: Vec::new(),
+            starts: Vec::new(),
+            metadata: Vec::new(),
+            exemplars: Vec::new(),
+        };
         for sample in samples {
             let labels: Vec<(&str, &str)> = sample.labels.iter().collect();
             let Ok(series) = self.db.series_ref(&labels) else {

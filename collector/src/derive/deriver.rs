@@ -271,7 +271,11 @@ fn append(metrics: &Db, id: AgentId, pending: &Pending, now: TimestampMs) -> Res
         let (sender, durable) = mpsc::sync_channel(1);
         // Whoever asked has gone where nobody listens.
         let told = move |result| drop(sender.send(result));
-        match metrics.append(Batch { source: Source::Push, cursor, samples, metadata, exemplars }, now, told) {
+        match metrics.append(
+            Batch { source: Source::Push, cursor, samples, starts: Vec::new(), metadata, exemplars },
+            now,
+            told,
+        ) {
             Ok(outcome) => {
                 durable.recv().map_err(|_| DeriveError::Closed)?.map_err(DeriveError::NotWritten)?;
                 return Ok(no_room + outcome.rejected.len() as u64);

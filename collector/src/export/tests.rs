@@ -224,7 +224,7 @@ impl Fixture {
 
     async fn batch(&self, samples: Vec<BatchSample>, exemplars: Vec<BatchExemplar>, metadata: Vec<(String, Metadata)>) {
         let (sender, durable) = tokio::sync::oneshot::channel();
-        let batch = Batch { source: Source::Push, cursor: None, samples, metadata, exemplars };
+        let batch = Batch { source: Source::Push, cursor: None, samples, starts: Vec::new(), metadata, exemplars };
         let outcome = self.db.append(batch, self.now, move |result| drop(sender.send(result))).expect("it is taken");
         assert_eq!(outcome.rejected, []);
         durable.await.expect("an answer").expect("it is durable");

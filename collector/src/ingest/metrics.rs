@@ -12,7 +12,7 @@ use sonde_tsdb::{Batch, Source};
 
 use super::otlp_sink::{OtlpSink, Prepared};
 use super::refusals::{Refusals, describe};
-use super::{Ingest, IngestError, Pending, Resolution};
+use super::{Ingest, IngestError, Pending, Resolution, starts};
 use crate::config::Config;
 
 /// What a message takes in memory once it is decoded, apart from the text that the body has too.
@@ -60,8 +60,9 @@ impl Ingest {
                 prepared = self.translate(&body, &config, resolution, agent).unwrap_or_default();
             }
             let samples = std::mem::take(&mut prepared.samples);
+            let starts = starts::finish(std::mem::take(&mut prepared.starts), samples.len());
             let exemplars = std::mem::take(&mut prepared.exemplars);
-            Batch { source, cursor, samples, metadata: news.entries.clone(), exemplars }
+            Batch { source, cursor, samples, starts, metadata: news.entries.clone(), exemplars }
         })?;
         let pending = pending.with_news(news);
 

@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 
 use sonde_model::{AgentId, Exemplar, TimestampMs};
-use sonde_translate::{MetricMetadata, Piece, Report, Row, RowValue, SeriesKey, Sink};
+use sonde_translate::{MetricMetadata, Piece, Report, Row, RowValue, SeriesKey, Sink, Times};
 use sonde_tsdb::{BatchExemplar, BatchSample, BatchValue, MetricKind, SeriesRef};
 
 use super::label_hash::Domain;
 use super::labels::{self, LabelProblem};
 use super::memo::Lookup;
 use super::metadata::News;
-use super::{Found, Ingest, Resolution};
+use super::{Found, Ingest, Resolution, starts};
 use crate::config::IngestConfig;
 
 /// A batch put together for the store.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
     pub(super) samples: Vec<BatchSample>,
+    /// Their start timestamps, from the first known one on.
+    pub(super) starts: Vec<TimestampMs>,
     pub(super) exemplars: Vec<BatchExemplar>,
     /// Exemplars of rows whose series are refused.
     pub(super) exemplars_without_series: u64,
@@ -90,7 +92,8 @@ impl<'a> OtlpSink<'a> {
         Ok(series)
     }
 
-    fn push(&mut self, series: SeriesRef, timestamp: TimestampMs, value: RowValue) {
+    fn push(&mut self, series: SeriesRef, Times { timestamp, start }: Times, value: RowValue) {
+        starts::push(&mut self.prepared.starts, self.prepared.samples.len(), start);
         let value = match value {
             RowValue::Float(v) => BatchValue::Float(v),
             RowValue::FloatDelta(v) => BatchValue::FloatDelta(v),
@@ -117,9 +120,9 @@ impl Sink for OtlpSink<'_> {
         Some(if matches!(piece, Piece::TargetInfo | Piece::Metric) { hash ^ self.salt } else { hash })
     }
 
-    fn take(&mut self, key: SeriesKey, timestamp: TimestampMs, value: RowValue) -> Option<RowValue> {
+    fn take(&mut self, key: SeriesKey, times: Times, value: RowValue) -> Option<RowValue> {
         let Some(series) = self.known(key) else { return Some(value) };
-        self.push(series, timestamp, value);
+        self.push(series, times, value);
         None
     }
 
@@ -127,7 +130,7 @@ impl Sink for OtlpSink<'_> {
         // Other rows of the same point may be known.
         let known = row.key.and_then(|key| self.known(key));
         match known.map_or_else(|| self.resolve(&row), Ok) {
-            Ok(series) => self.push(series, row.timestamp, row.value),
+            Ok(series) => self.push(series, row.times, row.value),
             Err(problem) => {
                 self.last = None;
                 *self.prepared.refused.entry(problem).or_default() += 1;

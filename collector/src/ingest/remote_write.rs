@@ -1,10 +1,8 @@
 //! Prometheus remote write, 1.0 and 2.0: from the decompressed body to the store.
-//!
-//! Start timestamps of 2.0 are decoded and left out: the store has no place for them.
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use sonde_model::{Exemplar, Labels};
+use sonde_model::{Exemplar, Labels, TimestampMs};
 use sonde_proto::remote_write::{
     DecodeError, ExemplarView, HistogramView, Limits, MetadataView, SampleView, SeriesView, Version, WireError,
     WriteRequestView,
@@ -14,7 +12,7 @@ use sonde_tsdb::{Batch, BatchExemplar, BatchSample, BatchValue, MetricKind, Outc
 use super::metadata::News;
 use super::refusals::{Refusals, describe};
 use super::series_key::SeriesKeys;
-use super::{Found, Ingest, IngestError, LabelProblem, Pending, Resolution, labels};
+use super::{Found, Ingest, IngestError, LabelProblem, Pending, Resolution, labels, starts};
 use crate::config::IngestConfig;
 
 /// Why a request was not stored at all.
@@ -54,6 +52,8 @@ pub(crate) struct Stored {
 #[derive(Debug, Default)]
 struct Prepared<'a> {
     samples: Vec<BatchSample>,
+    /// Their start timestamps, from the first known one on; see [`starts`].
+    starts: Vec<TimestampMs>,
     /// Which of the samples are histograms.
     histograms: Vec<u32>,
     /// What series of 2.0 say of their metrics, each once.
@@ -97,8 +97,9 @@ impl Ingest {
             }
             let samples = std::mem::take(&mut prepared.samples);
             floats = samples.len() - prepared.histograms.len();
+            let starts = starts::finish(std::mem::take(&mut prepared.starts), samples.len());
             let exemplars = std::mem::take(&mut prepared.exemplars);
-            Batch { source, cursor: None, samples, metadata: news.entries.clone(), exemplars }
+            Batch { source, cursor: None, samples, starts, metadata: news.entries.clone(), exemplars }
         })?;
         describe_samples(&view, &prepared.origins, &outcome, &mut refusals);
         let stored = stored(floats, &prepared.histograms, &outcome);
@@ -243,8 +244,12 @@ fn collect(
     reference: SeriesRef,
     into: &mut Prepared<'_>,
 ) -> Result<(), DecodeError> {
+    // Senders of before the samples had one say it once a series.
+    let created = series.created_timestamp();
+    let start = |start_timestamp| if start_timestamp == 0 { created } else { start_timestamp };
     for sample in series.samples() {
-        let SampleView { timestamp, value, .. } = sample?;
+        let SampleView { timestamp, value, start_timestamp } = sample?;
+        starts::push(&mut into.starts, into.samples.len(), start(start_timestamp));
         into.samples.push(BatchSample { series: reference, timestamp, value: BatchValue::Float(value) });
     }
     if series.exemplar_count() > 0 {
@@ -261,7 +266,8 @@ fn collect(
     let mut bad_histograms = 0;
     for histogram in series.histograms() {
         match histogram {
-            Ok(HistogramView { timestamp, histogram, .. }) => {
+            Ok(HistogramView { timestamp, histogram, start_timestamp }) => {
+                starts::push(&mut into.starts, into.samples.len(), start(start_timestamp));
                 into.histograms.push(into.samples.len() as u32);
                 let value = BatchValue::Histogram(Box::new(histogram));
                 into.samples.push(BatchSample { series: reference, timestamp, value });

@@ -13,7 +13,7 @@ use sonde_proto::otlp::metrics::{
 };
 use sonde_proto::otlp::resource::Resource;
 use sonde_proto::otlp::{ExportMetricsServiceRequest, Message, MetricsRequestView, ScanLimits, count_items, scan};
-use sonde_translate::{Options, Piece, Row, RowValue, SeriesKey, Sink, Translator};
+use sonde_translate::{Options, Piece, Row, RowValue, SeriesKey, Sink, Times, Translator};
 
 const POINTS: usize = 10_000;
 const HISTOGRAM_POINTS: usize = 1_000;
@@ -90,8 +90,8 @@ impl Sink for Known {
         Some(bytes.len() as u128)
     }
 
-    fn take(&mut self, key: SeriesKey, timestamp: i64, value: RowValue) -> Option<RowValue> {
-        black_box((key, timestamp, value));
+    fn take(&mut self, key: SeriesKey, times: Times, value: RowValue) -> Option<RowValue> {
+        black_box((key, times, value));
         None
     }
 

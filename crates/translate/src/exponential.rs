@@ -40,7 +40,8 @@ pub(crate) fn translate(
             }
         };
         let (time_unix_nano, attributes, exemplars) = (point.time_unix_nano, point.attributes, point.exemplars());
-        let point = Point { time_unix_nano, attributes, extra: "", bounds: &[], exemplars };
+        let start_time_unix_nano = if temporality == Temporality::Cumulative { point.start_time_unix_nano } else { 0 };
+        let point = Point { time_unix_nano, start_time_unix_nano, attributes, extra: "", bounds: &[], exemplars };
         context.point(&point, std::iter::once(PointRow::only(name, value)))?;
     }
     Ok(())

@@ -73,7 +73,8 @@ pub(crate) fn translate(
 
         let (time_unix_nano, attributes, exemplars) = (view.time_unix_nano, view.attributes, view.exemplars());
         let bounds = view.explicit_bounds.bytes();
-        let point = Point { time_unix_nano, attributes, extra: "le", bounds, exemplars };
+        let start_time_unix_nano = if temporality == Temporality::Cumulative { view.start_time_unix_nano } else { 0 };
+        let point = Point { time_unix_nano, start_time_unix_nano, attributes, extra: "le", bounds, exemplars };
         context.point(&point, rows)?;
     }
     Ok(())

@@ -26,7 +26,7 @@ mod value;
 
 pub use options::{Options, Promotion, Strategy};
 pub use report::{MetricKind, RejectReason, Report};
-pub use row::{MetricMetadata, Piece, Row, RowValue, SeriesKey, Sink};
+pub use row::{MetricMetadata, Piece, Row, RowValue, SeriesKey, Sink, Times};
 pub use spans::{MAX_VALUE_DEPTH, SpanReject, Spans, otlp_span, otlp_span_bytes, resource_spans, spans};
 pub use translator::Translator;
 

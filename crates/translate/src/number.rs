@@ -15,6 +15,7 @@ pub(crate) fn translate(
     points: Messages<'_, NumberPointView<'_>>,
     name: &str,
     temporality: Temporality,
+    counts: bool,
     context: &mut Context<'_, '_>,
 ) -> Result<(), ViewError> {
     for point in points {
@@ -29,7 +30,10 @@ pub(crate) fn translate(
             }
         };
         let (time_unix_nano, attributes, exemplars) = (point.time_unix_nano, point.attributes, point.exemplars());
-        let point = Point { time_unix_nano, attributes, extra: "", bounds: &[], exemplars };
+        // A gauge counts nothing, and a sum of deltas is older than its last one.
+        let counts = counts && temporality == Temporality::Cumulative;
+        let start_time_unix_nano = if counts { point.start_time_unix_nano } else { 0 };
+        let point = Point { time_unix_nano, start_time_unix_nano, attributes, extra: "", bounds: &[], exemplars };
         context.point(&point, std::iter::once(PointRow::only(name, value)))?;
     }
     Ok(())

@@ -11,7 +11,7 @@ use crate::labels::Scratch;
 use crate::options::Options;
 use crate::report::{RejectReason, Report};
 use crate::resource::FixedLabels;
-use crate::row::{Piece, Row, RowValue, SeriesKey, Sink};
+use crate::row::{Piece, Row, RowValue, SeriesKey, Sink, Times};
 
 /// The attributes of a point; up to this many live on the stack.
 pub(crate) type Attributes<'a> = SmallVec<[AttributeView<'a>; 12]>;
@@ -42,6 +42,8 @@ pub(crate) struct Scope<'a> {
 /// A point without its values.
 pub(crate) struct Point<'a> {
     pub(crate) time_unix_nano: u64,
+    /// Since when it counts; 0 where nothing is counted or nobody says.
+    pub(crate) start_time_unix_nano: u64,
     pub(crate) attributes: AttributesView<'a>,
     /// The label that rows may bear beyond the attributes, which such an attribute does not replace.
     pub(crate) extra: &'static str,
@@ -114,7 +116,9 @@ impl Context<'_, '_> {
             self.reject(RejectReason::MissingTimestamp);
             return Ok(());
         }
-        let timestamp = (point.time_unix_nano / 1_000_000).cast_signed();
+        let milliseconds = |nanoseconds: u64| (nanoseconds / 1_000_000).cast_signed();
+        let timestamp = milliseconds(point.time_unix_nano);
+        let times = Times { timestamp, start: milliseconds(point.start_time_unix_nano) };
         let mut exemplars = PointExemplars::new(point.exemplars, timestamp, self.report)?;
         let mut key = self.key(point);
         let mut unknown = None;
@@ -124,7 +128,7 @@ impl Context<'_, '_> {
                 return Ok(());
             };
             let value = match key {
-                Some(key) => self.sink.take(row_key(key, row.id), timestamp, row.value),
+                Some(key) => self.sink.take(row_key(key, row.id), times, row.value),
                 None => Some(row.value),
             };
             match value {
@@ -152,7 +156,7 @@ impl Context<'_, '_> {
         let mut labels = self.scratch.labels(&attributes, fixed, point.extra);
         for row in unknown.into_iter().chain(rows) {
             let labels = labels.with(row.name, point.extra, row.extra);
-            self.sink.row(Row { key: key.map(|key| row_key(key, row.id)), labels, timestamp, value: row.value });
+            self.sink.row(Row { key: key.map(|key| row_key(key, row.id)), labels, times, value: row.value });
             if let Some(bound) = row.exemplars_to {
                 exemplars.give(bound, self.sink);
             }

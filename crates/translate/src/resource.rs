@@ -12,7 +12,7 @@ use crate::labels::{Fixed, Scratch};
 use crate::options::{Options, Promotion};
 use crate::point::{Attributes, AttributesError};
 use crate::report::Report;
-use crate::row::{Piece, Row, RowValue, SeriesKey, Sink};
+use crate::row::{Piece, Row, RowValue, SeriesKey, Sink, Times};
 use crate::value;
 
 const SERVICE_NAME: &str = "service.name";
@@ -153,13 +153,14 @@ impl TargetInfo {
             (*time < latest).then(|| time.saturating_add(interval).min(latest))
         });
         let one = RowValue::Float(1.0);
+        let at = |timestamp| Times { timestamp, start: 0 };
 
         let mut unknown = None;
         if let Some(key) = key {
             // Of two resources with the same bytes the second is the first again.
             unknown = times.find(|time| {
                 let new = !self.written.contains(&(key.0, *time));
-                let taken = new && sink.take(key, *time, one.clone()).is_none();
+                let taken = new && sink.take(key, at(*time), one.clone()).is_none();
                 if taken {
                     self.written.insert((key.0, *time));
                 }
@@ -185,7 +186,7 @@ impl TargetInfo {
         let identity = key.map_or_else(|| u128::from(self.hasher.hash_one(labels)), |key| key.0);
         for timestamp in unknown.into_iter().chain(times) {
             if self.written.insert((identity, timestamp)) {
-                sink.row(Row { key, labels, timestamp, value: one.clone() });
+                sink.row(Row { key, labels, times: at(timestamp), value: one.clone() });
             }
         }
         Ok(())

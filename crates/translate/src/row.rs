@@ -18,7 +18,7 @@ pub trait Sink {
 
     /// Takes a sample of a series that is known by its key. Where it is not known the value is given back, and the
     /// sample comes again as a row.
-    fn take(&mut self, _key: SeriesKey, _timestamp: TimestampMs, value: RowValue) -> Option<RowValue> {
+    fn take(&mut self, _key: SeriesKey, _times: Times, value: RowValue) -> Option<RowValue> {
         Some(value)
     }
 
@@ -60,6 +60,15 @@ pub enum Piece {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SeriesKey(pub u128);
 
+/// The times of a sample, in milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// When it was measured.
+    pub timestamp: TimestampMs,
+    /// Since when what it counts is counted; 0 where the sender does not say, or where nothing is counted.
+    pub start: TimestampMs,
+}
+
 /// A sample with its labels. The text is borrowed from the request or from scratch memory.
 #[derive(Debug)]
 pub struct Row<'a> {
@@ -67,8 +76,8 @@ pub struct Row<'a> {
     pub key: Option<SeriesKey>,
     /// Sorted by name, unique, without empty values, `__name__` included.
     pub labels: &'a [(&'a str, &'a str)],
-    /// Milliseconds since the Unix epoch.
-    pub timestamp: TimestampMs,
+    /// When it was measured, and since when it counts.
+    pub times: Times,
     /// The value.
     pub value: RowValue,
 }

@@ -32,9 +32,10 @@ pub(crate) fn translate(
         let rows = (QUANTILES..).zip(texts.iter().zip(&quantiles));
         let rows = rows.map(|(id, (text, q))| row(id, names.family.as_str(), Some(text.as_str()), q.value));
 
-        let (time_unix_nano, attributes) = (view.time_unix_nano, view.attributes);
+        let (attributes, exemplars) = (view.attributes, Messages::default());
+        let (time_unix_nano, start_time_unix_nano) = (view.time_unix_nano, view.start_time_unix_nano);
         let point =
-            Point { time_unix_nano, attributes, extra: "quantile", bounds: &bounds, exemplars: Messages::default() };
+            Point { time_unix_nano, start_time_unix_nano, attributes, extra: "quantile", bounds: &bounds, exemplars };
         context.point(&point, head.into_iter().chain(rows))?;
     }
     Ok(())

@@ -182,8 +182,9 @@ fn points(
     context: &mut Context<'_, '_>,
 ) -> Result<(), ViewError> {
     match data {
-        DataView::Gauge { points } | DataView::Sum { points, .. } => {
-            number::translate(points, &names.family, temporality, context)
+        DataView::Gauge { points } => number::translate(points, &names.family, temporality, false, context),
+        DataView::Sum { points, monotonic, .. } => {
+            number::translate(points, &names.family, temporality, monotonic, context)
         }
         DataView::Histogram { points, .. } => histogram::translate(points, names, temporality, bounds, context),
         DataView::Exponential { points, .. } => exponential::translate(points, &names.family, temporality, context),

@@ -47,7 +47,7 @@ fn chunks(c: &mut Criterion) {
             group.bench_function(BenchmarkId::new("encode", shape), |b| {
                 b.iter(|| {
                     bytes.clear();
-                    encode_floats(&ts, black_box(&values), &mut scratch, &mut bytes);
+                    encode_floats(&ts, black_box(&values), &[], &mut scratch, &mut bytes);
                 });
             });
             let mut column = FloatColumn::default();
@@ -87,7 +87,14 @@ fn scrape(series: &[SeriesRef], tick: i64) -> Batch {
         value: BatchValue::Float((tick * 37 + i as i64) as f64 / if i % 2 == 0 { 1.0 } else { 100.0 }),
     };
     let samples = series.iter().enumerate().map(sample).collect();
-    Batch { source: Source::Push, cursor: None, samples, metadata: Vec::new(), exemplars: Vec::new() }
+    Batch {
+        source: Source::Push,
+        cursor: None,
+        samples,
+        starts: Vec::new(),
+        metadata: Vec::new(),
+        exemplars: Vec::new(),
+    }
 }
 
 /// From the batch to the callback, all of the store but the real disk: judge, record, WAL thread, head.

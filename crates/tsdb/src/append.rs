@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use sonde_disk::WalError;
 use sonde_model::{BatchId, CursorVerdict, TimestampMs};
 
-use crate::batch::{Batch, BatchSample, Outcome, Rejected, SeriesRef};
+use crate::batch::{Batch, BatchSample, BatchValue, Outcome, Rejected, SeriesRef};
 use crate::data::Accepted;
 use crate::db::Db;
 use crate::exemplar;
@@ -56,8 +56,8 @@ impl Db {
         let writer = BatchWriter::new(u64::from(judge.epoch), batch.cursor, &metadata, batch.samples.len());
         let retained_from = shared.retained_from(now);
         let rules = Rules { source: batch.source, now, retained_from, options: &shared.options };
-        let judged = self.judge_samples(judge, batch.samples, &rules, writer);
-        let Judged { mut writer, accepted, mut defined, mut outcome, late } = judged;
+        let judged = self.judge_samples(judge, batch.samples, &batch.starts, &rules, writer);
+        let Judged { mut writer, accepted, starts, mut defined, mut outcome, late } = judged;
         let mut exemplars = exemplar::Judged::default();
         if !batch.exemplars.is_empty() {
             exemplars = self.judge_exemplars(judge, batch.exemplars, &rules, &mut writer, &mut defined);
@@ -77,6 +77,7 @@ impl Db {
         let (accepted, metadata) = (Arc::new(accepted), Arc::new(metadata));
         let completion = Completion {
             accepted: Arc::clone(&accepted),
+            starts,
             metadata: Arc::clone(&metadata),
             exemplars: std::mem::take(&mut exemplars.accepted),
             defined,
@@ -138,6 +139,7 @@ impl Db {
         &self,
         judge: &mut Judge,
         samples: Vec<BatchSample>,
+        starts: &[TimestampMs],
         rules: &Rules<'_>,
         mut writer: BatchWriter,
     ) -> Judged {
@@ -152,9 +154,12 @@ impl Db {
             duplicate_exemplars: 0,
         };
         let mut late_samples = 0;
+        let mut accepted_starts = Vec::new();
         judge.begin();
         for (index, sample) in samples.into_iter().enumerate() {
             let BatchSample { series, timestamp, value } = sample;
+            let start = starts.get(index).copied().unwrap_or(0);
+            let start = if may_start(start, timestamp, &value) { start } else { 0 };
             match judge.judge(series.slot, timestamp, value, rules, &accepted, &self.shared.data) {
                 Verdict::Accept(value, late) => {
                     let sample = Accepted { slot: series.slot, timestamp, value };
@@ -164,6 +169,10 @@ impl Db {
                     match &sample.value {
                         Value::Float(bits) => writer.float(series.slot, timestamp, f64::from_bits(*bits)),
                         Value::Histogram(h) => writer.histogram(series.slot, timestamp, h),
+                    }
+                    if start != 0 || !accepted_starts.is_empty() {
+                        accepted_starts.resize(accepted.len(), 0);
+                        accepted_starts.push(start);
                     }
                     late_samples += u64::from(late);
                     accepted.push(sample);
@@ -177,7 +186,8 @@ impl Db {
             let registry = self.shared.registry.read();
             defined.iter().for_each(|series| writer.define(series.slot, &registry));
         }
-        Judged { writer, accepted, defined, outcome, late: late_samples }
+        writer.starts(&accepted_starts);
+        Judged { writer, accepted, starts: accepted_starts, defined, outcome, late: late_samples }
     }
 
     /// The metadata that is not known yet, or not so. What is over the limit is dropped and counted.
@@ -205,9 +215,16 @@ impl Db {
 struct Judged {
     writer: BatchWriter,
     accepted: Vec<Accepted>,
+    starts: Vec<TimestampMs>,
     defined: Vec<SeriesRef>,
     outcome: Outcome,
     late: u64,
+}
+
+/// Whether a start timestamp can be that of a sample.
+fn may_start(start: TimestampMs, timestamp: TimestampMs, value: &BatchValue) -> bool {
+    let is_delta = matches!(value, BatchValue::FloatDelta(_) | BatchValue::HistogramDelta(_));
+    start > 0 && start < timestamp && !is_delta
 }
 
 fn duplicate_batch(stats: &Stats, judge: &mut Judge, id: BatchId, on_durable: Waiter) -> Outcome {

@@ -23,6 +23,9 @@ pub struct Batch {
     pub cursor: Option<(BatchId, u32)>,
     /// The samples, in the order in which they are judged.
     pub samples: Vec<BatchSample>,
+    /// Since when what each sample counts is counted, in milliseconds; 0 where that is not known. Empty where it is known
+    /// of none. Kept if it is above 0 and before the time of the sample; deltas have none, because their sum is older.
+    pub starts: Vec<TimestampMs>,
     /// What is known of metrics, by metric name. Only changes are written.
     pub metadata: Vec<(String, Metadata)>,
     /// Exemplars of series, of those of the samples or of others. What is refused of them is counted and tells the sender

@@ -1,6 +1,6 @@
 //! Samples of one series in columns, and how newer samples are laid over older ones.
 
-use sonde_model::{FloatColumn, Histogram, HistogramColumn, TimestampMs};
+use sonde_model::{FloatColumn, HistogramColumn, TimestampMs};
 
 /// The samples of one series; a timestamp is in one of the columns only.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,14 +20,16 @@ impl Columns {
 
     /// Drops what is outside `from` to `to` inclusive.
     pub(crate) fn restrict(&mut self, from: TimestampMs, to: TimestampMs) {
-        restrict(&mut self.floats.timestamps, &mut self.floats.values, from, to);
-        restrict(&mut self.histograms.timestamps, &mut self.histograms.values, from, to);
+        let (floats, histograms) = (&mut self.floats, &mut self.histograms);
+        restrict(&mut floats.timestamps, &mut floats.values, &mut floats.starts, from, to);
+        restrict(&mut histograms.timestamps, &mut histograms.values, &mut histograms.starts, from, to);
     }
 
     /// Removes what is within `from` to `to` inclusive.
     pub(crate) fn remove(&mut self, from: TimestampMs, to: TimestampMs) {
-        remove_range(&mut self.floats.timestamps, &mut self.floats.values, from, to);
-        remove_range(&mut self.histograms.timestamps, &mut self.histograms.values, from, to);
+        let (floats, histograms) = (&mut self.floats, &mut self.histograms);
+        remove_range(&mut floats.timestamps, &mut floats.values, &mut floats.starts, from, to);
+        remove_range(&mut histograms.timestamps, &mut histograms.values, &mut histograms.starts, from, to);
     }
 
     fn last(&self) -> Option<TimestampMs> {
@@ -46,47 +48,107 @@ pub(crate) fn overlay(older: &mut Columns, newer: Columns) {
         *older = newer;
         return;
     }
-    if newer.first() > older.last() {
-        older.floats.timestamps.extend(newer.floats.timestamps);
-        older.floats.values.extend(newer.floats.values);
-        older.histograms.timestamps.extend(newer.histograms.timestamps);
-        older.histograms.values.extend(newer.histograms.values);
-        return;
-    }
-    if newer.is_empty() {
-        return;
-    }
+    let behind = newer.first() > older.last();
     let (floats, histograms) = (&mut older.floats, &mut older.histograms);
-    remove(&mut floats.timestamps, &mut floats.values, &newer.histograms.timestamps);
-    remove(&mut histograms.timestamps, &mut histograms.values, &newer.floats.timestamps);
-    let (t, v): (Vec<TimestampMs>, Vec<f64>) =
-        merge((&mut floats.timestamps, &mut floats.values), (newer.floats.timestamps, newer.floats.values));
-    (floats.timestamps, floats.values) = (t, v);
-    let (t, v): (Vec<TimestampMs>, Vec<Histogram>) = merge(
-        (&mut histograms.timestamps, &mut histograms.values),
-        (newer.histograms.timestamps, newer.histograms.values),
-    );
-    (histograms.timestamps, histograms.values) = (t, v);
+    if !behind {
+        if newer.is_empty() {
+            return;
+        }
+        remove(&mut floats.timestamps, &mut floats.values, &mut floats.starts, &newer.histograms.timestamps);
+        remove(&mut histograms.timestamps, &mut histograms.values, &mut histograms.starts, &newer.floats.timestamps);
+    }
+    let FloatColumn { timestamps, values, starts } = newer.floats;
+    let newer_floats = Part { behind, timestamps, values, starts };
+    lay_over((&mut floats.timestamps, &mut floats.values, &mut floats.starts), newer_floats);
+    let HistogramColumn { timestamps, values, starts } = newer.histograms;
+    let newer_histograms = Part { behind, timestamps, values, starts };
+    lay_over((&mut histograms.timestamps, &mut histograms.values, &mut histograms.starts), newer_histograms);
 }
 
-fn restrict<V>(timestamps: &mut Vec<TimestampMs>, values: &mut Vec<V>, from: TimestampMs, to: TimestampMs) {
+/// A column to be laid over another one.
+struct Part<V> {
+    /// Whether all of it is later than the other one.
+    behind: bool,
+    timestamps: Vec<TimestampMs>,
+    values: Vec<V>,
+    starts: Vec<TimestampMs>,
+}
+
+/// Times, values and start timestamps of a column; the last are empty where there are none.
+type Column<'c, V> = (&'c mut Vec<TimestampMs>, &'c mut Vec<V>, &'c mut Vec<TimestampMs>);
+
+fn lay_over<V>((timestamps, values, starts): Column<'_, V>, mut newer: Part<V>) {
+    if !(starts.is_empty() && newer.starts.is_empty()) {
+        starts.resize(timestamps.len(), 0);
+        newer.starts.resize(newer.timestamps.len(), 0);
+    }
+    if newer.behind {
+        timestamps.append(&mut newer.timestamps);
+        values.append(&mut newer.values);
+        starts.append(&mut newer.starts);
+    } else if starts.is_empty() && newer.starts.is_empty() {
+        (*timestamps, *values) = merge((timestamps, values), (newer.timestamps, newer.values));
+    } else {
+        let mut both: Vec<(V, TimestampMs)> = values.drain(..).zip(starts.drain(..)).collect();
+        let newer_both = newer.values.into_iter().zip(newer.starts).collect();
+        let (merged, both) = merge((timestamps, &mut both), (newer.timestamps, newer_both));
+        *timestamps = merged;
+        (*values, *starts) = both.into_iter().unzip();
+    }
+    drop_if_none(starts);
+}
+
+fn restrict<V>(
+    timestamps: &mut Vec<TimestampMs>,
+    values: &mut Vec<V>,
+    starts: &mut Vec<TimestampMs>,
+    from: TimestampMs,
+    to: TimestampMs,
+) {
     let end = timestamps.partition_point(|t| *t <= to);
+    let start = timestamps[..end].partition_point(|t| *t < from);
     timestamps.truncate(end);
     values.truncate(end);
-    let start = timestamps.partition_point(|t| *t < from);
     timestamps.drain(..start);
     values.drain(..start);
+    if !starts.is_empty() {
+        starts.truncate(end);
+        starts.drain(..start);
+        drop_if_none(starts);
+    }
 }
 
-fn remove_range<V>(timestamps: &mut Vec<TimestampMs>, values: &mut Vec<V>, from: TimestampMs, to: TimestampMs) {
+fn remove_range<V>(
+    timestamps: &mut Vec<TimestampMs>,
+    values: &mut Vec<V>,
+    starts: &mut Vec<TimestampMs>,
+    from: TimestampMs,
+    to: TimestampMs,
+) {
     let start = timestamps.partition_point(|t| *t < from);
     let end = timestamps.partition_point(|t| *t <= to).max(start);
     timestamps.drain(start..end);
     values.drain(start..end);
+    if !starts.is_empty() {
+        starts.drain(start..end);
+        drop_if_none(starts);
+    }
+}
+
+/// A column whose samples have no start timestamps any more has no column of them.
+fn drop_if_none(starts: &mut Vec<TimestampMs>) {
+    if starts.iter().all(|start| *start == 0) {
+        starts.clear();
+    }
 }
 
 /// Removes the samples whose time is among `gone`, which is sorted.
-fn remove<V>(timestamps: &mut Vec<TimestampMs>, values: &mut Vec<V>, gone: &[TimestampMs]) {
+fn remove<V>(
+    timestamps: &mut Vec<TimestampMs>,
+    values: &mut Vec<V>,
+    starts: &mut Vec<TimestampMs>,
+    gone: &[TimestampMs],
+) {
     if gone.is_empty() || timestamps.is_empty() {
         return;
     }
@@ -95,6 +157,8 @@ fn remove<V>(timestamps: &mut Vec<TimestampMs>, values: &mut Vec<V>, gone: &[Tim
     timestamps.retain(|_| *keep.next().unwrap_or(&true));
     let mut keep = kept.iter();
     values.retain(|_| *keep.next().unwrap_or(&true));
+    let mut keep = kept.iter();
+    starts.retain(|_| *keep.next().unwrap_or(&true));
 }
 
 fn merge<V>(
@@ -126,25 +190,40 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
+    use sonde_model::Histogram;
 
     use super::*;
 
-    fn columns(samples: &BTreeMap<i64, Option<u32>>) -> Columns {
+    /// Floats or histograms, with a start timestamp or 0.
+    type Sample = (Option<u32>, i64);
+
+    fn columns(samples: &BTreeMap<i64, Sample>) -> Columns {
         let mut columns = Columns::default();
-        for (t, v) in samples {
+        for (t, (v, start)) in samples {
             match v {
-                Some(v) => columns.floats.push(*t, f64::from(*v)),
-                None => columns.histograms.push(*t, Histogram::default()),
+                Some(v) => columns.floats.push_started(*t, *start, f64::from(*v)),
+                None => columns.histograms.push_started(*t, *start, Histogram::default()),
             }
         }
         columns
     }
 
+    fn samples(values: std::ops::Range<u32>) -> impl Strategy<Value = BTreeMap<i64, Sample>> {
+        let start = prop_oneof![Just(0i64).boxed(), (0i64..3).boxed()];
+        // Most columns have no start timestamps at all.
+        let all = (prop::collection::btree_map(0i64..40, (prop::option::of(values), start), 0..30), any::<u8>());
+        all.prop_map(|(mut samples, with_starts)| {
+            if with_starts % 2 == 0 {
+                samples.values_mut().for_each(|(_, start)| *start = 0);
+            }
+            samples
+        })
+    }
+
     proptest! {
         #[test]
         fn newer_samples_win(
-            older in prop::collection::btree_map(0i64..40, prop::option::of(0u32..9), 0..30),
-            newer in prop::collection::btree_map(0i64..40, prop::option::of(10u32..19), 0..30),
+            older in samples(0..9), newer in samples(10..19),
             from in 0i64..40, to in 0i64..40,
         ) {
             let mut merged = columns(&older);

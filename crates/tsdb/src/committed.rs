@@ -137,10 +137,10 @@ impl CommittedReader {
                 self.enter(batch.epoch, at, visit);
                 let mut only_definitions = |item: Item<'_, '_>| match item {
                     Item::Definition { slot, labels } => visit(Committed::Definition { slot, labels }),
-                    Item::Sample { slot, timestamp, value: Value::Float(bits) } if counts => {
+                    Item::Sample { slot, timestamp, value: Value::Float(bits), .. } if counts => {
                         visit(Committed::Float { slot, timestamp, value: f64::from_bits(bits) });
                     }
-                    Item::Sample { slot, timestamp, value: Value::Histogram(histogram) } if counts => {
+                    Item::Sample { slot, timestamp, value: Value::Histogram(histogram), .. } if counts => {
                         visit(Committed::Histogram { slot, timestamp, histogram });
                     }
                     Item::Exemplar { slot, exemplar } if counts => visit(Committed::Exemplar { slot, exemplar }),

@@ -87,8 +87,8 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Applies a sample that is durable.
-    pub(crate) fn apply(&mut self, slot: u32, timestamp: TimestampMs, value: &Value) {
+    /// Applies a sample that is durable; `start` is 0 where it has none.
+    pub(crate) fn apply(&mut self, slot: u32, timestamp: TimestampMs, start: TimestampMs, value: &Value) {
         if slot as usize >= self.last.len() {
             self.last.resize(slot as usize + 1, Last::Nothing);
         }
@@ -99,6 +99,7 @@ impl Data {
             self.stale += usize::from(last.is_stale());
             self.stale -= usize::from(before.is_stale());
         }
+        self.active.begin(slot, timestamp, start);
         match value {
             Value::Float(bits) => self.active.push_float(slot, timestamp, *bits),
             Value::Histogram(h) => {

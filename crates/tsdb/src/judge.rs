@@ -455,14 +455,14 @@ mod tests {
         // Samples that the flush before the delete has put into blocks.
         for slot in 0..4 {
             judge.accept(&sample(slot, 50), false);
-            data.apply(slot, 50, &sample(slot, 50).value);
+            data.apply(slot, 50, 0, &sample(slot, 50).value);
         }
         data.active = Default::default();
         // Then one came to series 1 that is durable, one to series 2 that is on its way, and a late one to series 3.
         for (slot, timestamp) in [(1, 60), (2, 60), (3, 40)] {
             judge.accept(&sample(slot, timestamp), timestamp < 50);
         }
-        data.apply(1, 60, &sample(1, 60).value);
+        data.apply(1, 60, 0, &sample(1, 60).value);
         judge.sent(Arc::new(vec![sample(2, 60), sample(3, 40)]), Arc::default());
         judge.forget_last(&[0, 1, 2, 3], &mut data, 0, 100);
         let data = RwLock::new(data);

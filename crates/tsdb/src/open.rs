@@ -406,8 +406,8 @@ impl<'r> Replay<'r> {
                 });
                 slots.insert(slot, series.slot);
             }
-            Item::Sample { slot, timestamp, value } => match slots.get(slot) {
-                Some(slot) => data.apply(slot, timestamp, &value),
+            Item::Sample { slot, timestamp, start, value } => match slots.get(slot) {
+                Some(slot) => data.apply(slot, timestamp, start, &value),
                 None => report.orphans += 1,
             },
             Item::Exemplar { slot, exemplar } => match slots.get(slot) {

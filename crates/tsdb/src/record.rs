@@ -11,6 +11,10 @@ use crate::head::Registry;
 use crate::head::registry::SymbolPair;
 use crate::metadata::MetricKind;
 
+mod starts;
+
+use starts::Starts;
+
 const BATCH: u8 = 1;
 const CURSORS: u8 = 2;
 const METADATA: u8 = 3;
@@ -20,6 +24,8 @@ const CHECKPOINT: u8 = 4;
 const VERSION: u8 = 1;
 /// The version of a batch that has exemplars behind its samples.
 const WITH_EXEMPLARS: u8 = 2;
+/// The version of a batch that has start timestamps before its samples, and exemplars or not behind them.
+const WITH_STARTS: u8 = 3;
 
 const HAS_CURSOR: u8 = 1;
 
@@ -47,6 +53,7 @@ pub(crate) struct BatchRecord<'a> {
     pub(crate) cursor: Option<(BatchId, u32)>,
     pub(crate) metadata: Vec<(&'a str, Metadata)>,
     has_exemplars: bool,
+    has_starts: bool,
     reader: Reader<'a>,
 }
 
@@ -61,6 +68,8 @@ pub(crate) enum Item<'l, 'a> {
     Sample {
         slot: u32,
         timestamp: TimestampMs,
+        /// Since when the value counts, 0 where that is not known.
+        start: TimestampMs,
         value: Value,
     },
     Exemplar {
@@ -88,6 +97,7 @@ pub(crate) struct BatchWriter {
     slot: u32,
     timestamp: TimestampMs,
     numbers: NumberWriter,
+    starts: Vec<u8>,
     exemplars: ExemplarSection,
 }
 
@@ -126,6 +136,7 @@ impl BatchWriter {
             slot: 0,
             timestamp: 0,
             numbers: NumberWriter::default(),
+            starts: Vec::new(),
             exemplars: ExemplarSection::default(),
         }
     }
@@ -168,6 +179,13 @@ impl BatchWriter {
         histogram::encode(h, None, &mut self.samples);
     }
 
+    /// Says since when the samples count, those of all or of none.
+    pub(crate) fn starts(&mut self, starts: &[TimestampMs]) {
+        if !starts.is_empty() {
+            starts::put_all(starts, &mut self.starts);
+        }
+    }
+
     /// Adds an exemplar.
     pub(crate) fn exemplar(&mut self, slot: u32, exemplar: &Exemplar) {
         let section = &mut self.exemplars;
@@ -179,19 +197,24 @@ impl BatchWriter {
 
     /// Bytes of all parts so far.
     pub(crate) fn bytes(&self) -> usize {
-        self.head.len() + self.definitions.len() + self.samples.len() + self.exemplars.bytes.len()
+        let before = self.head.len() + self.definitions.len() + self.starts.len();
+        before + self.samples.len() + self.exemplars.bytes.len()
     }
 
     /// The whole record.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         let mut record = std::mem::take(&mut self.head);
-        record.reserve_exact(self.definitions.len() + self.samples.len() + 20);
+        record.reserve_exact(self.definitions.len() + self.starts.len() + self.samples.len() + 20);
         put(&mut record, self.defined);
         record.extend_from_slice(&self.definitions);
+        record.extend_from_slice(&self.starts);
         put(&mut record, self.count);
         record.extend_from_slice(&self.samples);
-        if self.exemplars.count > 0 {
-            record[1] = WITH_EXEMPLARS;
+        if !self.starts.is_empty() {
+            record[1] = WITH_STARTS;
+        }
+        if self.exemplars.count > 0 || !self.starts.is_empty() {
+            record[1] = record[1].max(WITH_EXEMPLARS);
             put(&mut record, self.exemplars.count);
             record.extend_from_slice(&self.exemplars.bytes);
         }
@@ -253,7 +276,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
     let mut reader = Reader::new(bytes);
     let kind = reader.u8()?;
     let version = reader.u8()?;
-    if version != VERSION && (kind, version) != (BATCH, WITH_EXEMPLARS) {
+    if version != VERSION && !(kind == BATCH && [WITH_EXEMPLARS, WITH_STARTS].contains(&version)) {
         return Err(DecodeError::Unknown { what: "record version", value: version });
     }
     match kind {
@@ -270,7 +293,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Record<'_>, DecodeError> {
                 value => return Err(DecodeError::Unknown { what: "batch flags", value }),
             };
             let metadata = read_metadata(&mut reader)?;
-            Ok(Record::Batch(BatchRecord { epoch, cursor, metadata, has_exemplars: version == WITH_EXEMPLARS, reader }))
+            let (has_exemplars, has_starts) = (version >= WITH_EXEMPLARS, version >= WITH_STARTS);
+            Ok(Record::Batch(BatchRecord { epoch, cursor, metadata, has_exemplars, has_starts, reader }))
         }
         CURSORS => {
             let n = reader.count(20, "cursors")?;
@@ -310,6 +334,7 @@ impl<'a> BatchRecord<'a> {
             }
             visit(Item::Definition { slot, labels: &labels });
         }
+        let mut starts = if self.has_starts { starts::read(reader)? } else { Starts::default() };
         let n = reader.count(3, "samples")?;
         let (mut slot, mut timestamp) = (0i64, 0i64);
         for _ in 0..n {
@@ -322,7 +347,7 @@ impl<'a> BatchRecord<'a> {
                 Value::Histogram(Box::new(histogram::decode(reader, None)?))
             };
             let slot = u32::try_from(slot).map_err(|_| DecodeError::OutOfRange)?;
-            visit(Item::Sample { slot, timestamp, value });
+            visit(Item::Sample { slot, timestamp, start: starts.next(), value });
         }
         if !self.has_exemplars {
             return Ok(());

@@ -44,6 +44,8 @@ pub(crate) struct Shared {
 /// What has to be done when a batch is durable or has failed.
 pub(crate) struct Completion {
     pub(crate) accepted: Arc<Vec<Accepted>>,
+    /// The start timestamps of what was accepted; empty where there are none.
+    pub(crate) starts: Vec<TimestampMs>,
     pub(crate) metadata: Arc<MetadataEntries>,
     pub(crate) exemplars: Vec<exemplar::Accepted>,
     /// The series that the record defines.
@@ -80,10 +82,11 @@ impl Shared {
 
     /// Runs on the WAL's thread, in WAL order.
     pub(crate) fn complete(&self, completion: Completion, result: Result<(), WalError>) {
-        let Completion { accepted, metadata, exemplars, defined, epoch, cursor, failures, on_durable } = completion;
+        let Completion { accepted, starts, metadata, exemplars, defined, epoch, cursor, failures, on_durable } =
+            completion;
         let written = result.is_ok();
         if written {
-            self.apply(&accepted, &metadata);
+            self.apply(&accepted, &starts, &metadata);
             self.keep_exemplars(exemplars);
         }
         drop(accepted);
@@ -126,10 +129,11 @@ impl Shared {
         self.stats.exemplars_evicted.store(exemplars.evicted, Relaxed);
     }
 
-    fn apply(&self, accepted: &[Accepted], metadata: &MetadataEntries) {
+    fn apply(&self, accepted: &[Accepted], starts: &[TimestampMs], metadata: &MetadataEntries) {
         let mut data = self.data.write();
+        let mut starts = starts.iter();
         for sample in accepted {
-            data.apply(sample.slot, sample.timestamp, &sample.value);
+            data.apply(sample.slot, sample.timestamp, starts.next().copied().unwrap_or(0), &sample.value);
         }
         if let Some(earliest) = accepted.iter().map(|sample| sample.timestamp).min() {
             data.changes.note(earliest);

@@ -20,7 +20,7 @@ impl Sink for Lines {
         let (name, labels): (Vec<_>, Vec<_>) = row.labels.iter().partition(|(name, _)| *name == "__name__");
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         let value = if sonde_model::is_stale(value) { "stale".to_owned() } else { value.to_string() };
-        self.0.push(format!("{}{{{}}} {value}{}", name[0].1, labels.join(","), own_time(row.timestamp)));
+        self.0.push(format!("{}{{{}}} {value}{}", name[0].1, labels.join(","), own_time(row.times.timestamp)));
     }
 
     fn exemplar(&mut self, exemplar: sonde_model::Exemplar) {

@@ -198,6 +198,25 @@ async fn histograms_with_custom_buckets_and_the_metadata_of_families_are_kept() 
     assert!(found.contains(buckets), "{found}");
 }
 
+#[tokio::test]
+async fn samples_tell_since_when_they_count() {
+    let fixture = Fixture::open();
+    let request = of_series(|table| {
+        let mut series = |name, start_timestamp, created_timestamp| {
+            let samples = vec![v2::Sample { value: 5.0, timestamp: 60_000, start_timestamp }];
+            let labels_refs = table.intern_labels([("__name__", "n"), ("is", name)]);
+            v2::TimeSeries { labels_refs, samples, created_timestamp, ..v2::TimeSeries::default() }
+        };
+        vec![series("none", 0, 0), series("own", 30_000, 0), series("of_series", 0, 31_000), series("late", 60_000, 1)]
+    });
+    assert_eq!(write(&fixture, &request).await, (204, String::new(), Some([4, 0, 0])));
+    let (_, found) = fixture.get("/api/v1/query?query=start_timestamp(n)&time=60").await;
+    for part in [r#"{"is":"own"},"value":[60,"30"]"#, r#"{"is":"of_series"},"value":[60,"31"]"#] {
+        assert!(found.contains(part), "{part} is not in {found}");
+    }
+    assert!(!found.contains(r#""is":"late""#) && !found.contains(r#""is":"none""#), "{found}");
+}
+
 /// Each request numbers its symbols anew; a series that was seen is found in the memo all the same.
 #[tokio::test]
 async fn the_memo_knows_series_under_other_numbers() {

@@ -35,7 +35,14 @@ impl Fixture {
     fn append(&self, name: &str, timestamp: TimestampMs, value: f64) {
         let series = self.db.series_ref(&[("__name__", "m"), ("host", name)]).expect("there is room");
         let samples = vec![BatchSample { series, timestamp, value: BatchValue::Float(value) }];
-        let batch = Batch { source: Source::Push, cursor: None, samples, metadata: Vec::new(), exemplars: Vec::new() };
+        let batch = Batch {
+            source: Source::Push,
+            cursor: None,
+            samples,
+            starts: Vec::new(),
+            metadata: vec![],
+            exemplars: vec![],
+        };
         let (sender, durable) = std::sync::mpsc::sync_channel(1);
         let outcome =
             self.db.append(batch, timestamp.max(HOUR), move |result| sender.send(result).expect("waited for"));

@@ -16,7 +16,7 @@ use sonde_proto::otlp::resource::Resource;
 use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
 
 use super::*;
-use crate::{Promotion, Row, RowValue, SeriesKey, Strategy};
+use crate::{Promotion, Row, RowValue, SeriesKey, Strategy, Times};
 
 const MS: u64 = 1_000_000;
 
@@ -85,7 +85,8 @@ struct Collect {
 }
 
 impl Collect {
-    fn push(&mut self, series: &str, timestamp: i64, value: &RowValue) {
+    fn push(&mut self, series: &str, Times { timestamp, start }: Times, value: &RowValue) {
+        let since = if start == 0 { String::new() } else { format!(" since {start}") };
         let value = match value {
             RowValue::Float(value) if is_stale(*value) => "stale".to_owned(),
             RowValue::Float(value) => value.to_string(),
@@ -94,7 +95,7 @@ impl Collect {
             RowValue::Histogram(h) => format!("{h:?}"),
             RowValue::HistogramDelta(h) => format!("+{h:?}"),
         };
-        self.rows.push(format!("{series} {value} @{timestamp}"));
+        self.rows.push(format!("{series} {value} @{timestamp}{since}"));
     }
 }
 
@@ -105,10 +106,10 @@ impl Sink for Collect {
         Some(half(1) << 64 | half(2))
     }
 
-    fn take(&mut self, key: SeriesKey, timestamp: i64, value: RowValue) -> Option<RowValue> {
+    fn take(&mut self, key: SeriesKey, times: Times, value: RowValue) -> Option<RowValue> {
         let Some(series) = self.known.as_ref().and_then(|known| known.get(&key)).cloned() else { return Some(value) };
         self.taken += 1;
-        self.push(&series, timestamp, &value);
+        self.push(&series, times, &value);
         None
     }
 
@@ -116,7 +117,7 @@ impl Sink for Collect {
         assert!(row.labels.windows(2).all(|pair| pair[0].0 < pair[1].0), "{:?}", row.labels);
         assert!(row.labels.iter().all(|(name, value)| !name.is_empty() && !value.is_empty()), "{:?}", row.labels);
         let series = Labels::from_sorted(row.labels).to_string();
-        self.push(&series, row.timestamp, &row.value);
+        self.push(&series, row.times, &row.value);
         if let (Some(known), Some(key)) = (&mut self.known, row.key) {
             let before = known.insert(key, series.clone());
             assert!(before.is_none_or(|before| before == series), "one key for two series: {series}");
@@ -486,6 +487,31 @@ fn summaries() {
             "s_milliseconds{a=\"1\", quantile=\"0.99\", z=\"2\"} 9 @5",
             "s_milliseconds_count{a=\"1\", z=\"2\"} stale @5",
             "s_milliseconds_sum{a=\"1\", z=\"2\"} stale @5",
+        ],
+    );
+}
+
+#[test]
+fn what_counts_tells_since_when() {
+    let started = |point: NumberDataPoint| NumberDataPoint { start_time_unix_nano: 5 * MS, ..point };
+    let points = || vec![started(number(&[], 7, 1.0))];
+    let counted = HistogramDataPoint { start_time_unix_nano: 4 * MS, ..histogram_point(&[0.5], &[1, 2]) };
+    check(
+        vec![
+            metric("a", "", sum(2, true, points())),
+            metric("b", "", sum(2, false, points())),
+            metric("c", "", sum(1, true, points())),
+            metric("d", "", gauge(points())),
+            metric("h", "", histogram(2, vec![HistogramDataPoint { attributes: vec![], sum: None, ..counted }])),
+        ],
+        &[
+            "a_total 1 @7 since 5",
+            "b 1 @7",
+            "c_total +1 @7",
+            "d 1 @7",
+            "h_count 3 @9 since 4",
+            "h_bucket{le=\"0.5\"} 1 @9 since 4",
+            "h_bucket{le=\"+Inf\"} 3 @9 since 4",
         ],
     );
 }

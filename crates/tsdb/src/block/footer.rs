@@ -10,8 +10,8 @@ pub(crate) const MAGIC: [u8; 8] = *b"SONDEBLK";
 /// What it ends with.
 const END_MAGIC: [u8; 4] = *b"SBLK";
 /// The format that this program writes and reads.
-pub(crate) const VERSION: u32 = 2;
-/// The oldest format that is read. No release wrote an older one.
+pub(crate) const VERSION: u32 = 3;
+/// The oldest format that is read. No release wrote an older one; version 3 only adds start timestamps to chunks.
 pub(crate) const OLDEST: u32 = 2;
 /// Footer offset, footer length, footer checksum, version, magic.
 pub(crate) const TRAILER_LEN: usize = 24;

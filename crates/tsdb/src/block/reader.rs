@@ -51,7 +51,7 @@ impl Block {
         let bytes = file.len().map_err(io)?;
         let trailer = file::read_trailer(file.as_ref(), bytes, MAGIC).map_err(io)?.map_err(damaged)?;
         let (place, version) = footer::read_trailer(&trailer, bytes).map_err(damaged)?;
-        if version != footer::VERSION {
+        if !(footer::OLDEST..=footer::VERSION).contains(&version) {
             let mut header = [0; file::HEADER_LEN];
             file.read_exact_at(&mut header, 0).map_err(io)?;
             // A version that only one end of the file names is damage.

@@ -107,10 +107,10 @@ fn another_version_is_told_from_damage() {
     assert!(matches!(open(&fs, path), Err(crate::Error::DamagedBlock { .. })));
     file.write_at(&[1], 8).unwrap();
     let error = open(&fs, path).unwrap_err();
-    assert!(matches!(error, crate::Error::UnknownVersion { version: 1, readable: 2, .. }), "{error}");
+    assert!(matches!(error, crate::Error::UnknownVersion { version: 1, readable: 3, .. }), "{error}");
     assert_eq!(
         error.to_string(),
-        "block a.block has format version 1, this program reads 2; run the release that wrote it"
+        "block a.block has format version 1, this program reads 3; run the release that wrote it"
     );
 }
 

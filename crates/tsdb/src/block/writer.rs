@@ -91,18 +91,21 @@ impl BlockWriter {
         self.last_pairs.extend_from_slice(pairs);
         let mut entry = SeriesEntry { pairs: pairs.to_vec(), ..SeriesEntry::default() };
         let floats = &columns.floats;
+        let mut since = floats.starts.as_slice();
         for (ts, values) in evenly(&floats.timestamps, CHUNK_SAMPLES).zip(evenly(&floats.values, CHUNK_SAMPLES)) {
             let start = self.chunk_page.len();
-            sealed::encode_floats(ts, values, &mut self.scratch, &mut self.chunk_page);
+            let since = next_starts(&mut since, ts.len());
+            sealed::encode_floats(ts, values, since, &mut self.scratch, &mut self.chunk_page);
             entry.chunks.push(self.place_chunk(start, ts)?);
         }
         let histograms = &columns.histograms;
         let samples: Vec<(TimestampMs, &Histogram)> =
             histograms.timestamps.iter().copied().zip(&histograms.values).collect();
+        let mut since = histograms.starts.as_slice();
         for some in evenly(&samples, HISTOGRAM_CHUNK_SAMPLES) {
             let start = self.chunk_page.len();
             let ts: Vec<TimestampMs> = some.iter().map(|(t, _)| *t).collect();
-            chunk::encode_histograms(some, &mut self.chunk_page);
+            chunk::encode_histograms(some, next_starts(&mut since, ts.len()), &mut self.chunk_page);
             entry.chunks.push(self.place_chunk(start, &ts)?);
         }
         self.close_chunk_page(CHUNK_PAGE_BYTES)?;
@@ -210,6 +213,13 @@ impl BlockWriter {
 fn evenly<T>(list: &[T], most: usize) -> impl Iterator<Item = &[T]> {
     let pieces = list.len().div_ceil(most).max(1);
     list.chunks(list.len().div_ceil(pieces).max(1))
+}
+
+/// The start timestamps of the next chunk; none where the series has none.
+fn next_starts<'s>(left: &mut &'s [TimestampMs], samples: usize) -> &'s [TimestampMs] {
+    let (next, rest) = left.split_at(samples.min(left.len()));
+    *left = rest;
+    next
 }
 
 fn io(action: &'static str, path: &Path, source: std::io::Error) -> Error {

@@ -9,6 +9,7 @@ pub(crate) mod histogram;
 pub(crate) mod number;
 pub(crate) mod pack;
 pub mod sealed;
+pub(crate) mod starts;
 pub(crate) mod timestamps;
 pub(crate) mod xor;
 

@@ -7,7 +7,7 @@ use sonde_disk::varint::{Reader, len, put, put_signed, zigzag};
 use sonde_model::{FloatColumn, STALE_NAN_BITS, TimestampMs};
 
 use super::chunk::MAX_SAMPLES;
-use super::{DecodeError, decimal, number, pack, xor};
+use super::{DecodeError, decimal, number, pack, starts, xor};
 
 const CONSTANT: u8 = 0;
 const DECIMAL_DELTA: u8 = 1;
@@ -24,6 +24,9 @@ const TIMES: u8 = 0x30;
 
 /// Stale markers are listed by their places, and the values are without them.
 const STALE_LIST: u8 = 0x40;
+
+/// The start timestamps of the samples are there.
+const STARTS: u8 = 0x80;
 
 /// A common divisor follows the exponent of a decimal codec.
 const DIVISOR: u8 = 0x10;
@@ -55,12 +58,24 @@ pub struct Scratch {
     other: Vec<u8>,
 }
 
-/// Appends a chunk of floats. From one to [`MAX_SAMPLES`] samples, timestamps growing.
-pub fn encode_floats(ts: &[TimestampMs], values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) {
+/// Appends a chunk of floats. From one to [`MAX_SAMPLES`] samples, timestamps growing. `since` are their start timestamps,
+/// from 0 on, or none.
+pub fn encode_floats(
+    ts: &[TimestampMs],
+    values: &[f64],
+    since: &[TimestampMs],
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) {
+    debug_assert!(since.is_empty() || since.len() == ts.len(), "BUG: {} start timestamps", since.len());
     debug_assert!(!ts.is_empty() && ts.len() == values.len() && ts.len() <= MAX_SAMPLES, "BUG: {} samples", ts.len());
     let start = out.len();
     out.push(0);
     out[start] |= put_times(ts, scratch, out);
+    if since.iter().any(|s| *s != 0) {
+        out[start] |= STARTS;
+        starts::encode(since, out);
+    }
     let stale = values.iter().filter(|v| v.to_bits() == STALE_NAN_BITS).count();
     if stale == 0 || stale == values.len() {
         out[start] |= put_values(values, scratch, out);
@@ -91,11 +106,14 @@ pub fn decode_floats(bytes: &[u8], extent: Extent, out: &mut FloatColumn) -> Res
     if n == 0 || n > MAX_SAMPLES {
         return Err(DecodeError::TooLarge { what: "the number of samples of a chunk" });
     }
-    if codec & !(CODEC | TIMES | STALE_LIST) != 0 {
-        return Err(DecodeError::Unknown { what: "layout of a chunk", value: codec });
-    }
+    let before = out.timestamps.len();
     out.timestamps.reserve(n);
     read_times(&mut reader, codec & TIMES, extent, &mut out.timestamps)?;
+    if codec & STARTS == 0 {
+        starts::none(before + n, &mut out.starts);
+    } else {
+        starts::decode(&mut reader, n, before, &mut out.starts)?;
+    }
     out.values.reserve(n);
     if codec & STALE_LIST == 0 {
         return read_values(reader, codec & CODEC, n, &mut out.values);
@@ -135,23 +153,32 @@ pub fn decode_floats_within(
     }
     let codec = *bytes.first().ok_or(DecodeError::Truncated)?;
     let n = samples as usize;
-    let is_regular = codec & !CODEC == FIXED_INTERVAL && (2..=MAX_SAMPLES).contains(&n);
+    let is_regular = codec & !(CODEC | STARTS) == FIXED_INTERVAL && (2..=MAX_SAMPLES).contains(&n);
     if let Some(interval) = if is_regular { interval(extent) } else { None } {
         let after = |t: i64| (t.saturating_sub(min)).clamp(0, max - min) / interval;
         let first = if from <= min { 0 } else { (after(from - 1) + 1) as usize };
         let end = if to < min { 0 } else { after(to) as usize + 1 };
         if first < end {
+            let mut reader = Reader::new(&bytes[1..]);
+            scratch.starts.clear();
+            if codec & STARTS != 0 {
+                starts::decode(&mut reader, n, 0, &mut scratch.starts)?;
+            }
+            let before = out.timestamps.len();
             out.timestamps.extend((first..end).map(|i| min + i as i64 * interval));
+            starts::append(&scratch.starts, first..end, before, &mut out.starts);
             out.values.reserve(end - first);
-            read_values_within(Reader::new(&bytes[1..]), codec & CODEC, n, first..end, scratch, out)?;
+            read_values_within(reader, codec & CODEC, n, first..end, scratch, out)?;
         }
         return Ok(());
     }
     scratch.timestamps.clear();
     scratch.values.clear();
+    scratch.starts.clear();
     decode_floats(bytes, extent, scratch)?;
     let first = scratch.timestamps.partition_point(|t| *t < from);
     let end = scratch.timestamps.partition_point(|t| *t <= to).max(first);
+    starts::append(&scratch.starts, first..end, out.timestamps.len(), &mut out.starts);
     out.timestamps.extend_from_slice(&scratch.timestamps[first..end]);
     out.values.extend_from_slice(&scratch.values[first..end]);
     Ok(())

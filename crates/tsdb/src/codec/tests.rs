@@ -122,6 +122,7 @@ proptest! {
         stale in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
         behind in any::<bool>(),
         repeat in 1usize..4,
+        starts in prop::collection::vec(prop_oneof![Just(0i64), 1i64..5], 3),
     ) {
         stale.iter().for_each(|at| { let at = at.index(values.len()); values[at] = STALE });
         // Long chunks are packed by other codecs.
@@ -129,7 +130,8 @@ proptest! {
         let ts: Vec<i64> = (0..repeat as i64).flat_map(|r| ts.iter().map(move |t| t + r * span)).collect();
         let values = values.repeat(repeat);
         let mut bytes = Vec::new();
-        sealed::encode_floats(&ts, &values, &mut sealed::Scratch::default(), &mut bytes);
+        let starts: Vec<i64> = (0..ts.len()).map(|i| starts[3 * i / ts.len()]).collect();
+        sealed::encode_floats(&ts, &values, &starts, &mut sealed::Scratch::default(), &mut bytes);
         let mut column = FloatColumn::default();
         if behind {
             column.push(i64::MIN, 0.5);
@@ -137,6 +139,11 @@ proptest! {
         sealed::decode_floats(&bytes, extent(&ts), &mut column).unwrap();
         prop_assert_eq!(&column.timestamps[usize::from(behind)..], &ts[..]);
         prop_assert_eq!(bits(&column.values[usize::from(behind)..]), bits(&values));
+        if starts.iter().all(|start| *start == 0) {
+            prop_assert!(column.starts.is_empty());
+        } else {
+            prop_assert_eq!(&column.starts[usize::from(behind)..], &starts[..]);
+        }
     }
 
     #[test]
@@ -182,13 +189,15 @@ proptest! {
     }
 
     #[test]
-    fn histogram_chunks_are_lossless(hs in prop::collection::vec(histograms(), 1..12)) {
+    fn histogram_chunks_are_lossless(hs in prop::collection::vec(histograms(), 1..12), start in 0i64..3) {
         let samples: Vec<_> = hs.iter().enumerate().map(|(i, h)| (i as i64 * 1000, h)).collect();
         let mut bytes = Vec::new();
-        chunk::encode_histograms(&samples, &mut bytes);
+        let starts = vec![start; hs.len()];
+        chunk::encode_histograms(&samples, &starts, &mut bytes);
         let mut column = HistogramColumn::default();
         chunk::decode_histograms(&bytes, &mut column).unwrap();
         prop_assert_eq!(column.values.len(), hs.len());
+        prop_assert_eq!(&column.starts, if start == 0 { &[] } else { starts.as_slice() });
         for (a, b) in column.values.iter().zip(&hs) {
             prop_assert!(histogram::same_bits(a, b), "{:?} {:?}", a, b);
         }
@@ -235,7 +244,7 @@ proptest! {
         let span = ts[ts.len() - 1] - ts[0] + 15_000;
         let ts: Vec<i64> = (0..repeat as i64).flat_map(|r| ts.iter().map(move |t| t + r * span)).collect();
         let mut bytes = Vec::new();
-        sealed::encode_floats(&ts, &values.repeat(repeat), &mut sealed::Scratch::default(), &mut bytes);
+        sealed::encode_floats(&ts, &values.repeat(repeat), &[], &mut sealed::Scratch::default(), &mut bytes);
         let mut cut_off = bytes.clone();
         cut_off.truncate(cut.index(bytes.len()));
         let _ = sealed::decode_floats(&cut_off, extent(&ts), &mut FloatColumn::default());
@@ -252,7 +261,7 @@ fn chunks_are_as_small_as_the_measurements_promised() {
     let ts: Vec<i64> = (0..120).map(|i| 1_700_000_000_000 + i * 15_000).collect();
     let bytes_a_sample = |values: Vec<f64>| {
         let mut bytes = Vec::new();
-        sealed::encode_floats(&ts, &values, &mut sealed::Scratch::default(), &mut bytes);
+        sealed::encode_floats(&ts, &values, &[], &mut sealed::Scratch::default(), &mut bytes);
         bytes.len() as f64 / 120.0
     };
     let constant = bytes_a_sample(vec![1.5; 120]);

@@ -8,6 +8,7 @@ mod probe;
 pub(crate) mod registry;
 pub(crate) mod samples;
 pub(crate) mod slots;
+pub(crate) mod starts;
 mod stream;
 mod symbols;
 

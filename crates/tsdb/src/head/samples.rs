@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sonde_model::{FloatColumn, Histogram, TimestampMs};
 
 use super::arena::Arena;
+use super::starts::Starts;
 use super::stream::{self, Stream};
 use crate::columns::{Columns, overlay};
 
@@ -21,6 +22,7 @@ pub(crate) struct Samples {
     /// What came after a newer sample of its series, or in its place, in order of time.
     late: FastMap<Vec<(TimestampMs, u64)>>,
     histograms: FastMap<Vec<(TimestampMs, Histogram)>>,
+    starts: Starts,
     count: u64,
     /// Bytes of what is not in slots or arena.
     other_bytes: usize,
@@ -44,6 +46,15 @@ pub(crate) enum Found<'a> {
 }
 
 impl Samples {
+    /// Notes since when the sample counts that is about to be added, 0 where that is not known.
+    pub(crate) fn begin(&mut self, slot: u32, timestamp: TimestampMs, start: TimestampMs) {
+        if start == 0 && self.starts.is_empty() {
+            return;
+        }
+        let is_newest = self.times_of(slot).is_none_or(|(_, last)| timestamp > last);
+        self.starts.set(slot, timestamp, start, is_newest);
+    }
+
     /// Adds a float. A sample at a time that is there replaces it.
     pub(crate) fn push_float(&mut self, slot: u32, timestamp: TimestampMs, bits: u64) {
         if !self.histograms.is_empty() {
@@ -109,6 +120,10 @@ impl Samples {
             overlay(&mut columns, newer);
         }
         columns.restrict(from, to);
+        if !self.starts.is_empty() {
+            columns.floats.starts = self.starts.of(slot, &columns.floats.timestamps);
+            columns.histograms.starts = self.starts.of(slot, &columns.histograms.timestamps);
+        }
         columns
     }
 
@@ -137,7 +152,7 @@ impl Samples {
 
     /// An estimate of the memory held.
     pub(crate) fn bytes(&self) -> usize {
-        self.slots.len() * size_of::<Slot>() + self.arena.bytes() + self.other_bytes
+        self.slots.len() * size_of::<Slot>() + self.arena.bytes() + self.other_bytes + self.starts.bytes()
     }
 
     fn touch(&mut self, slot: u32, timestamp: TimestampMs) {

@@ -31,7 +31,10 @@ fn a_batch_comes_back() {
     let (mut definitions, mut samples, mut exemplars) = (Vec::new(), Vec::new(), Vec::new());
     let walked = batch.walk(&mut |item| match item {
         Item::Definition { slot, labels } => definitions.push((slot, format!("{labels:?}"))),
-        Item::Sample { slot, timestamp, value } => samples.push((slot, timestamp, value)),
+        Item::Sample { slot, timestamp, start, value } => {
+            assert_eq!(start, 0);
+            samples.push((slot, timestamp, value));
+        }
         Item::Exemplar { slot, exemplar } => exemplars.push((slot, exemplar)),
     });
     assert_eq!(walked, Ok(()));
@@ -72,9 +75,32 @@ fn a_checkpoint_comes_back_in_pieces() {
 
 proptest! {
     #[test]
+    fn start_timestamps_come_back(
+        runs in prop::collection::vec((prop_oneof![Just(0i64), 1i64..=i64::MAX], 1usize..5), 1..9), with_exemplar: bool,
+    ) {
+        let starts: Vec<i64> = runs.iter().flat_map(|(start, n)| std::iter::repeat_n(*start, *n)).collect();
+        let mut writer = BatchWriter::new(1, None, &[], starts.len());
+        (0..starts.len()).for_each(|i| writer.float(i as u32, i as i64, i as f64));
+        writer.starts(&starts);
+        let exemplar = Exemplar { labels: Labels::default(), value: 0.5, timestamp: 1 };
+        if with_exemplar {
+            writer.exemplar(0, &exemplar);
+        }
+        let bytes = writer.finish();
+        let Ok(Record::Batch(batch)) = read(&bytes) else { panic!("not a batch") };
+        let (mut read, mut exemplars) = (Vec::new(), 0);
+        let walked = batch.walk(&mut |item| match item {
+            Item::Sample { start, .. } => read.push(start),
+            Item::Exemplar { .. } => exemplars += 1,
+            Item::Definition { .. } => {}
+        });
+        prop_assert_eq!((walked, read, exemplars), (Ok(()), starts, usize::from(with_exemplar)));
+    }
+
+    #[test]
     fn any_bytes_are_taken_without_panic(
         kind in 0u8..6,
-        version in 1u8..4,
+        version in 1u8..5,
         bytes in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let record = [&[kind, version], &bytes[..]].concat();

@@ -36,6 +36,16 @@ fn up(seq: u64) -> f64 {
     if seq.is_multiple_of(100) { stale_nan() } else { (seq % 50) as f64 / 10.0 }
 }
 
+/// A counter that begins anew now and then.
+fn noise_start(seq: u64) -> i64 {
+    time(seq / 250 * 250) - 1
+}
+
+/// A histogram that always knew its start, but at first.
+fn sizes_start(seq: u64) -> i64 {
+    if seq < 10 { 0 } else { NOW - DAY }
+}
+
 fn histogram(seq: u64) -> Histogram {
     Histogram {
         schema: 2,
@@ -51,6 +61,7 @@ fn histogram(seq: u64) -> Histogram {
 fn numbered(db: &Db, seq: u64) -> Batch {
     let id = BatchId { agent: AgentId([7; 16]), epoch: 1, signal: Signal::Metrics, seq };
     let at = |labels: &[(&str, &str)], value| BatchSample { series: series(db, labels), timestamp: time(seq), value };
+    let starts = vec![0, noise_start(seq), sizes_start(seq), 0];
     let samples = vec![
         at(UP, BatchValue::Float(up(seq))),
         at(NOISE, BatchValue::Float(noise(seq))),
@@ -59,7 +70,7 @@ fn numbered(db: &Db, seq: u64) -> Batch {
     ];
     let help = Metadata { kind: MetricKind::Gauge, help: "is it up?".to_owned(), unit: String::new() };
     let metadata = vec![("up".to_owned(), help)];
-    Batch { cursor: Some((id, 7)), metadata, ..batch(Source::AgentLink, samples) }
+    Batch { cursor: Some((id, 7)), metadata, starts, ..batch(Source::AgentLink, samples) }
 }
 
 fn make(dir: &Path) {
@@ -102,6 +113,11 @@ fn check(version: &str) {
         let found = select(&db, &[Matcher::equal("__name__", "sizes")], i64::MIN, i64::MAX);
         assert_eq!(found[0].histograms.len() as u64, ALL);
         assert!((1..=ALL).zip(&found[0].histograms.values).all(|(seq, h)| h.same_data(&histogram(seq))), "{version}");
+        // What came before start timestamps has none.
+        let starts = |start: fn(u64) -> i64| if version == "v2" { vec![] } else { (1..=ALL).map(start).collect() };
+        assert_eq!(found[0].histograms.starts, starts(sizes_start), "{version}");
+        let noisy = select(&db, &[Matcher::equal("__name__", "noise")], i64::MIN, i64::MAX);
+        assert_eq!(noisy[0].floats.starts, starts(noise_start), "{version}");
         assert_eq!(db.metadata(Some("up"), 1)[0].1.help, "is it up?");
         let again = send(&db, numbered(&db, 3), time(ALL)).expect("it is judged").0;
         assert_eq!(again.verdict, CursorVerdict::Duplicate, "{version}");

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sonde_disk::MemFs;
-use sonde_model::{Histogram, Labels, MatchOp, Matcher, Span, stale_nan};
-use sonde_tsdb::{BatchSample, BatchValue, Db, Options, RejectReason, RetentionClass, Source};
+use sonde_model::{Histogram, Labels, MatchOp, Matcher, Series, Span, stale_nan};
+use sonde_tsdb::{Batch, BatchSample, BatchValue, Db, Options, RejectReason, RetentionClass, Source};
 
 use crate::support::*;
 
@@ -71,6 +71,31 @@ fn labels_of(i: usize) -> Vec<(&'static str, String)> {
         labels.push(("zone", format!("z{}", i % 4)));
     }
     labels
+}
+
+/// The start timestamp that a sample is sent with: none, always the same, or one that changes now and then.
+fn start_of(i: usize, t: i64) -> i64 {
+    match i % 7 {
+        0 | 2 => NOW - 1_000 * DAY,
+        1 | 4 if t.rem_euclid(5 * HOUR) / 15_000 % 7 != 0 => t - t.rem_euclid(37 * MINUTE) - 1,
+        _ => 0,
+    }
+}
+
+/// The one that is kept: the sums of deltas, which the third series is made of, have none.
+fn kept_start(i: usize, t: i64) -> i64 {
+    if i % 7 == 2 { 0 } else { start_of(i, t) }
+}
+
+fn check_starts(series: &Series) {
+    let i: usize = series.labels.get("i").and_then(|i| i.parse().ok()).expect("all series are numbered");
+    let check = |timestamps: &[i64], starts: &[i64]| {
+        let expected: Vec<i64> = timestamps.iter().map(|t| kept_start(i, *t)).collect();
+        let any = expected.iter().any(|start| *start != 0);
+        assert_eq!(starts, if any { expected.as_slice() } else { &[] }, "series {i} {timestamps:?}");
+    };
+    check(&series.floats.timestamps, &series.floats.starts);
+    check(&series.histograms.timestamps, &series.histograms.starts);
 }
 
 fn histogram(n: u32) -> Histogram {
@@ -206,6 +231,7 @@ fn content(db: &Db, matchers: &[Matcher], from: i64, to: i64) -> Content {
     let found = select(db, matchers, from, to);
     assert!(found.windows(2).all(|w| w[0].labels < w[1].labels), "series are sorted");
     for series in found {
+        check_starts(&series);
         let mut samples: BTreeMap<i64, Value> = BTreeMap::new();
         for (t, v) in series.floats.timestamps.iter().zip(&series.floats.values) {
             assert!(samples.insert(*t, Value::Float(v.to_bits())).is_none(), "a time comes twice");
@@ -319,7 +345,14 @@ impl Run {
                 Verdict::Rejected(reason) => rejected.push((index as u32, reason)),
             }
         }
-        let (outcome, durable) = send(&self.db, batch(source, samples), self.now).expect("the batch is taken");
+        // The stale markers of the third series are no deltas.
+        let start = |i: usize, t, value: &BatchValue| match value {
+            BatchValue::Float(_) if i % 7 == 2 => 0,
+            _ => start_of(i, t),
+        };
+        let starts = picked.iter().map(|(i, t, value)| start(*i, *t, value)).collect();
+        let batch = Batch { starts, ..batch(source, samples) };
+        let (outcome, durable) = send(&self.db, batch, self.now).expect("the batch is taken");
         let found: Vec<_> = outcome.rejected.iter().map(|r| (r.index, r.reason)).collect();
         assert_eq!(
             (outcome.accepted, outcome.duplicates, found),

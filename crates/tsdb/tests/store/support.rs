@@ -34,7 +34,7 @@ pub(crate) fn float(series: SeriesRef, timestamp: i64, value: f64) -> BatchSampl
 }
 
 pub(crate) fn batch(source: Source, samples: Vec<BatchSample>) -> Batch {
-    Batch { source, cursor: None, samples, metadata: Vec::new(), exemplars: Vec::new() }
+    Batch { source, cursor: None, samples, starts: Vec::new(), metadata: Vec::new(), exemplars: Vec::new() }
 }
 
 pub(crate) type Durable = Receiver<Result<(), Error>>;
