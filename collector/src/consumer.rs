@@ -41,7 +41,7 @@ impl Consumer for OtlpConsumer {
         let result = match (core.ingest.budget().reserve(bytes), spans) {
             (None, _) if !core.ingest.budget().could_hold(bytes) => {
                 let text = "the request would not fit into ingest.max_inflight alone: send smaller requests";
-                Err(ConsumeError::Invalid(text.into()))
+                Err(IngestError::TooLarge(text.into()).into())
             }
             (None, _) => {
                 let reason = "too many bytes of requests are being worked on (ingest.max_inflight)";
@@ -113,7 +113,8 @@ fn count(results: OtlpResults<'_>, result: &Result<(Accepted, bool), ConsumeErro
 
 fn refused(error: ConsumeError) -> Refused {
     match error {
-        ConsumeError::Invalid(text) | ConsumeError::Store(IngestError::TooLarge(text)) => Refused::Invalid(text),
+        ConsumeError::Invalid(text) => Refused::Invalid(text),
+        ConsumeError::Store(IngestError::TooLarge(text)) => Refused::TooLarge(text),
         ConsumeError::Store(IngestError::Busy(reason)) => Refused::Busy { retry_after: RETRY_AFTER, reason },
         ConsumeError::Store(IngestError::Conflict(text)) => Refused::Conflict(text),
         ConsumeError::Store(IngestError::Unavailable(text)) => Refused::Unavailable(text),

@@ -21,7 +21,7 @@ mod traces;
 mod translators;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use sonde_runtime::Clock;
@@ -58,6 +58,8 @@ pub(crate) struct Ingest {
     series: Memo<SeriesRef>,
     /// How many series had left the head when the memo forgot them.
     removed_seen: AtomicU64,
+    /// How often what was resolved was forgotten because of other limits.
+    generation: AtomicU64,
     metadata: Arc<KnownMetadata>,
     budget: Budget,
     stats: IngestStats,
@@ -108,6 +110,7 @@ impl Ingest {
             hasher,
             series: Memo::new(limits.memo_series),
             removed_seen: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
             metadata: Arc::new(KnownMetadata::new()),
             budget: Budget::new(usize::try_from(limits.max_inflight.0).unwrap_or(usize::MAX)),
             stats: IngestStats::default(),
@@ -145,9 +148,16 @@ impl Ingest {
         }
     }
 
-    /// Forgets what was resolved under limits that no longer hold.
+    /// Forgets what was resolved under limits that no longer hold. Called once the new configuration is in place.
     pub(crate) fn forget_memo(&self) {
+        self.generation.fetch_add(1, AcqRel);
         self.series.clear();
+    }
+
+    /// What the keys of series bear for as long as the configuration is the same: what a request that is on its way through
+    /// a reload teaches the memo is then not found. To be asked for before the configuration is loaded.
+    fn salt(&self) -> u128 {
+        self.hasher.hash(label_hash::Domain::Generation, &self.generation.load(Acquire).to_le_bytes())
     }
 
     /// Hands a batch to the store; `prepare` puts it together, and again where a series left the head meanwhile.

@@ -97,7 +97,9 @@ fn refuse(queue: &Queue, error: &AppendError) -> Refused {
             Refused::Busy { retry_after: RETRY_WHEN_FULL, reason }
         }
         AppendError::Busy => Refused::Busy { retry_after: RETRY_WHEN_BUSY, reason },
-        AppendError::TooLarge { limit, .. } => Refused::TooLarge { what: "bytes", limit: *limit as u64 },
+        AppendError::TooLarge { limit, .. } => {
+            Refused::TooLarge(format!("the request has more than {limit} bytes: send smaller requests"))
+        }
         AppendError::Disk(_) => Refused::Unavailable(reason),
     }
 }

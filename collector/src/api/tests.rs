@@ -361,6 +361,39 @@ async fn limits_are_answered_before_memory_is_spent() {
     let response = fixture.send(response.body(Body::from(vec![0; 5000])).expect("a request")).await;
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(response.headers().get("retry-after").and_then(|v| v.to_str().ok()), Some("1"));
+
+    // What would not fit alone need not come again.
+    let json = format!(r#"{{"resourceMetrics":[{{"schemaUrl":"{}"}}]}}"#, "x".repeat(2_000));
+    let request = Request::post("/v1/metrics").header("content-type", "application/json");
+    let (status, text) = fixture.answer(request.body(Body::from(json)).expect("a request")).await;
+    assert_eq!((status, text.contains("ingest.max_inflight")), (413, true), "{text}");
+}
+
+/// Nobody proves OTLP metrics before they are read: what is broken anywhere in a request refuses all of it, and what is
+/// written in pieces, as no encoder does, is put together.
+#[tokio::test]
+async fn otlp_metrics_are_proven_as_they_are_read() {
+    let fixture = Fixture::open();
+    let message = |number: u8, bytes: &[u8]| [&[number << 3 | 2, bytes.len() as u8], bytes].concat();
+    let point = |key: &[u8], time: u64| {
+        let attribute = message(7, &message(1, key));
+        let numbers = [&[0x19][..], &time.to_le_bytes(), &[0x21], &1.5_f64.to_le_bytes()].concat();
+        message(1, &[numbers, attribute].concat())
+    };
+    let post = async |gauges: &[Vec<u8>]| {
+        let gauges = gauges.iter().flat_map(|points| message(5, points)).collect::<Vec<_>>();
+        let metric = message(2, &[message(1, b"proven"), gauges].concat());
+        let request = Request::post("/v1/metrics").header("content-type", "application/x-protobuf");
+        let body = Body::from(message(1, &message(2, &metric)));
+        fixture.answer(request.body(body).expect("a request")).await.0
+    };
+    let half_broken = [point(b"a", 60_000_000_000), point(b"b\xff", 60_000_000_000)].concat();
+    assert_eq!(post(&[half_broken]).await, 400);
+    let (_, found) = fixture.get("/api/v1/query?query=proven&time=70").await;
+    assert!(found.contains(r#""result":[]"#), "{found}");
+    assert_eq!(post(&[point(b"a", 60_000_000_000), point(b"b", 61_000_000_000)]).await, 200, "two pieces of one gauge");
+    let (_, found) = fixture.get("/api/v1/query?query=count_over_time(proven%5B1m%5D)&time=70").await;
+    assert!(found.contains(r#""value":[70,"2"]"#), "{found}");
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ impl Gate {
             let text = format!("this needs the role {role}; {principal} has {}", principal.role);
             return Err(Refusal::new(Reason::Role, text));
         }
-        check_agent(&principal, request.headers())?;
+        self.check_agent(&principal, request.headers())?;
         if role != Role::Read {
             self.check_origin(&principal, request)?;
         }
@@ -91,6 +91,23 @@ impl Gate {
         Err(Refusal::unauthenticated(if is_known { reason } else { Reason::Starting }))
     }
 
+    /// A token that belongs to one agent sends no numbered batch of another, and an agent that has a token of its own is
+    /// spoken for by nobody else: a batch in its name would make its own ones look like repetitions.
+    fn check_agent(&self, principal: &Principal, headers: &HeaderMap) -> Result<(), Refusal> {
+        // What is no id is the receiver's to refuse.
+        let sent = headers.get(agent_link::AGENT_ID).and_then(|id| id.to_str().ok()?.parse::<AgentId>().ok());
+        let Some(sent) = sent else { return Ok(()) };
+        let text = match principal.agent() {
+            Some(own) if own == sent => return Ok(()),
+            Some(own) => {
+                format!("this token belongs to agent {own}, the batch comes from {sent}: enrol that agent, too")
+            }
+            None if matches!(principal.who, Who::OwnAgent) || !self.server.auth.tokens.has_agent(sent) => return Ok(()),
+            None => format!("agent {sent} is enrolled, and its batches are taken with its own token only"),
+        };
+        Err(Refusal::new(Reason::Agent, text))
+    }
+
     fn check_origin(&self, principal: &Principal, request: &Request) -> Result<(), Refusal> {
         if credentials::is_bearer(request.headers()) {
             return Ok(());
@@ -125,18 +142,5 @@ async fn pass(State(gate): State<Gate>, mut request: Request, next: Next) -> Res
             }
             refusal.answer(gate.surface, request.uri().path())
         }
-    }
-}
-
-/// A token that belongs to one agent sends no numbered batch of another.
-fn check_agent(principal: &Principal, headers: &HeaderMap) -> Result<(), Refusal> {
-    let (Some(own), Some(sent)) = (principal.agent(), headers.get(agent_link::AGENT_ID)) else { return Ok(()) };
-    // What is no id is the receiver's to refuse.
-    match sent.to_str().ok().and_then(|text| text.parse::<AgentId>().ok()) {
-        Some(sent) if sent != own => {
-            let text = format!("this token belongs to agent {own}, the batch comes from {sent}: enrol that agent, too");
-            Err(Refusal::new(Reason::Agent, text))
-        }
-        _ => Ok(()),
     }
 }

@@ -25,6 +25,8 @@ pub(crate) enum Domain {
     OtlpBounds = 10,
     /// A text of the table of symbols of a remote write 2.0 request.
     Symbol = 11,
+    /// How often the configuration was read anew.
+    Generation = 13,
     /// The hashes of the symbols that are the labels of a remote write 2.0 series.
     SymbolLabels = 12,
 }

@@ -43,9 +43,10 @@ pub(crate) struct Consumed {
 impl Ingest {
     /// Stores a batch. Blocks for as long as decoding takes, not for the disk.
     pub(crate) fn consume(&self, export: &Export) -> Result<Consumed, ConsumeError> {
+        let salt = self.salt();
         let config = self.config.load();
         let agent = export.batch.map(|batch| batch.agent);
-        let (body, mut prepared) = self.translate_any(&export.body, &config, agent)?;
+        let (body, mut prepared) = self.translate_any(&export.body, &config, salt, agent)?;
         if let Some(batch) = export.batch {
             self.agents.saw(batch, self.clock.now_ms());
         }
@@ -57,7 +58,7 @@ impl Ingest {
         let (outcome, pending) = self.append(|resolution| {
             if !std::mem::take(&mut first) {
                 // The request was translated before, so that it can be translated again.
-                prepared = self.translate(&body, &config, resolution, agent).unwrap_or_default();
+                prepared = self.translate(&body, &config, salt, resolution, agent).unwrap_or_default();
             }
             let samples = std::mem::take(&mut prepared.samples);
             let starts = starts::finish(std::mem::take(&mut prepared.starts), samples.len());
@@ -103,13 +104,15 @@ impl Ingest {
         &self,
         body: &'a [u8],
         config: &Config,
+        salt: u128,
         agent: Option<AgentId>,
     ) -> Result<(Cow<'a, [u8]>, Prepared), ConsumeError> {
-        match self.translate(body, config, Resolution::Memoised, agent) {
+        match self.translate(body, config, salt, Resolution::Memoised, agent) {
             Ok(prepared) => Ok((Cow::Borrowed(body), prepared)),
             Err(ViewError::Unusual { .. }) => {
                 let body = self.written_anew(body)?;
-                let prepared = self.translate(&body, config, Resolution::Memoised, agent).map_err(|e| broken(&e))?;
+                let prepared =
+                    self.translate(&body, config, salt, Resolution::Memoised, agent).map_err(|e| broken(&e))?;
                 Ok((Cow::Owned(body), prepared))
             }
             Err(error) => Err(broken(&error)),
@@ -134,11 +137,12 @@ impl Ingest {
         &self,
         body: &[u8],
         config: &Config,
+        salt: u128,
         resolution: Resolution,
         agent: Option<AgentId>,
     ) -> Result<Prepared, ViewError> {
         let mut translator = self.translators.take(config);
-        let mut sink = OtlpSink::new(self, &config.ingest, resolution, translator.salt()).of(agent);
+        let mut sink = OtlpSink::new(self, &config.ingest, resolution, translator.salt() ^ salt).of(agent);
         let report = translator.translate(MetricsRequestView::new(body), &mut sink);
         self.translators.put_back(translator);
         let report = report?;

@@ -78,10 +78,11 @@ struct Prepared<'a> {
 impl Ingest {
     /// Stores a request, judged by its source; the body is decompressed. Blocks for as long as decoding takes, not for the disk.
     pub(crate) fn write(&self, version: Version, source: Source, body: &[u8]) -> Result<Written, WriteError> {
+        let salt = self.salt();
         let config = self.config.load();
         let limits = wire_limits(&config.ingest);
         let view = WriteRequestView::new(version, body, &limits).map_err(invalid)?;
-        let mut prepared = self.prepare(&view, &config.ingest, Resolution::Memoised).map_err(invalid)?;
+        let mut prepared = self.prepare(&view, &config.ingest, salt, Resolution::Memoised).map_err(invalid)?;
         let news = self.new_metadata(&view, &prepared.metadata).map_err(invalid)?;
 
         let mut refusals = Refusals::default();
@@ -93,7 +94,7 @@ impl Ingest {
         let (outcome, pending) = self.append(|resolution| {
             if !std::mem::take(&mut first) {
                 // The request was decoded before, so that it can be decoded again.
-                prepared = self.prepare(&view, &config.ingest, resolution).unwrap_or_default();
+                prepared = self.prepare(&view, &config.ingest, salt, resolution).unwrap_or_default();
             }
             let samples = std::mem::take(&mut prepared.samples);
             floats = samples.len() - prepared.histograms.len();
@@ -113,6 +114,7 @@ impl Ingest {
         &self,
         view: &'a WriteRequestView<'_>,
         limits: &IngestConfig,
+        salt: u128,
         resolution: Resolution,
     ) -> Result<Prepared<'a>, DecodeError> {
         let mut prepared = Prepared::default();
@@ -129,7 +131,7 @@ impl Ingest {
                 prepared.exemplars_without_series += series.exemplar_count() as u64;
                 continue;
             }
-            let hash = keys.of(&series);
+            let hash = keys.of(&series).map(|hash| hash ^ salt);
             let found = match (hash, resolution) {
                 (Some(hash), Resolution::Memoised) => lookup.get(hash),
                 _ => Found::No,

@@ -46,13 +46,9 @@ pub struct Accepted {
 pub enum Refused {
     /// The request is wrong and stays wrong. gRPC `INVALID_ARGUMENT`, HTTP 400.
     Invalid(String),
-    /// The request is beyond a limit. gRPC `INVALID_ARGUMENT`, HTTP 413: not to be retried.
-    TooLarge {
-        /// What is too large, with unit: "bytes", "data points".
-        what: &'static str,
-        /// The limit.
-        limit: u64,
-    },
+    /// The request is beyond a limit, which the text names: it will never be taken as it is. gRPC `INVALID_ARGUMENT`, HTTP
+    /// 413: not to be retried.
+    TooLarge(String),
     /// There is no room now. gRPC `RESOURCE_EXHAUSTED` with `RetryInfo`, HTTP 429 with `Retry-After`.
     Busy {
         /// When to come again.

@@ -45,8 +45,14 @@ fn scrape(db: &Db, series: &[SeriesRef], ticks: std::ops::Range<i64>) {
         };
         for part in series.chunks(10_000) {
             let samples = part.iter().enumerate().map(sample).collect();
-            let batch =
-                Batch { source: Source::Push, cursor: None, samples, metadata: Vec::new(), exemplars: Vec::new() };
+            let batch = Batch {
+                source: Source::Push,
+                cursor: None,
+                samples,
+                starts: Vec::new(),
+                metadata: Vec::new(),
+                exemplars: Vec::new(),
+            };
             let (sender, durable) = sync_channel(1);
             db.append(batch, NOW, move |r| sender.send(r).unwrap()).unwrap();
             durable.recv().unwrap().unwrap();

@@ -92,7 +92,14 @@ fn scrape(db: &Db, refs: &[SeriesRef], first: usize, tick: i64) {
         }
     };
     let samples = refs.iter().enumerate().map(sample).collect();
-    let batch = Batch { source: Source::Push, cursor: None, samples, metadata: Vec::new(), exemplars: Vec::new() };
+    let batch = Batch {
+        source: Source::Push,
+        cursor: None,
+        samples,
+        starts: Vec::new(),
+        metadata: Vec::new(),
+        exemplars: Vec::new(),
+    };
     let (sender, durable) = sync_channel(1);
     db.append(batch, START + tick * INTERVAL, move |result| sender.send(result).unwrap()).unwrap();
     durable.recv().unwrap().unwrap();

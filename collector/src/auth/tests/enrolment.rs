@@ -76,6 +76,25 @@ async fn a_token_enrols_one_agent_and_no_second() {
 }
 
 #[tokio::test]
+async fn nobody_else_speaks_for_an_enrolled_agent() {
+    let fixture = Fixture::open("", Flags::default());
+    let (unbound, _) = fixture.token(Role::Ingest, None).await;
+    let (admin, _) = fixture.token(Role::Admin, None).await;
+    assert_eq!(fixture.send_as(&unbound, Some(AGENT)).await, Outcome::Through, "it is not enrolled yet");
+    let token = fixture.enrol_token(None, None).await;
+    let own = secret();
+    assert_eq!(fixture.enrol(&token, AGENT, &own).await, "0");
+    for other in [&unbound, &admin] {
+        assert_eq!(fixture.send_as(other, Some(AGENT)).await, Outcome::Refused(Reason::Agent));
+        assert_eq!(fixture.send_as(other, Some(OTHER)).await, Outcome::Through);
+        assert_eq!(fixture.send_as(other, None).await, Outcome::Through);
+    }
+    assert_eq!(fixture.send_as(own.as_str(), Some(AGENT)).await, Outcome::Through);
+    fixture.server.auth.revoke(own.hash().id(), &Principal::anyone(), 0).await.expect("there is one");
+    assert_eq!(fixture.send_as(&unbound, Some(AGENT)).await, Outcome::Through, "nobody's any more");
+}
+
+#[tokio::test]
 async fn a_token_enrols_as_many_as_it_says() {
     let fixture = Fixture::open("", Flags::default());
     let token = fixture.enrol_token(Some(3), None).await;

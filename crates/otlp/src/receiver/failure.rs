@@ -80,12 +80,9 @@ impl From<Refused> for Failure {
             Refused::Invalid(message) => {
                 Failure::new(Reason::Invalid, Code::InvalidArgument, StatusCode::BAD_REQUEST, message)
             }
-            Refused::TooLarge { what, limit } => Failure::new(
-                Reason::TooLarge,
-                Code::InvalidArgument,
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the request has more than {limit} {what}: send smaller requests"),
-            ),
+            Refused::TooLarge(message) => {
+                Failure::new(Reason::TooLarge, Code::InvalidArgument, StatusCode::PAYLOAD_TOO_LARGE, message)
+            }
             Refused::Busy { retry_after, reason } => Failure {
                 retry_after: Some(retry_after),
                 ..Failure::new(Reason::Busy, Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, reason)

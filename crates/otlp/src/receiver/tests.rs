@@ -361,7 +361,7 @@ async fn refusals_of_the_consumer_are_mapped() {
     let text = || "why".to_owned();
     for (refused, http, grpc, retry_after, reason) in [
         (Refused::Invalid(text()), 400, 3, "", Reason::Invalid),
-        (Refused::TooLarge { what: "series", limit: 7 }, 413, 3, "", Reason::TooLarge),
+        (Refused::TooLarge("too many series".to_owned()), 413, 3, "", Reason::TooLarge),
         (busy(2_500), 429, 8, "3", Reason::Busy),
         (busy(0), 429, 8, "1", Reason::Busy),
         (Refused::Conflict(text()), 409, 9, "", Reason::Conflict),

@@ -164,7 +164,7 @@ proptest! {
         }
         let values = values.repeat(repeat);
         let mut bytes = Vec::new();
-        sealed::encode_floats(&ts, &values, &mut sealed::Scratch::default(), &mut bytes);
+        sealed::encode_floats(&ts, &values, &[], &mut sealed::Scratch::default(), &mut bytes);
         let (from, to) = (ts[a.index(ts.len())] + before, ts[b.index(ts.len())] + behind);
         let (mut scratch, mut column) = (FloatColumn::default(), FloatColumn::default());
         column.push(i64::MIN, 0.5);
