@@ -55,7 +55,7 @@ impl Ingest {
                     Err(problem) => refused.push((index, problem)),
                 }
             }
-            Batch { source, cursor: None, samples, metadata: metadata.clone(), exemplars }
+            Batch { source, cursor: None, samples, starts: Vec::new(), metadata: metadata.clone(), exemplars }
         })?;
         self.stats.import_samples.fetch_add(rows.len() as u64, Relaxed);
         self.stats.exemplars.fetch_add(rows.iter().filter(|row| row.exemplar.is_some()).count() as u64, Relaxed);

@@ -231,7 +231,7 @@ fn read_values_within(
 pub(crate) struct Anatomy {
     /// The codec of the values, in the words of docs/format/chunk.md.
     pub(crate) codec: &'static str,
-    /// The codec byte and the timestamps.
+    /// The codec byte, the timestamps and the start timestamps.
     pub(crate) times: usize,
     /// The rest.
     pub(crate) values: usize,
@@ -245,6 +245,9 @@ pub(crate) fn anatomy(bytes: &[u8], extent: Extent) -> Result<Anatomy, DecodeErr
         return Err(DecodeError::TooLarge { what: "the number of samples of a chunk" });
     }
     read_times(&mut reader, code & TIMES, extent, &mut Vec::new())?;
+    if code & STARTS != 0 {
+        starts::decode(&mut reader, extent.samples as usize, 0, &mut Vec::new())?;
+    }
     let values = reader.rest().len();
     let codec = match code & CODEC {
         CONSTANT => "constant",

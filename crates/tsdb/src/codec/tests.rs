@@ -150,7 +150,7 @@ proptest! {
     fn a_part_of_a_sealed_chunk_is_what_the_whole_says(
         (ts, mut values) in samples(),
         stale in prop::collection::vec(any::<prop::sample::Index>(), 0..2),
-        repeat in 1usize..4,
+        (repeat, started) in (1usize..4, 0usize..4),
         regular in any::<bool>(),
         (a, b) in any::<(prop::sample::Index, prop::sample::Index)>(),
         (before, behind) in (-2i64..3, -2i64..3),
@@ -164,7 +164,14 @@ proptest! {
         }
         let values = values.repeat(repeat);
         let mut bytes = Vec::new();
-        sealed::encode_floats(&ts, &values, &[], &mut sealed::Scratch::default(), &mut bytes);
+        // None, one for all, one that changes, and one that ends on the way.
+        let starts: Vec<i64> = match started {
+            0 => Vec::new(),
+            1 => vec![7; ts.len()],
+            2 => (0..ts.len() as i64).map(|i| 1 + i / 3).collect(),
+            _ => (0..ts.len()).map(|i| if i < 2 { 7 } else { 0 }).collect(),
+        };
+        sealed::encode_floats(&ts, &values, &starts, &mut sealed::Scratch::default(), &mut bytes);
         let (from, to) = (ts[a.index(ts.len())] + before, ts[b.index(ts.len())] + behind);
         let (mut scratch, mut column) = (FloatColumn::default(), FloatColumn::default());
         column.push(i64::MIN, 0.5);
@@ -172,6 +179,14 @@ proptest! {
         let expected = ts.iter().copied().zip(bits(&values)).filter(|(t, _)| (from..=to).contains(t));
         let read = column.timestamps.iter().copied().zip(bits(&column.values)).skip(1);
         prop_assert_eq!(read.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+        let within = |(t, start): (&i64, &i64)| (from..=to).contains(t).then_some(*start);
+        let mut expected: Vec<i64> = ts.iter().zip(&starts).filter_map(within).collect();
+        if expected.iter().all(|start| *start == 0) {
+            expected.clear();
+        } else {
+            expected.insert(0, 0);
+        }
+        prop_assert_eq!(column.starts, expected);
     }
 
     #[test]
