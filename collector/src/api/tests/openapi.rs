@@ -140,10 +140,12 @@ fn example(path: &str, method: &str, operation: &Value, of_path: &[Value], token
                     push(&mut form, name, value);
                 }
                 form.join("&")
-            } else if of_type["example"].is_null() {
-                String::new()
             } else {
-                of_type["example"].to_string()
+                match &of_type["example"] {
+                    Value::Null => String::new(),
+                    Value::String(text) => text.clone(),
+                    json => json.to_string(),
+                }
             }
         }
     };
