@@ -82,12 +82,16 @@ impl Db {
         released
     }
 
-    /// Whether a step has failed for want of room.
+    /// Whether a step has failed for want of room that the reserve has.
     fn is_full(&self, error: &Error) -> bool {
-        let is_scarce = || {
-            let available = self.fs.available_space(&self.dir);
-            available.is_ok_and(|available| available < self.shared.options.ballast_bytes)
-        };
-        matches!(error, Error::NoSpace { .. }) || is_scarce()
+        let reserve = self.shared.options.ballast_bytes;
+        match error {
+            // Where it would not do, it would be given up and made again with each maintenance.
+            Error::NoSpace { needed, available } => *needed <= available.saturating_add(reserve),
+            Error::Io { .. } | Error::NotWritten { .. } | Error::Wal(_) => {
+                self.fs.available_space(&self.dir).is_ok_and(|available| available < reserve)
+            }
+            _ => false,
+        }
     }
 }

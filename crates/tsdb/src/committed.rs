@@ -192,12 +192,14 @@ impl Db {
     /// grown beyond [`max_wal_hold_bytes`](crate::Options::max_wal_hold_bytes), or what is held is older than
     /// [`max_wal_hold_ms`](crate::Options::max_wal_hold_ms), the oldest goes all the same.
     pub fn hold_wal(&self, holder: &str, place: Place) -> Result<(), Error> {
+        // What is gone cannot be held: a reader that says late what it needed is not cut off once more.
+        let place = place.0.max(self.wal.start());
         {
             let mut cut = self.shared.cut.lock();
-            if cut.holds.get(holder) == Some(&place.0) {
+            if cut.holds.get(holder) == Some(&place) {
                 return Ok(());
             }
-            cut.holds.insert(holder.to_owned(), place.0);
+            cut.holds.insert(holder.to_owned(), place);
         }
         self.cut_wal()
     }

@@ -187,9 +187,12 @@ impl Db {
             tombstones: deleted,
         });
         let db = Db { shared, wal, fs, dir: dir.to_owned(), cache, maintenance, _lock: lock };
-        if db.shared.drops_before(now).is_some() {
-            // What was too old before the stop must not be seen again until the first maintenance.
-            db.expire_classes(&mut db.maintenance.lock(), now)?;
+        // What was too old before the stop must not be seen again until the first maintenance, which sets a damaged block
+        // aside and tries again what failed.
+        if db.shared.drops_before(now).is_some()
+            && let Err(error) = db.expire_classes(&mut db.maintenance.lock(), now)
+        {
+            tracing::error!(%error, "series that are too old for their class may be seen until the first maintenance");
         }
         Ok((Arc::new(db), report))
     }

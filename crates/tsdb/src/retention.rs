@@ -67,7 +67,8 @@ impl Db {
         }
     }
 
-    /// Hides the series of blocks that are too old for their class although the block holds others that are not.
+    /// Hides the series of blocks that are too old for their class although the block holds others that are not. A block
+    /// whose index cannot be read does not keep the others from it; the first error is given back.
     pub(crate) fn expire_classes(&self, maintenance: &mut Maintenance, now: TimestampMs) -> Result<(), Error> {
         let (version, retention) = self.shared.retention.read().clone();
         let blocks = Arc::clone(&self.shared.data.read().blocks);
@@ -75,6 +76,7 @@ impl Db {
         if retention.classes.is_empty() {
             return Ok(());
         }
+        let mut done = Ok(());
         for block in blocks.iter().filter(|b| b.meta().max_time < now.saturating_sub(retention.shortest())) {
             let age = now.saturating_sub(block.meta().max_time);
             let keeps = retention.classes.iter().map(|class| class.keep_ms).chain([retention.keep_ms]);
@@ -83,14 +85,20 @@ impl Db {
             if maintenance.expired.get(&block.meta().seq) == Some(&handled) {
                 continue;
             }
-            let series = self.noting_damage(block, expired_series(block, &retention, keep_ms))?;
+            let series = match self.noting_damage(block, expired_series(block, &retention, keep_ms)) {
+                Ok(series) => series,
+                Err(error) => {
+                    done = done.and(Err(error));
+                    continue;
+                }
+            };
             if !series.is_empty() {
                 block.hidden().add(&series, (TimestampMs::MIN, TimestampMs::MAX));
                 self.shared.data.write().changes.note(block.meta().min_time);
             }
             maintenance.expired.insert(block.meta().seq, handled);
         }
-        Ok(())
+        done
     }
 }
 

@@ -126,7 +126,13 @@ pub fn set_aside(fs: &dyn Fs, block: &Path, reason: String) -> Quarantined {
     let aside = layout::damaged(block);
     tracing::error!(block = %block.display(), reason, "a block is damaged and was set aside");
     match fs.rename(block, &aside) {
-        Ok(()) => Quarantined { path: aside, reason },
+        Ok(()) => {
+            // No manifest names it: under its old name a crash would leave it to be removed.
+            if let Some(Err(error)) = block.parent().map(|dir| fs.sync_dir(dir)) {
+                tracing::warn!(aside = %aside.display(), %error, "the new name of a damaged block may not outlive a crash");
+            }
+            Quarantined { path: aside, reason }
+        }
         Err(_) => Quarantined { path: block.to_owned(), reason },
     }
 }

@@ -16,7 +16,12 @@ const MARK: &str = ".block.outdated-";
 pub(crate) fn set_aside(fs: &dyn Fs, block: &Path, now: TimestampMs) -> std::io::Result<PathBuf> {
     let aside = block.with_extension(format!("block.outdated-{now}"));
     tracing::error!(block = %block.display(), aside = %aside.display(), "a block of an old format is not read any more");
-    fs.rename(block, &aside).map(|()| aside)
+    fs.rename(block, &aside)?;
+    // The manifest will not name it: under its old name a crash would leave it to be removed.
+    if let Some(Err(error)) = block.parent().map(|dir| fs.sync_dir(dir)) {
+        tracing::warn!(aside = %aside.display(), %error, "the new name of an old block may not outlive a crash");
+    }
+    Ok(aside)
 }
 
 /// Those that lie in the store at `dir`, with the times at which they were set aside.

@@ -45,7 +45,9 @@ impl Db {
         self.flush_locked(maintenance, now)?;
         let tombstone = Tombstone { covers: maintenance.next_seq - 1, from, to, selectors: selectors.to_vec() };
         let mut hidden: Vec<(Arc<Block>, Vec<u32>)> = Vec::new();
-        for block in self.shared.data.read().blocks.iter() {
+        // Not under the lock: what is read of the blocks would hold up all that is written and asked.
+        let blocks = Arc::clone(&self.shared.data.read().blocks);
+        for block in blocks.iter() {
             let series = self.noting_damage(block, tombstone.series_of(block))?;
             if !series.is_empty() {
                 hidden.push((Arc::clone(block), series));

@@ -81,7 +81,8 @@ impl Registry {
         let slot = self.free.pop();
         let before = slot.map(|slot| self.series[slot as usize]);
         let (start, room) = match before {
-            Some(before) if usize::from(before.room) >= n => (before.start, before.room),
+            // A slot without room begins nowhere, also for a series that needs none.
+            Some(before) if before.room > 0 && usize::from(before.room) >= n => (before.start, before.room),
             _ => {
                 let start = self.pairs.len() as u64;
                 self.pairs.resize(self.pairs.len() + n, (0, 0));

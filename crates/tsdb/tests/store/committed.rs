@@ -138,6 +138,26 @@ fn what_a_sink_holds_for_too_long_is_cut_and_counted() {
 }
 
 #[test]
+fn a_sink_that_asks_for_what_is_gone_breaks_nothing_again() {
+    let options = Options { max_wal_hold_ms: 1_000, ..Options::default() };
+    let (db, _) = open(Arc::new(MemFs::new()), options);
+    let began = db.wal_start();
+    db.hold_wal("sink", began).expect("it is held");
+    for flush in 0..3 {
+        put(&db, "a", flush, 1.0);
+        db.flush(NOW + flush * 2_000).expect("it works");
+    }
+    let broken = || db.stats().wal_holds_broken.load(std::sync::atomic::Ordering::Relaxed);
+    let before = broken();
+    assert!(before > 0 && db.wal_start() > began);
+    // It has sent now what it read long ago, and says so.
+    for _ in 0..3 {
+        db.hold_wal("sink", began).expect("it is held");
+    }
+    assert_eq!(broken(), before, "nothing more was cut");
+}
+
+#[test]
 fn a_position_of_another_log_begins_where_this_one_ends() {
     let (db, _) = open(Arc::new(MemFs::new()), Options::default());
     put(&db, "a", 1, 1.0);

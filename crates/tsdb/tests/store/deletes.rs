@@ -205,6 +205,31 @@ fn a_full_disk_is_emptied_out_of_the_reserve() {
     assert!(!open(fs, options).1.is_damaged());
 }
 
+/// The reserve is far too small for what is missing: to give it up and to make it again would be for nothing.
+#[test]
+fn the_reserve_is_kept_where_it_would_not_do() {
+    let fs = Arc::new(MemFs::new());
+    let options = Options { ballast_bytes: 1 << 10, ballast_from: 1, ..Options::default() };
+    let (db, _) = open(Arc::clone(&fs) as _, options);
+    let (up, down) = (series(&db, UP), series(&db, DOWN));
+    let mut rng = fastrand::Rng::with_seed(1);
+    let samples = (0..6000).map(|i| float(if i % 100 == 0 { up } else { down }, NOW + i, rng.f64()));
+    append(&db, batch(Source::AgentLink, samples.collect()), NOW);
+    db.flush(NOW).unwrap();
+    db.maintain(NOW).unwrap();
+    let ballast = Path::new("data/ballast");
+    assert!(fs.exists(ballast).unwrap(), "there is room");
+    delete(&db, "up", i64::MIN, i64::MAX);
+    // Ten times the reserve is free, and the block needs more.
+    fs.set_capacity(Some(fs.used() + (10 << 10)));
+    for _ in 0..3 {
+        db.maintain(NOW).unwrap();
+    }
+    assert!(matches!(db.clean_tombstones(NOW), Err(Error::NoSpace { .. })));
+    assert_eq!((db.stats().ballast_released.load(Relaxed), db.stats().blocks_cleaned.load(Relaxed)), (0, 0));
+    assert!(fs.exists(ballast).unwrap());
+}
+
 /// A delete covers a block that cannot be opened now: it waits for that block, and later deletes do not wait with it.
 #[test]
 fn deletes_retire_beside_a_block_that_cannot_be_opened() {
@@ -256,6 +281,15 @@ fn outdated_blocks_go_with_the_retention() {
     }
     let (db, report) = open(Arc::new(mem.clone()), Options::default());
     assert_eq!((report.blocks, report.quarantined.len(), report.unavailable.len()), (0, 1, 0));
+    let aside = |mem: &MemFs| {
+        let found = mem.list(Path::new("data/blocks")).unwrap();
+        found.iter().filter(|entry| entry.name.contains("outdated")).count()
+    };
+    for seed in 0..20 {
+        let crashed = mem.crash(seed);
+        open(Arc::new(crashed.clone()), Options::default());
+        assert_eq!(aside(&crashed), 1, "a crash after the start, seed {seed}");
+    }
     delete(&db, "up", i64::MIN, i64::MAX);
     db.clean_tombstones(NOW).unwrap();
     drop(db);

@@ -316,6 +316,11 @@ fn a_damaged_block_is_set_aside_at_the_start() {
         assert_eq!((report.quarantined.len(), report.blocks), (1 - start, 1));
         assert_eq!(floats(&db, NUMBERS), [(NOW, 2.0)]);
         assert_eq!(db.stats().blocks_quarantined.load(Relaxed), 1 - start as u64);
+        for seed in 0..20 {
+            let crashed = mem.crash(seed);
+            open(Arc::new(crashed.clone()), Options::default());
+            assert!(crashed.exists(&paths[0].with_extension("block.damaged")).unwrap(), "seed {seed}");
+        }
     }
     assert!(mem.exists(&paths[0].with_extension("block.damaged")).unwrap());
 }

@@ -1,11 +1,12 @@
 //! Retention by classes: series that are kept for another time than the others.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use sonde_disk::MemFs;
+use sonde_disk::{Fs, MemFs};
 use sonde_model::{MatchOp, Matcher};
-use sonde_tsdb::{Db, Options, RejectReason, Retention, RetentionClass, Source};
+use sonde_tsdb::{Db, Options, RejectReason, Retention, RetentionClass, SelectLimits, Source};
 
 use crate::support::*;
 
@@ -106,4 +107,31 @@ fn classes_change_while_the_store_is_open() {
     set(Vec::new());
     maintain(&db, NOW + 6 * DAY);
     assert_eq!(days(&db), [4, 5, 4]);
+}
+
+/// Which series of a block are too old is asked of its index, which may be damaged.
+#[test]
+fn damage_is_no_reason_not_to_start() {
+    let mem = MemFs::new();
+    let (db, _) = open(Arc::new(mem.clone()), options());
+    fill(&db);
+    db.flush(NOW).expect("the flush works");
+    drop(db);
+    let block = Path::new("data/blocks/0000000000000001.block");
+    let len = mem.open(block).unwrap().len().unwrap();
+    for at in (16..len).step_by(24) {
+        let mem = mem.crash(1);
+        mem.corrupt(block, at, 0x40).unwrap();
+        let fs: Arc<dyn Fs> = Arc::new(mem);
+        let opened = Db::open(Arc::clone(&fs), Path::new("data"), options(), NOW);
+        let (db, _) = opened.unwrap_or_else(|error| panic!("byte {at} of {len}: {error}"));
+        // What is damaged is set aside, and the other blocks are served at once.
+        let younger = |days: i64| db.select(&all(), NOW - days * DAY, NOW, &SelectLimits::default()).unwrap();
+        let samples: Vec<usize> = younger(9).iter().map(|s| s.floats.len()).collect();
+        assert_eq!(samples, [3, 10, 10], "byte {at} of {len}");
+        for _ in 0..3 {
+            let _ = db.maintain(NOW);
+        }
+        db.maintain(NOW).expect("the damaged block is set aside");
+    }
 }

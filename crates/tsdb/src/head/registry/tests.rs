@@ -57,6 +57,16 @@ fn matchers_select_series() {
     check(&registry, &[("__name__", Equal, "up")], &[&up("a"), &up("b"), &up("d"), &up("e")]);
 }
 
+#[test]
+fn a_series_without_labels_finds_a_place_in_a_slot_without_room() {
+    let mut registry = Registry::default();
+    let slots: Vec<u32> = (0..9).map(|i| registry.insert(&[("n", &i.to_string())]).slot).collect();
+    registry.remove(&slots);
+    registry.tidy();
+    let bare = registry.insert(&[]);
+    assert_eq!((registry.labels(bare.slot).to_string().as_str(), registry.find(&[])), ("{}", Some(bare)));
+}
+
 /// Labels out of few names and values, so that series share them; values of long-lived and of short-lived labels.
 fn labels_of(n: u16) -> Vec<(String, String)> {
     let mut labels = vec![("__name__".to_owned(), format!("m{}", n % 5))];
