@@ -26,6 +26,11 @@ impl Cut {
         self.flushes.push((at, now));
     }
 
+    /// Where the last flush of this process began.
+    pub(crate) fn last_flush(&self) -> Option<Position> {
+        self.flushes.last().map(|(at, _)| *at)
+    }
+
     /// Where the log may begin, if that is known.
     pub(crate) fn place(&mut self) -> Option<Position> {
         let (flushed, _) = *self.flushes.last()?;

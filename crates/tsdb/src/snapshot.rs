@@ -53,18 +53,33 @@ impl Db {
     /// Copies the checkpoint of the last flush, so that agents may repeat batches to the copy, too.
     fn copy_checkpoint(&self, maintenance: &Maintenance, dir: &Path) -> Result<(), Error> {
         let mut pieces: Vec<Vec<u8>> = Vec::new();
-        let mut reader = self.wal.reader(self.wal.start());
-        while let Some((_, _, bytes)) = reader.next()? {
+        // What readers of the log hold back lies before it, and may be much.
+        let last_flush = self.shared.cut.lock().last_flush();
+        let mut reader = self.wal.reader(last_flush.unwrap_or_else(|| self.wal.start()));
+        // Damage behind which nothing but pieces of a checkpoint came, of which it may have taken some.
+        let mut damage = None;
+        loop {
+            let bytes = match reader.next() {
+                Ok(None) => return damage.map_or(Ok(()), |error: WalError| Err(error.into())),
+                Ok(Some((_, _, bytes))) => bytes,
+                Err(error @ WalError::Damaged(_)) => {
+                    damage = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             match record::read(&bytes) {
                 Ok(Record::Cursors(_) | Record::Metadata(_)) => pieces.push(bytes),
                 Ok(Record::Checkpoint { flush, .. }) if flush == maintenance.manifest.flushed => {
                     pieces.push(bytes);
-                    return self.write_checkpoint(pieces, dir);
+                    return damage.map_or_else(|| self.write_checkpoint(pieces, dir), |error| Err(error.into()));
                 }
-                _ => pieces.clear(),
+                _ => {
+                    pieces.clear();
+                    damage = None;
+                }
             }
         }
-        Ok(())
     }
 
     fn write_checkpoint(&self, pieces: Vec<Vec<u8>>, dir: &Path) -> Result<(), Error> {

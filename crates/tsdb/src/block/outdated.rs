@@ -10,7 +10,7 @@ use crate::Error;
 use crate::db::Db;
 
 /// Comes between the name of such a block and the time at which it was set aside, in ms since the epoch.
-const MARK: &str = ".block.outdated-";
+pub(crate) const MARK: &str = ".block.outdated-";
 
 /// Renames a block.
 pub(crate) fn set_aside(fs: &dyn Fs, block: &Path, now: TimestampMs) -> std::io::Result<PathBuf> {

@@ -11,6 +11,7 @@ use super::inspect::in_words;
 use super::report::{Damage, Verification};
 use super::{Examiner, Progress};
 use crate::Error;
+use crate::block::outdated;
 use crate::db::Db;
 use crate::delete::tombstones::{self, Tombstone};
 use crate::exemplar;
@@ -138,6 +139,9 @@ impl Examiner {
                 Some(seq) if counting.contains(&seq) => continue,
                 Some(_) => "a left-over block; the next start removes it",
                 None if entry.name.ends_with(".damaged") => "a block that was set aside; nothing reads it",
+                None if entry.name.contains(outdated::MARK) => {
+                    "a block of an old format that was set aside; nothing reads it"
+                }
                 None => "no file of the store",
             };
             found.notes.push(format!("{}: {told}", path.display()));

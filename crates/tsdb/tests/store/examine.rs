@@ -149,6 +149,8 @@ fn there_is_a_store_or_there_is_none() {
     db.delete(vec![vec![Matcher::equal("a", "b")]], 0, 1, NOW).expect("memory");
     db.close();
     drop(db);
+    fs.create(Path::new("data/blocks/0000000000000007.block.outdated-1800000000000")).expect("memory");
     let examiner = Examiner::open(Arc::clone(&fs), Path::new(DIR)).expect("nobody has it");
-    assert!(examiner.verify(&mut |_, _| {}).expect("memory").is_sound());
+    let found = examiner.verify(&mut |_, _| {}).expect("memory");
+    assert!(found.is_sound() && found.notes.iter().any(|note| note.contains("of an old format")), "{found:?}");
 }

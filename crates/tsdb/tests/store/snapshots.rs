@@ -69,3 +69,29 @@ fn a_snapshot_is_durable() {
         assert_eq!(numbered(&copied, 1), CursorVerdict::Duplicate);
     }
 }
+
+/// What a reader of the log holds back is in blocks: whether it is sound says nothing about a snapshot. What the snapshot
+/// takes of the log has to be sound.
+#[test]
+fn damage_that_a_reader_holds_is_no_reason_not_to_copy() {
+    let fs = MemFs::new();
+    let (db, _) = open(Arc::new(fs.clone()), Options::default());
+    db.hold_wal("sink", db.wal_start()).expect("it is held");
+    for seq in 1..=3 {
+        numbered(&db, seq);
+        db.flush(NOW).expect("it works");
+    }
+    let segment = |number: u64| format!("data/wal/{number:012}.wal");
+    fs.corrupt(Path::new(&segment(1)), 4200, 0x40).expect("it is there");
+    db.snapshot(Path::new("copy"), NOW).expect("it works");
+    drop(db);
+    // After a start it is not known where the last flush was.
+    let (db, _) = open(Arc::new(fs.clone()), Options::default());
+    db.snapshot(Path::new("again"), NOW).expect("it works");
+    for copy in ["copy", "again"] {
+        let (copied, _) = Db::open(Arc::new(fs.clone()), Path::new(copy), Options::default(), NOW).expect("it works");
+        assert_eq!((floats(&copied, UP).len(), numbered(&copied, 3)), (3, CursorVerdict::Duplicate), "{copy}");
+    }
+    fs.corrupt(Path::new(&segment(4)), 4200, 0x40).expect("it is there");
+    assert!(db.snapshot(Path::new("none"), NOW).is_err(), "cursors are lost");
+}
