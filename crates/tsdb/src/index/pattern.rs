@@ -24,6 +24,9 @@ const MAX_ALTERNATIVES: usize = 1_000;
 /// More shapes than this are left to the engine, which looks for all of them at once.
 const MAX_SHAPES: usize = 16;
 
+/// Alternatives of more parts (texts, gaps, groups) are left to the engine: each part is joined to all that came before.
+const MAX_PARTS: usize = 32;
+
 /// A part of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
@@ -97,9 +100,11 @@ fn alternatives(pattern: &str) -> Option<Vec<Vec<Piece>>> {
     for alternative in split_alternatives(pattern)? {
         let mut open = vec![Vec::new()];
         let mut rest = alternative;
+        let mut parts = 0;
         while !rest.is_empty() {
             let (next, after) = next_part(rest)?;
-            if open.len() * next.len() > MAX_ALTERNATIVES {
+            parts += 1;
+            if open.len() * next.len() > MAX_ALTERNATIVES || parts > MAX_PARTS {
                 return None;
             }
             open = open.iter().flat_map(|before| next.iter().map(|piece| joined(before, piece))).collect();
@@ -286,6 +291,15 @@ mod tests {
             assert!(matches!(Pattern::of(pattern), Pattern::Shapes(_)), "{pattern}");
         }
         assert_eq!(Pattern::of("node_.+x").prefix(), "node_");
+    }
+
+    /// What a pattern says is worked out under the lock of the index.
+    #[test]
+    fn a_long_pattern_is_left_to_the_engine_soon() {
+        for pattern in ["(a|b)".repeat(9) + &".*x".repeat(1_000), ".*x".repeat(20_000), "(a|b).*".repeat(9_000)] {
+            check(&pattern, &Pattern::Other);
+        }
+        assert!(Matcher::new("n", MatchOp::Regex, &("(a|b)".repeat(9) + &".*x".repeat(1_000))).is_ok());
     }
 
     proptest! {
