@@ -15,7 +15,7 @@ const PIECE_BYTES: usize = 1 << 20;
 const ROOM: u64 = 4;
 
 /// Where the file lies in the directory of a store.
-fn path(dir: &Path) -> PathBuf {
+pub(crate) fn path(dir: &Path) -> PathBuf {
     dir.join("ballast")
 }
 

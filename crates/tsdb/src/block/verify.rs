@@ -49,18 +49,7 @@ struct Walk<'b> {
 impl Block {
     /// Every flaw of the block. `read` is told of the bytes that were read.
     pub(crate) fn flaws(&self, read: &mut dyn FnMut(u64)) -> Vec<Flaw> {
-        let mut walk = Walk {
-            block: self,
-            flaws: Vec::new(),
-            postings: BTreeMap::new(),
-            all_series: true,
-            last_pairs: Vec::new(),
-            series: 0,
-            samples: 0,
-            times: None,
-            page: None,
-            lost: HashMap::new(),
-        };
+        let mut walk = Walk::new(self);
         walk.frame();
         walk.symbols(read);
         walk.series(read);
@@ -86,7 +75,22 @@ impl Block {
     }
 }
 
-impl Walk<'_> {
+impl<'b> Walk<'b> {
+    fn new(block: &'b Block) -> Self {
+        Walk {
+            block,
+            flaws: Vec::new(),
+            postings: BTreeMap::new(),
+            all_series: true,
+            last_pairs: Vec::new(),
+            series: 0,
+            samples: 0,
+            times: None,
+            page: None,
+            lost: HashMap::new(),
+        }
+    }
+
     fn flaw(&mut self, place: Option<PageRef>, reason: impl Into<String>) {
         self.flaws.push(Flaw { range: place.map(range), reason: reason.into(), lost: None });
     }
@@ -188,8 +192,12 @@ impl Walk<'_> {
             self.flaw(Some(place), format!("series {} is not behind the one before", self.series));
         }
         self.last_pairs.clone_from(&entry.pairs);
-        for pair in &entry.pairs {
-            self.postings.entry(*pair).or_default().push(self.series);
+        // Each label once, also where a damaged page repeats one.
+        let mut pairs = entry.pairs.clone();
+        pairs.sort_unstable();
+        pairs.dedup();
+        for pair in pairs {
+            self.postings.entry(pair).or_default().push(self.series);
         }
         let (mut floats, mut histograms) = (FloatColumn::default(), HistogramColumn::default());
         let mut whole = true;
@@ -341,5 +349,39 @@ impl Block {
         let read = self.file().read_exact_at(&mut trailer, at);
         let offset = read.ok().and_then(|()| footer::read_trailer(&trailer, self.bytes()).ok());
         offset.map_or(at, |(footer, _)| footer.offset)..self.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use sonde_disk::MemFs;
+
+    use super::*;
+    use crate::block::{BlockWriter, Identity, PageCache};
+    use crate::columns::Columns;
+
+    #[test]
+    fn a_series_that_repeats_a_label_is_a_flaw_and_no_more() {
+        let (fs, path) = (MemFs::new(), Path::new("block"));
+        let identity = Identity { seq: 1, rank: 1, level: 0, created: 0 };
+        let mut writer = BlockWriter::create(&fs, path, &["a", "b"], identity).unwrap();
+        let mut columns = Columns::default();
+        columns.floats.push(5, 1.0);
+        writer.series(&[(0, 1)], &columns).unwrap();
+        writer.finish().unwrap();
+        let block = Block::open(&fs, path, Arc::new(PageCache::new(1 << 20, |page| page.len()))).unwrap();
+        let mut walk = Walk::new(&block);
+        let place = block.directories.series[0];
+        let mut entries = Vec::new();
+        let found = block.visit_series(0..1, Caching::Pass, &mut |entry| {
+            entries.push(entry.clone());
+            Ok(())
+        });
+        found.unwrap();
+        entries[0].pairs = vec![(0, 1), (0, 1)];
+        walk.entry(place, &entries[0], &mut |_| {});
+        assert!(walk.flaws[0].reason.contains("labels that cannot be"), "{:?}", walk.flaws);
     }
 }

@@ -7,7 +7,7 @@ use super::{Examiner, Progress};
 use crate::block::usage::Metrics;
 use crate::db::Db;
 use crate::delete::tombstones;
-use crate::{Error, exemplar};
+use crate::{Error, ballast, exemplar};
 
 impl Examiner {
     /// Reads all blocks and the log. A block that cannot be read is listed with the reason.
@@ -44,6 +44,7 @@ impl Examiner {
             tombstones::path(&self.dir),
             exemplar::file::path(&self.dir),
             layout::clock(&self.dir),
+            ballast::path(&self.dir),
         ];
         for path in small {
             if self.fs.exists(&path).map_err(Db::io("look for", &path))? {

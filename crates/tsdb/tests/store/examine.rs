@@ -150,7 +150,10 @@ fn there_is_a_store_or_there_is_none() {
     db.close();
     drop(db);
     fs.create(Path::new("data/blocks/0000000000000007.block.outdated-1800000000000")).expect("memory");
+    fs.create(Path::new("data/ballast")).and_then(|file| file.write_at(&[1; 77], 0)).expect("memory");
     let examiner = Examiner::open(Arc::clone(&fs), Path::new(DIR)).expect("nobody has it");
+    let files = examiner.inspect(&mut |_, _| {}).expect("memory").files;
+    assert!(files.contains(&("ballast".to_owned(), 77)), "{files:?}");
     let found = examiner.verify(&mut |_, _| {}).expect("memory");
     assert!(found.is_sound() && found.notes.iter().any(|note| note.contains("of an old format")), "{found:?}");
 }
