@@ -59,7 +59,8 @@ impl Db {
     }
 
     /// Changes how long samples are kept, from the next maintenance on. Samples that are gone do not come back when it is
-    /// made longer. The width of the partitions of time stays what it was when the store was opened.
+    /// made longer, apart from those that are hidden and not cleaned yet: the next start hides by what it is told. The
+    /// width of the partitions of time stays what it was when the store was opened.
     pub fn set_retention(&self, retention: Retention) {
         let mut current = self.shared.retention.write();
         if *current.1 != retention {
