@@ -85,7 +85,9 @@ fn metrics(corpus: &Corpus) {
             let exemplars = vec![BatchExemplar { series: samples[0].series, exemplar }];
             let help = Metadata { kind: MetricKind::Gauge, help: "h".into(), unit: "u".into() };
             let metadata = vec![("a".to_owned(), help)];
-            let batch = Batch { source: Source::Push, cursor: None, samples, metadata, exemplars };
+            // Half of the samples have start timestamps, one of which changes.
+            let starts = if i % 100 < 50 { vec![7, 0, 1 + at / 600_000, 0, 7] } else { Vec::new() };
+            let batch = Batch { source: Source::Push, cursor: None, samples, starts, metadata, exemplars };
             db.append(batch, at, |_| {}).expect("there is room");
         }
         db.close();
@@ -121,9 +123,11 @@ fn metrics(corpus: &Corpus) {
     chunk[16..18].copy_from_slice(&11u16.to_le_bytes());
     for values in [[1.0; 11], std::array::from_fn(|i| i as f64), std::array::from_fn(|i| (i as f64).sin())] {
         let times: Vec<i64> = (0..11).map(|i| i * 15_000).collect();
-        let mut bytes = chunk.clone();
-        sonde_tsdb::codec::sealed::encode_floats(&times, &values, &mut Default::default(), &mut bytes);
-        corpus.put("chunk", &bytes);
+        for starts in [vec![], vec![7; 11], (1..12).collect()] {
+            let mut bytes = chunk.clone();
+            sonde_tsdb::codec::sealed::encode_floats(&times, &values, &starts, &mut Default::default(), &mut bytes);
+            corpus.put("chunk", &bytes);
+        }
     }
 }
 

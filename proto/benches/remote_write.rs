@@ -123,7 +123,7 @@ fn encode_path(criterion: &mut Criterion) {
         b.iter(|| {
             let mut writer = SymbolWriter::new();
             for (i, labels) in black_box(&labels).iter().enumerate() {
-                writer.series(read_labels(labels), None, Carried::Float(1_700_000_000_000, i as f64 * 1.25));
+                writer.series(read_labels(labels), None, Carried::Float(1_700_000_000_000, 0, i as f64 * 1.25));
             }
             writer.finish()
         });

@@ -18,6 +18,8 @@ pub(super) struct Entry {
     /// The record of the log that it came with, counted in its round.
     pub(super) record: u32,
     pub(super) timestamp: TimestampMs,
+    /// Since when the value counts; 0 where that is not known, and for exemplars. 1.0 has no word for it.
+    pub(super) start: TimestampMs,
     pub(super) value: Value,
 }
 
@@ -103,8 +105,8 @@ fn second(entries: &[Entry], db: Option<&Db>) -> Vec<u8> {
         let metadata = names.get(i).and_then(|name| known.get(name)?.as_ref());
         let said = metadata.map(|m| (number(m.kind), m.help.as_str(), m.unit.as_str()));
         let carried = match &entry.value {
-            Value::Float(value) => Carried::Float(entry.timestamp, *value),
-            Value::Histogram(histogram) => Carried::Histogram(entry.timestamp, histogram),
+            Value::Float(value) => Carried::Float(entry.timestamp, entry.start, *value),
+            Value::Histogram(histogram) => Carried::Histogram(entry.timestamp, entry.start, histogram),
             Value::Exemplar(exemplar) => Carried::Exemplar(exemplar),
         };
         writer.series(read_labels(&entry.labels), said, carried);

@@ -140,17 +140,19 @@ impl Sink<'_> {
         match item {
             Committed::Forget => self.series.clear(),
             Committed::Definition { slot, labels } => self.define(slot, labels),
-            Committed::Float { slot, timestamp, value } => self.push(slot, timestamp, Value::Float(value)),
-            Committed::Histogram { slot, timestamp, histogram } => {
+            Committed::Float { slot, timestamp, start, value } => {
+                self.push(slot, (timestamp, start), Value::Float(value));
+            }
+            Committed::Histogram { slot, timestamp, start, histogram } => {
                 if self.target.histograms {
-                    self.push(slot, timestamp, Value::Histogram(histogram));
+                    self.push(slot, (timestamp, start), Value::Histogram(histogram));
                 } else {
                     add(&self.stats.dropped_kind, 1);
                 }
             }
             Committed::Exemplar { slot, exemplar } => {
                 if self.target.exemplars {
-                    self.push(slot, exemplar.timestamp, Value::Exemplar(Box::new(exemplar)));
+                    self.push(slot, (exemplar.timestamp, 0), Value::Exemplar(Box::new(exemplar)));
                 } else {
                     add(&self.stats.dropped_kind, 1);
                 }
@@ -176,7 +178,7 @@ impl Sink<'_> {
         self.series[slot] = Series { state, shard, newest: None };
     }
 
-    fn push(&mut self, slot: u32, timestamp: TimestampMs, value: Value) {
+    fn push(&mut self, slot: u32, (timestamp, start): (TimestampMs, TimestampMs), value: Value) {
         let Some(series) = self.series.get_mut(slot as usize) else { return add(&self.stats.dropped_unknown, 1) };
         let labels = match &series.state {
             Known::Nothing => return add(&self.stats.dropped_unknown, 1),
@@ -192,7 +194,7 @@ impl Sink<'_> {
             series.newest = series.newest.max(Some(timestamp));
         }
         let shard = series.shard;
-        let entry = Entry { labels, record: self.round.records, timestamp, value };
+        let entry = Entry { labels, record: self.round.records, timestamp, start, value };
         self.round.bytes += entry.bytes();
         self.round.entries += 1;
         let queues = if is_late { &mut self.round.late } else { &mut self.round.shards };

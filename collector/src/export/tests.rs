@@ -51,6 +51,8 @@ struct Received {
     samples: BTreeMap<String, Vec<(i64, f64)>>,
     histograms: usize,
     exemplars: usize,
+    /// Start timestamps of samples and histograms, where they are said.
+    starts: Vec<i64>,
     metadata: BTreeMap<String, (u64, String)>,
     /// Headers of the last request.
     headers: HeaderMap,
@@ -126,6 +128,9 @@ async fn take(State(received): State<Arc<Mutex<Received>>>, headers: HeaderMap, 
     let mut metadata = view.series_metadata();
     for series in &series {
         let labels = labels_of(series);
+        let starts = series.samples().map(|s| s.expect("a sample").start_timestamp);
+        let starts = starts.chain(series.histograms().map(|h| h.expect("a histogram").start_timestamp));
+        received.starts.extend(starts.filter(|start| *start != 0));
         let samples: Vec<_> = series.samples().map(|s| s.map(|s| (s.timestamp, s.value)).expect("a sample")).collect();
         written[0] += samples.len() as u64;
         if !samples.is_empty() {
@@ -214,7 +219,7 @@ impl Fixture {
     async fn append(&self, samples: &[(&str, i64, f64)]) {
         let samples =
             samples.iter().map(|(name, at, value)| self.sample(name, *at, BatchValue::Float(*value))).collect();
-        self.batch(samples, Vec::new(), Vec::new()).await;
+        self.batch(samples, Vec::new(), Vec::new(), Vec::new()).await;
     }
 
     fn sample(&self, name: &str, at: i64, value: BatchValue) -> BatchSample {
@@ -222,9 +227,15 @@ impl Fixture {
         BatchSample { series, timestamp: self.now + at - 600_000, value }
     }
 
-    async fn batch(&self, samples: Vec<BatchSample>, exemplars: Vec<BatchExemplar>, metadata: Vec<(String, Metadata)>) {
+    async fn batch(
+        &self,
+        samples: Vec<BatchSample>,
+        starts: Vec<i64>,
+        exemplars: Vec<BatchExemplar>,
+        metadata: Vec<(String, Metadata)>,
+    ) {
         let (sender, durable) = tokio::sync::oneshot::channel();
-        let batch = Batch { source: Source::Push, cursor: None, samples, starts: Vec::new(), metadata, exemplars };
+        let batch = Batch { source: Source::Push, cursor: None, samples, starts, metadata, exemplars };
         let outcome = self.db.append(batch, self.now, move |result| drop(sender.send(result))).expect("it is taken");
         assert_eq!(outcome.rejected, []);
         durable.await.expect("an answer").expect("it is durable");
@@ -311,14 +322,14 @@ async fn remote_write_2_0_carries_all_kinds_and_falls_back() {
         started(&running).await;
         let histogram = Box::new(Histogram { count: 3.0, zero_count: 3.0, ..Histogram::default() });
         let samples = vec![
-            fixture.sample("calls_total", 1, BatchValue::FloatDelta(2.0)),
+            fixture.sample("calls_total", 1, BatchValue::Float(2.0)),
             fixture.sample("sizes", 1, BatchValue::Histogram(histogram)),
         ];
         let exemplar =
             Exemplar { labels: Labels::from_pairs([("trace_id", "t")]), value: 1.0, timestamp: samples[0].timestamp };
         let exemplars = vec![BatchExemplar { series: samples[0].series, exemplar }];
         let metadata = Metadata { kind: MetricKind::Counter, help: "Calls.".into(), unit: String::new() };
-        fixture.batch(samples, exemplars, vec![("calls_total".into(), metadata)]).await;
+        fixture.batch(samples, vec![11, 12], exemplars, vec![("calls_total".into(), metadata)]).await;
         let has_all = || {
             let received = receiver.received.lock();
             received.histograms == 1
@@ -328,10 +339,12 @@ async fn remote_write_2_0_carries_all_kinds_and_falls_back() {
         };
         until("all kinds", has_all).await;
         running.stop().await;
-        let received = receiver.received.lock();
+        let mut received = receiver.received.lock();
         assert_eq!(received.samples.keys().collect::<Vec<_>>(), [r#"calls_total{job="x", site="here"}"#]);
         assert_eq!(received.metadata["calls_total"], (1, "Calls.".to_owned()));
         assert!(received.versions.iter().all(|v| *v == version), "{:?}", received.versions);
+        received.starts.sort_unstable();
+        assert_eq!(received.starts, if version == Version::V2 { vec![11, 12] } else { vec![] }, "1.0 has none");
         assert_eq!(received.headers["x-scope-orgid"], "me");
         assert_eq!(received.headers["authorization"], "Basic dTpw");
         let number = if version == Version::V2 { "2.0.0" } else { "0.1.0" };

@@ -33,6 +33,8 @@ pub enum Committed<'l> {
         slot: u32,
         /// Its time.
         timestamp: TimestampMs,
+        /// Since when it counts, 0 where that is not known.
+        start: TimestampMs,
         /// Its value, the stale marker included.
         value: f64,
     },
@@ -42,6 +44,8 @@ pub enum Committed<'l> {
         slot: u32,
         /// Its time.
         timestamp: TimestampMs,
+        /// Since when it counts, 0 where that is not known.
+        start: TimestampMs,
         /// The histogram.
         histogram: Box<Histogram>,
     },
@@ -137,11 +141,11 @@ impl CommittedReader {
                 self.enter(batch.epoch, at, visit);
                 let mut only_definitions = |item: Item<'_, '_>| match item {
                     Item::Definition { slot, labels } => visit(Committed::Definition { slot, labels }),
-                    Item::Sample { slot, timestamp, value: Value::Float(bits), .. } if counts => {
-                        visit(Committed::Float { slot, timestamp, value: f64::from_bits(bits) });
+                    Item::Sample { slot, timestamp, start, value: Value::Float(bits) } if counts => {
+                        visit(Committed::Float { slot, timestamp, start, value: f64::from_bits(bits) });
                     }
-                    Item::Sample { slot, timestamp, value: Value::Histogram(histogram), .. } if counts => {
-                        visit(Committed::Histogram { slot, timestamp, histogram });
+                    Item::Sample { slot, timestamp, start, value: Value::Histogram(histogram) } if counts => {
+                        visit(Committed::Histogram { slot, timestamp, start, histogram });
                     }
                     Item::Exemplar { slot, exemplar } if counts => visit(Committed::Exemplar { slot, exemplar }),
                     Item::Sample { .. } | Item::Exemplar { .. } => {}

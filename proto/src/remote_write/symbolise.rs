@@ -18,10 +18,10 @@ pub struct SymbolWriter<'t> {
 /// What a series of 2.0 carries once.
 #[derive(Clone, Copy, Debug)]
 pub enum Carried<'t> {
-    /// A float sample: its time and value.
-    Float(TimestampMs, f64),
-    /// A native histogram.
-    Histogram(TimestampMs, &'t Histogram),
+    /// A float sample: its time, its start timestamp or 0, and its value.
+    Float(TimestampMs, TimestampMs, f64),
+    /// A native histogram: its time, its start timestamp or 0, and itself.
+    Histogram(TimestampMs, TimestampMs, &'t Histogram),
     /// An exemplar.
     Exemplar(&'t Exemplar),
 }
@@ -53,8 +53,8 @@ impl<'t> SymbolWriter<'t> {
         put::message(&mut self.series, 5, |out| {
             put_refs(out, &refs);
             match carried {
-                Carried::Float(timestamp, value) => put_sample(out, 2, timestamp, value, 0),
-                Carried::Histogram(timestamp, histogram) => put_histogram(out, 3, timestamp, histogram, 0),
+                Carried::Float(timestamp, start, value) => put_sample(out, 2, timestamp, value, start),
+                Carried::Histogram(timestamp, start, histogram) => put_histogram(out, 3, timestamp, histogram, start),
                 Carried::Exemplar(exemplar) => put::message(out, 4, |out| {
                     put_refs(out, &exemplar_refs);
                     put::double(out, 2, exemplar.value);

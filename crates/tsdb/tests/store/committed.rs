@@ -35,11 +35,12 @@ impl Sink {
                 Committed::Definition { slot, labels } => {
                     names.insert(slot, Labels::from_sorted(labels).to_string());
                 }
-                Committed::Float { slot, timestamp, value } => {
-                    lines.push(format!("{} {} {value}", names[&slot], timestamp - NOW));
+                Committed::Float { slot, timestamp, start, value } => {
+                    lines.push(format!("{} {} {value}{}", names[&slot], timestamp - NOW, since(start)));
                 }
-                Committed::Histogram { slot, timestamp, histogram } => {
-                    lines.push(format!("{} {} count {}", names[&slot], timestamp - NOW, histogram.count));
+                Committed::Histogram { slot, timestamp, start, histogram } => {
+                    let (name, at) = (&names[&slot], timestamp - NOW);
+                    lines.push(format!("{name} {at} count {}{}", histogram.count, since(start)));
                 }
                 Committed::Exemplar { slot, exemplar } => {
                     lines.push(format!("{} {} exemplar {}", names[&slot], exemplar.timestamp - NOW, exemplar.labels));
@@ -55,6 +56,10 @@ impl Sink {
     fn position(&self) -> Option<Position> {
         self.reader.as_ref().and_then(CommittedReader::position)
     }
+}
+
+fn since(start: i64) -> String {
+    if start == 0 { String::new() } else { format!(" since {start}") }
 }
 
 fn put(db: &Db, name: &str, at: i64, value: f64) {
@@ -87,8 +92,9 @@ fn outcomes_come_in_order_over_flushes_and_starts() {
     let histogram = Box::new(Histogram { count: 7.0, zero_count: 7.0, ..Histogram::default() });
     let sizes = series(&db, &[("__name__", "sizes")]);
     let sample = BatchSample { series: sizes, timestamp: NOW + 3, value: BatchValue::Histogram(histogram) };
-    append(&db, batch(Source::Push, vec![sample]), NOW);
-    put(&db, "before", 4, 2.0);
+    append(&db, Batch { starts: vec![5], ..batch(Source::Push, vec![sample]) }, NOW);
+    let told = vec![float(calls, NOW + 4, 6.0), float(series(&db, &[("__name__", "before")]), NOW + 4, 2.0)];
+    append(&db, Batch { starts: vec![7, 0], ..batch(Source::Push, told) }, NOW);
     assert_eq!(
         sink.drain(&db),
         lines(&[
@@ -96,7 +102,8 @@ fn outcomes_come_in_order_over_flushes_and_starts() {
             r#"calls 1 exemplar {trace_id="t"}"#,
             "calls 2 5",
             r#"calls 2 exemplar {trace_id="t"}"#,
-            "sizes 3 count 7",
+            "sizes 3 count 7 since 5",
+            "calls 4 6 since 7",
             "before 4 2"
         ])
     );

@@ -95,15 +95,15 @@ proptest! {
     }
 
     #[test]
-    fn requests_of_2_0_are_what_prost_reads(series in prop::collection::vec((labels(), any::<i64>(), any::<u32>(), 0..3u8, histogram()), 0..8)) {
-        let exemplars: Vec<_> = series.iter().map(|(labels, timestamp, value, ..)| ModelExemplar {
+    fn requests_of_2_0_are_what_prost_reads(series in prop::collection::vec((labels(), any::<(i64, i64)>(), any::<u32>(), 0..3u8, histogram()), 0..8)) {
+        let exemplars: Vec<_> = series.iter().map(|(labels, (timestamp, _), value, ..)| ModelExemplar {
             labels: labels.clone(), value: f64::from(*value), timestamp: *timestamp,
         }).collect();
         let mut writer = SymbolWriter::new();
-        for ((labels, timestamp, value, kind, histogram), exemplar) in series.iter().zip(&exemplars) {
+        for ((labels, (timestamp, start), value, kind, histogram), exemplar) in series.iter().zip(&exemplars) {
             let carried = match kind {
-                0 => Carried::Float(*timestamp, f64::from(*value)),
-                1 => Carried::Histogram(*timestamp, histogram),
+                0 => Carried::Float(*timestamp, *start, f64::from(*value)),
+                1 => Carried::Histogram(*timestamp, *start, histogram),
                 _ => Carried::Exemplar(exemplar),
             };
             writer.series(labels.iter(), (*kind == 0).then_some((2, "help", "")), carried);
@@ -115,16 +115,19 @@ proptest! {
             refs.chunks(2).map(|pair| Label { name: text(pair[0]), value: text(pair[1]) }).collect()
         };
         prop_assert_eq!(read.timeseries.len(), series.len());
-        for ((labels, timestamp, value, kind, histogram), found) in series.iter().zip(&read.timeseries) {
+        for ((labels, (timestamp, start), value, kind, histogram), found) in series.iter().zip(&read.timeseries) {
             prop_assert_eq!(spelled(&found.labels_refs), label_messages(labels));
             match kind {
                 0 => {
-                    prop_assert_eq!(found.samples[0].timestamp, *timestamp);
+                    prop_assert_eq!((found.samples[0].timestamp, found.samples[0].start_timestamp), (*timestamp, *start));
                     prop_assert_eq!(found.samples[0].value, f64::from(*value));
                     let said = found.metadata.expect("it was given");
                     prop_assert_eq!((said.kind, text(said.help_ref), said.unit_ref), (2, "help".to_owned(), 0));
                 }
-                1 => prop_assert_eq!(found.histograms[0].encode_to_vec(), message_of(histogram, *timestamp).encode_to_vec()),
+                1 => {
+                    let message = Histogram { start_timestamp: *start, ..message_of(histogram, *timestamp) };
+                    prop_assert_eq!(found.histograms[0].encode_to_vec(), message.encode_to_vec());
+                }
                 _ => prop_assert_eq!(spelled(&found.exemplars[0].labels_refs), label_messages(labels)),
             }
         }
