@@ -155,6 +155,8 @@ impl<'d> Batches<'d> {
             source: Source::AgentLink,
             cursor: None,
             samples,
+            // The text has no word for them.
+            starts: Vec::new(),
             metadata: std::mem::take(&mut self.metadata),
             exemplars: std::mem::take(&mut self.exemplars),
         };
