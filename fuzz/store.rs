@@ -41,7 +41,10 @@ pub fn metrics(fs: &MemFs) {
     if let Ok(examiner) = sonde_tsdb::examine::Examiner::open(Arc::new(fs.clone()), Path::new(DIR)) {
         let _ = (examiner.inspect(&mut |_, _| {}), examiner.verify(&mut |_, _| {}));
     }
-    let options = sonde_tsdb::Options { max_series: 10_000, ..sonde_tsdb::Options::default() };
+    let mut options = sonde_tsdb::Options { max_series: 10_000, ..sonde_tsdb::Options::default() };
+    if fs.exists(&Path::new(DIR).join("tiers")).expect("memory answers") {
+        options.tiers.push(sonde_tsdb::TierOptions { step_ms: 300_000, keep_ms: i64::MAX });
+    }
     let Ok((db, _)) = sonde_tsdb::Db::open(Arc::new(fs.clone()), Path::new(DIR), options, 0) else { return };
     let (from, to) = (i64::MIN, i64::MAX);
     let limits = SelectLimits { max_series: 10_000, max_samples: 1_000_000 };

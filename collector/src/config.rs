@@ -9,6 +9,7 @@ mod derive;
 mod notify;
 mod remote_write;
 mod retention;
+mod tier;
 mod tls;
 mod traces;
 
@@ -29,6 +30,7 @@ pub use remote_write::{
     RemoteWriteConfig, Secret,
 };
 pub use retention::{RetentionClassConfig, Selector};
+pub use tier::TierConfig;
 pub use tls::{ClientAuth, ClientRole, TlsConfig, TlsVersion};
 pub use traces::TracesConfig;
 
@@ -79,6 +81,8 @@ pub struct StorageConfig {
     pub retention: Duration,
     /// Series that are kept for another time than `retention`; the first that selects a series counts.
     pub retention_classes: Vec<RetentionClassConfig>,
+    /// Downsampled tiers, which keep a few samples of each step for longer.
+    pub tiers: Vec<TierConfig>,
     /// How large the blocks may grow before the oldest are dropped; 0 is without limit.
     pub retention_size: ByteSize,
     /// How much older than the newest sample of its series a pushed sample may be.
@@ -104,6 +108,7 @@ impl Default for StorageConfig {
         StorageConfig {
             retention: Duration::from_secs(15 * 86_400),
             retention_classes: Vec::new(),
+            tiers: Vec::new(),
             retention_size: ByteSize(0),
             lateness: Duration::from_secs(3_600),
             max_ahead: Duration::from_secs(600),
@@ -339,6 +344,9 @@ impl Config {
         }
         if self.storage.retention_classes.iter().any(|class| class.keep.0.is_zero()) {
             return invalid("storage.retention_classes", "keep must be greater than 0".into());
+        }
+        if let Some(reason) = tier::fault(&self.storage.tiers, self.storage.retention) {
+            return invalid("storage.tiers", reason);
         }
         let interval = self.telemetry.interval;
         if !interval.0.is_zero() && interval < Duration::from_secs(1) {

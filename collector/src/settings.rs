@@ -6,7 +6,7 @@ use sonde_model::Labels;
 use sonde_otlp::receiver;
 use sonde_tsdb::{Retention, RetentionClass};
 
-use crate::config::{Config, RetentionClassConfig};
+use crate::config::{Config, RetentionClassConfig, TierConfig};
 use crate::flags::Flags;
 use crate::notify::{Setup, SetupError};
 use crate::rules::Settings;
@@ -21,6 +21,7 @@ pub fn store_options(config: &Config) -> sonde_tsdb::Options {
     sonde_tsdb::Options {
         retention_ms: keep_ms,
         retention_classes: classes,
+        tiers: storage.tiers.iter().map(TierConfig::options).collect(),
         retention_bytes: Some(storage.retention_size.0).filter(|bytes| *bytes > 0),
         lateness_ms: ms(storage.lateness),
         max_ahead_ms: ms(storage.max_ahead),

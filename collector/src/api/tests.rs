@@ -22,6 +22,7 @@ mod openapi;
 mod remote_write_v2;
 mod sharing;
 mod targets;
+mod tiers;
 
 use super::main_router;
 use crate::auth::Auth;

@@ -1,22 +1,41 @@
 //! The metrics store as a source of series for the query engine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use sonde_model::{Matcher, Series, TimestampMs};
-use sonde_promql::{Queryable, SelectError, SelectLimits, Selection};
-use sonde_tsdb::Db;
+use sonde_promql::engine::needs_all_samples;
+use sonde_promql::{
+    Annotation, Expr, QueryError, QueryResult, Queryable, SelectError, SelectLimits, Selection, Thinned,
+};
+use sonde_runtime::config::Duration;
+use sonde_tsdb::{Db, Resolution};
 
 /// The series of the store, with at most so many in one selection.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreSource {
     db: Arc<Db>,
     max_series: usize,
+    resolution: Resolution,
+    /// Where samples may come out of a tier.
+    thinned: Vec<Thinned>,
+    /// The tiers that samples came out of: the length of their steps, and the newest such sample.
+    tiers_used: Arc<Mutex<BTreeMap<i64, TimestampMs>>>,
 }
 
 impl StoreSource {
-    /// A source over `db`.
+    /// A source over `db`, without its tiers.
     pub(crate) fn new(db: Arc<Db>, max_series: usize) -> Self {
-        StoreSource { db, max_series }
+        let (resolution, thinned, tiers_used) = (Resolution::Raw, Vec::new(), Arc::default());
+        StoreSource { db, max_series, resolution, thinned, tiers_used }
+    }
+
+    /// The same with the tiers of the store.
+    pub(crate) fn with_tiers(self, resolution: Resolution) -> Self {
+        let parts = self.db.tier_parts(resolution);
+        let thinned = parts.iter().map(|part| Thinned { before: part.before, step_ms: part.step_ms }).collect();
+        StoreSource { resolution, thinned, tiers_used: Arc::default(), ..self }
     }
 }
 
@@ -24,6 +43,25 @@ impl StoreSource {
     /// The store.
     pub(crate) fn db(&self) -> &Db {
         &self.db
+    }
+
+    /// Says in the result which tiers were read for it.
+    pub(crate) fn note_tiers(
+        &self,
+        expr: &Expr,
+        result: Result<QueryResult, QueryError>,
+    ) -> Result<QueryResult, QueryError> {
+        let mut result = result?;
+        let used = self.tiers_used.lock();
+        for (step_ms, until) in used.iter() {
+            let step = Duration(std::time::Duration::from_millis(step_ms.unsigned_abs())).to_string();
+            result.annotations.add(Annotation::thinned(&step, *until));
+        }
+        if !used.is_empty() {
+            let functions = needs_all_samples(expr);
+            functions.into_iter().for_each(|name| result.annotations.add(Annotation::thinned_function(name)));
+        }
+        Ok(result)
     }
 
     /// The series for which every matcher holds with their samples of `from..=to`, sorted by labels.
@@ -38,12 +76,21 @@ impl StoreSource {
             max_series: limits.max_series.min(self.max_series),
             max_samples: limits.max_samples,
         };
-        self.db.select(matchers, from, to, &limits).map_err(|error| match error {
+        let joined = self.db.select_joined(matchers, (from, to), self.resolution, &limits);
+        let joined = joined.map_err(|error| match error {
             sonde_tsdb::SelectError::TooManySeries { limit } => SelectError::TooManySeries { limit },
             sonde_tsdb::SelectError::TooManySamples { limit } => SelectError::TooManySamples { limit },
             expired @ sonde_tsdb::SelectError::Expired => SelectError::Storage(expired.to_string()),
             sonde_tsdb::SelectError::Storage(e) => SelectError::Storage(sonde_runtime::stage::with_causes(&e)),
-        })
+        })?;
+        if !joined.tiers.is_empty() {
+            let mut used = self.tiers_used.lock();
+            for (step_ms, until) in joined.tiers {
+                let newest = used.entry(step_ms).or_insert(until);
+                *newest = until.max(*newest);
+            }
+        }
+        Ok(joined.series)
     }
 }
 
@@ -56,5 +103,9 @@ impl Queryable for StoreSource {
         limits: &SelectLimits,
     ) -> Result<Box<dyn Selection + 'a>, SelectError> {
         Ok(Box::new(self.series(matchers, from, to, limits)?))
+    }
+
+    fn thinned(&self) -> &[Thinned] {
+        &self.thinned
     }
 }

@@ -11,7 +11,7 @@ use super::source::{Counter, Gauge, Source, load};
 /// Registers what the store counts, and its state.
 pub(super) fn register_store(registry: &Registry, db: &Arc<Db>) {
     let source = Source { registry, owner: db };
-    let counters: [Counter<Stats>; 33] = [
+    let counters: [Counter<Stats>; 36] = [
         ("sonde_tsdb_batches_total", "Batches that were stored.", |s| &s.batches),
         ("sonde_tsdb_duplicate_batches_total", "Batches that were there already.", |s| &s.duplicate_batches),
         ("sonde_tsdb_conflicting_batches_total", "Batches whose number was taken by another content.", |s| {
@@ -55,6 +55,13 @@ pub(super) fn register_store(registry: &Registry, db: &Arc<Db>) {
         ("sonde_tsdb_ballast_released_total", "Times that reserved room was given up on a full disk.", |s| {
             &s.ballast_released
         }),
+        ("sonde_tsdb_tier_feeds_total", "Days that tiers were fed with.", |s| &s.tier_feeds),
+        ("sonde_tsdb_tier_feed_failures_total", "Days that a tier could not be fed with so far.", |s| {
+            &s.tier_feed_failures
+        }),
+        ("sonde_tsdb_tier_blocks_missed_total", "Blocks removed although a tier could not be fed with them.", |s| {
+            &s.tier_blocks_missed
+        }),
         ("sonde_tsdb_snapshots_total", "Snapshots that were made.", |s| &s.snapshots),
         ("sonde_tsdb_corrupt_pages_total", "Pages of blocks whose checksum did not hold.", |s| &s.corrupt_pages),
         ("sonde_tsdb_replay_orphans_total", "Samples of the log whose series was lost.", |s| &s.replay_orphans),
@@ -81,6 +88,18 @@ pub(super) fn register_store(registry: &Registry, db: &Arc<Db>) {
     ];
     for (name, help, read) in exemplars {
         source.gauge(name, help, move |db| read(&db.exemplar_status()));
+    }
+    let tiers = db.tier_status().len();
+    let of_tiers: [Gauge<HeadStatus>; 2] = [
+        ("sonde_tsdb_tier_bytes", "Bytes of the blocks of a tier.", |s| s.block_bytes as f64),
+        ("sonde_tsdb_tier_samples", "Samples in a tier.", |s| s.block_samples as f64),
+    ];
+    for (name, help, read) in of_tiers {
+        for index in 0..tiers {
+            let step = db.tier_status()[index].0.step_ms / 1000;
+            let metric = Metric::gauge(name, help).label("step", format!("{step}s"));
+            source.register(metric, move |db| db.tier_status().get(index).map_or(0.0, |tier| read(&tier.1)));
+        }
     }
     source.gauge("sonde_tsdb_merge_peak_bytes", "The most bytes that one merge took on the disk.", |db| {
         load(&db.stats().merge_peak_bytes)

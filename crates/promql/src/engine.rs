@@ -10,6 +10,7 @@ mod grid;
 mod info;
 mod invariant;
 mod locality;
+mod lookback;
 mod observe;
 mod output;
 mod pipeline;
@@ -19,6 +20,7 @@ mod slices;
 mod subquery;
 #[cfg(test)]
 mod tests;
+mod thinned;
 mod threads;
 mod timing;
 
@@ -37,6 +39,7 @@ pub use grid::{Grid, GridAnswer, GridGroups};
 pub use locality::is_step_local;
 pub use observe::{NodeWork, Observer};
 pub(crate) use output::{duplicate_labels, without_metadata};
+pub use thinned::needs_all_samples;
 pub use threads::Helpers;
 pub(crate) use timing::Timing;
 

@@ -24,5 +24,5 @@ pub use ast::Expr;
 pub use engine::{Engine, EngineOptions, Grid, GridAnswer, GridGroups, Helpers, NodeWork, Observer, SamplePool};
 pub use error::{Control, Interrupt, QueryError};
 pub use parse::{ParseError, ParseOptions, parse, parse_selector, parse_with};
-pub use queryable::{Queryable, SelectError, SelectLimits, Selection};
+pub use queryable::{MAX_THINNED, Queryable, SelectError, SelectLimits, Selection, Thinned};
 pub use value::{QueryResult, QueryStats, SampleValue, Value, VectorSample};

@@ -22,12 +22,30 @@ pub trait Queryable: Send + Sync {
         limits: &SelectLimits,
     ) -> Result<Box<dyn Selection + 'a>, SelectError>;
 
+    /// Where the samples of a series are rarer than they were when they came, at most [`MAX_THINNED`] of them: instant
+    /// selectors look further back there.
+    fn thinned(&self) -> &[Thinned] {
+        &[]
+    }
+
     /// The answer to an aggregation over a selector or over a range function of one, from a source that evaluates it itself,
     /// near the samples. `None` leaves it to the engine, which comes to the same.
     fn eval_grid(&self, grid: &Grid<'_>) -> Option<Result<GridAnswer, QueryError>> {
         let _ = grid;
         None
     }
+}
+
+/// How many ranges of thinned samples a source may name.
+pub const MAX_THINNED: usize = 4;
+
+/// Samples of which only some were kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thinned {
+    /// Those before this time.
+    pub before: TimestampMs,
+    /// At least one was kept of each such span of time in which there were any, in milliseconds.
+    pub step_ms: i64,
 }
 
 /// Series that were selected. What a selection gives does not change while it is there, whatever is written meanwhile.

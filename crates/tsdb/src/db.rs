@@ -16,6 +16,7 @@ use crate::head::Registry;
 use crate::manifest::Manifest;
 use crate::retention::Handled;
 use crate::shared::Shared;
+use crate::tier::Tier;
 use crate::{BlockStatus, Error, HeadStatus, Metadata, SeriesLimit, SeriesRef, Stats};
 
 /// An open store. All methods may be called from any thread.
@@ -28,6 +29,8 @@ pub struct Db {
     pub(crate) cache: Arc<PageCache>,
     /// Held by whatever changes blocks: flush, merge, retention, quarantine.
     pub(crate) maintenance: Mutex<Maintenance>,
+    /// The finest first.
+    pub(crate) tiers: Vec<Tier>,
     pub(crate) _lock: FsLock,
 }
 
@@ -202,6 +205,7 @@ impl Db {
     pub fn close(&self) {
         self.shared.judge.lock().closed = true;
         self.wal.close();
+        self.tiers.iter().for_each(|tier| tier.db.close());
     }
 
     /// Reports a failed operation on a path.

@@ -21,6 +21,12 @@ pub enum Error {
         /// The directory.
         dir: PathBuf,
     },
+    /// A tier whose steps do not fill a day.
+    #[error("a tier with steps of {step_ms} ms: a day must be a multiple of the step")]
+    InvalidTier {
+        /// The length of its steps.
+        step_ms: i64,
+    },
     /// The file system refused.
     #[error("{action} {path}")]
     Io {

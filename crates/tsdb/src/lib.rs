@@ -40,6 +40,7 @@ mod retention;
 mod runs;
 mod shared;
 mod snapshot;
+mod tier;
 
 mod block;
 pub mod codec;
@@ -64,3 +65,4 @@ pub use retention::{Retention, RetentionClass};
 pub use sonde_disk::blocks::directory::Quarantined;
 pub use sonde_model::StreamId;
 pub use stats::{BlockStatus, HeadStatus, Stats};
+pub use tier::{Joined, MAX_TIERS, Resolution, TierOptions, TierPart};

@@ -23,6 +23,7 @@ impl Db {
         let flushed = if self.flush_is_due(maintenance, now) { self.flush_locked(maintenance, now) } else { Ok(()) };
         self.reopen(maintenance);
         let quarantined = self.quarantine(maintenance);
+        let tiers = self.maintain_tiers(now);
         let retained = self.with_room(|| self.retain(maintenance, now));
         let compacted = self.compact_once(maintenance, Eagerness::Thrifty, now).map(drop);
         // In the background it is no failure that there is no room: it is tried again.
@@ -31,7 +32,7 @@ impl Db {
             cleaned => cleaned.map(drop),
         };
         self.restore_ballast();
-        flushed.and(quarantined).and(retained).and(compacted).and(cleaned)
+        flushed.and(quarantined).and(tiers).and(retained).and(compacted).and(cleaned)
     }
 
     /// Opens the blocks that could not be opened so far. What still cannot be opened is tried again.
@@ -91,7 +92,13 @@ impl Db {
             stats.blocks_expired.fetch_add(removed, Relaxed);
         }
         let pick = |indices: &[usize]| indices.iter().map(|i| Arc::clone(&blocks[*i])).collect::<Vec<_>>();
-        let (expired, evicted) = (pick(&plan.expired), pick(&plan.evicted));
+        let (mut expired, evicted) = (pick(&plan.expired), pick(&plan.evicted));
+        let overdue = |block: &Block| cutoff.map_or(0, |cutoff| cutoff.saturating_sub(block.meta().max_time));
+        expired.retain(|block| self.may_lose(block, now, overdue(block)));
+        // The disk does not wait for tiers.
+        for block in &evicted {
+            self.may_lose(block, now, i64::MAX);
+        }
         let gone: Vec<Arc<Block>> = expired.iter().chain(&evicted).map(Arc::clone).collect();
         if !gone.is_empty() {
             self.drop_blocks(maintenance, &gone)?;
@@ -99,7 +106,7 @@ impl Db {
             stats.blocks_expired.fetch_add(expired.len() as u64, Relaxed);
             stats.blocks_evicted.fetch_add(evicted.len() as u64, Relaxed);
         }
-        if cutoff.is_some() { self.expire_classes(maintenance, now) } else { Ok(()) }
+        if cutoff.is_some() { self.expire_classes(maintenance, now, true) } else { Ok(()) }
     }
 
     /// Finds leaps of the clock, and when they are over.

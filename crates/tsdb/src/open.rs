@@ -28,6 +28,7 @@ use crate::record::{self, BatchRecord, Item, Record};
 use crate::refusals::Refusals;
 use crate::renumbered::Renumbered;
 use crate::shared::Shared;
+use crate::tier::Tier;
 use crate::{Error, Metadata, Options, Stats};
 
 /// What opening a store found.
@@ -88,6 +89,7 @@ impl Db {
         let blocks_dir = layout::blocks(dir);
         fs.create_dir_all(&blocks_dir).map_err(Db::io("create", &blocks_dir))?;
         let lock = Self::lock(fs.as_ref(), dir)?;
+        let tiers = Tier::open_all(&fs, dir, &options, now)?;
         let mut report = OpenReport::default();
         let stats = Stats::default();
         let cache = Arc::new(PageCache::new(options.cache_bytes, |page| page.len()));
@@ -186,11 +188,11 @@ impl Db {
             outdated: outdated::list(fs.as_ref(), dir)?,
             tombstones: deleted,
         });
-        let db = Db { shared, wal, fs, dir: dir.to_owned(), cache, maintenance, _lock: lock };
+        let db = Db { shared, wal, fs, dir: dir.to_owned(), cache, maintenance, tiers, _lock: lock };
         // What was too old before the stop must not be seen again until the first maintenance, which sets a damaged block
         // aside and tries again what failed.
         if db.shared.drops_before(now).is_some()
-            && let Err(error) = db.expire_classes(&mut db.maintenance.lock(), now)
+            && let Err(error) = db.expire_classes(&mut db.maintenance.lock(), now, false)
         {
             tracing::error!(%error, "series that are too old for their class may be seen until the first maintenance");
         }

@@ -1,6 +1,6 @@
 //! The settings of a store, each with its default and the reason for it.
 
-use crate::{Retention, RetentionClass};
+use crate::{Retention, RetentionClass, TierOptions};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -14,6 +14,8 @@ pub struct Options {
     /// Series that are kept for another time; the first class that selects a series counts. None by default. Can be changed
     /// while the store is open: [`Db::set_retention`](crate::Db::set_retention).
     pub retention_classes: Vec<RetentionClass>,
+    /// Downsampled tiers, at most [`MAX_TIERS`](crate::MAX_TIERS). None by default.
+    pub tiers: Vec<TierOptions>,
     /// When blocks and WAL hold more bytes than this, the oldest blocks are dropped. No bound by default.
     pub retention_bytes: Option<u64>,
     /// Bytes of a reserved file that is given up where a full disk would keep deletes and retention from making room. 0
@@ -70,6 +72,7 @@ impl Default for Options {
         Options {
             retention_ms: 15 * DAY_MS,
             retention_classes: Vec::new(),
+            tiers: Vec::new(),
             retention_bytes: None,
             ballast_bytes: 64 << 20,
             ballast_from: 1 << 30,

@@ -38,7 +38,7 @@ impl Retention {
     }
 
     /// The shortest time that anything is kept.
-    fn shortest(&self) -> i64 {
+    pub(crate) fn shortest(&self) -> i64 {
         self.classes.iter().map(|class| class.keep_ms).fold(self.keep_ms, i64::min)
     }
 }
@@ -64,13 +64,20 @@ impl Db {
     pub fn set_retention(&self, retention: Retention) {
         let mut current = self.shared.retention.write();
         if *current.1 != retention {
+            self.retain_tiers(&retention);
             *current = (current.0 + 1, Arc::new(retention));
         }
     }
 
     /// Hides the series of blocks that are too old for their class although the block holds others that are not. A block
-    /// whose index cannot be read does not keep the others from it; the first error is given back.
-    pub(crate) fn expire_classes(&self, maintenance: &mut Maintenance, now: TimestampMs) -> Result<(), Error> {
+    /// whose index cannot be read does not keep the others from it; the first error is given back. A block that tiers lack
+    /// waits for them, with `feeding` until they are fed.
+    pub(crate) fn expire_classes(
+        &self,
+        maintenance: &mut Maintenance,
+        now: TimestampMs,
+        feeding: bool,
+    ) -> Result<(), Error> {
         let (version, retention) = self.shared.retention.read().clone();
         let blocks = Arc::clone(&self.shared.data.read().blocks);
         maintenance.expired.retain(|seq, _| blocks.iter().any(|b| b.meta().seq == *seq));
@@ -84,6 +91,10 @@ impl Db {
             let Some(keep_ms) = keeps.filter(|keep| *keep < age).max() else { continue };
             let handled = Handled { version, keep_ms };
             if maintenance.expired.get(&block.meta().seq) == Some(&handled) {
+                continue;
+            }
+            let is_fed = if feeding { self.may_lose(block, now, age - keep_ms) } else { self.is_in_tiers(block, None) };
+            if !is_fed {
                 continue;
             }
             let series = match self.noting_damage(block, expired_series(block, &retention, keep_ms)) {

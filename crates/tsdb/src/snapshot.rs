@@ -25,7 +25,7 @@ impl Db {
             let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
             return Err(Error::Io { action: "create", path: dir.to_owned(), source });
         }
-        let made = self.link_into(&maintenance, dir);
+        let made = self.snapshot_tiers(dir, now).and_then(|()| self.link_into(&maintenance, dir));
         if made.is_err() {
             // What cannot be removed is no store: it has no manifest.
             let _ = self.fs.remove_dir_all(dir);

@@ -71,6 +71,12 @@ pub struct Stats {
     pub ballast_released: AtomicU64,
     /// The most bytes that the inputs and the output of one merge took at once; a state, no counter.
     pub merge_peak_bytes: AtomicU64,
+    /// Days that tiers were fed with.
+    pub tier_feeds: AtomicU64,
+    /// Days that a tier could not be fed with; it is tried again.
+    pub tier_feed_failures: AtomicU64,
+    /// Blocks that went although a tier could not be fed with them.
+    pub tier_blocks_missed: AtomicU64,
     /// Snapshots that were made.
     pub snapshots: AtomicU64,
     /// Blocks set aside because they are damaged.

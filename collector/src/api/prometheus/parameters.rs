@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sonde_model::duration::parse_duration_ms;
 use sonde_model::{Matcher, TimestampMs};
+use sonde_tsdb::Resolution;
 
 use crate::api::answer::ApiError;
 use crate::api::form::Form;
@@ -57,6 +58,19 @@ pub(super) fn whole_number(form: &Form, name: &str) -> Result<Option<usize>, Api
     let Some(text) = form.get(name) else { return Ok(None) };
     let number = text.parse::<i64>().map_err(|_| ApiError::bad_data(format!("{name} must be a number")))?;
     Ok(usize::try_from(number).ok())
+}
+
+/// Which tiers a query may read: where samples are gone as a rule, none, or all up to a length of their steps.
+pub(super) fn resolution(form: &Form) -> Result<Resolution, ApiError> {
+    const NAME: &str = "max_source_resolution";
+    match form.get(NAME) {
+        None | Some("" | "auto") => Ok(Resolution::Auto),
+        Some("raw" | "0s") => Ok(Resolution::Raw),
+        Some(_) => match duration(form, NAME)? {
+            Some(ms) if ms > 0 => Ok(Resolution::UpTo(ms)),
+            _ => Err(ApiError::parameter(NAME, "must be auto, raw or a duration greater than 0")),
+        },
+    }
 }
 
 /// How long a query may take: what the request asks for, at most what the configuration allows.

@@ -9,6 +9,7 @@ use sonde_model::TimestampMs;
 use sonde_promql::ast::ValueType;
 use sonde_promql::engine::is_step_local;
 use sonde_promql::{Control, Engine, EngineOptions, Expr, QueryError, QueryResult, QueryStats, SelectError, Value};
+use sonde_tsdb::Resolution;
 
 use super::profile::Profile;
 use super::{parameters, result};
@@ -27,6 +28,8 @@ struct Options {
     timeout: Duration,
     engine: Engine,
     stats: Option<Statistics>,
+    /// Which tiers may be read.
+    resolution: Resolution,
     /// Whether the query may get what was answered before, or is being answered to others.
     may_share: bool,
 }
@@ -62,8 +65,10 @@ impl Options {
             None => engine,
         };
         let timeout = parameters::timeout(form, config.timeout.0)?;
-        let may_share = stats.is_none() && !matches!(form.get("nocache"), Some("1" | "true"));
-        Ok(Options { limit: parameters::limit(form)?, timeout, engine, stats, may_share })
+        let resolution = parameters::resolution(form)?;
+        let asks_for_itself = matches!(form.get("nocache"), Some("1" | "true")) || resolution != Resolution::Auto;
+        let may_share = stats.is_none() && !asks_for_itself;
+        Ok(Options { limit: parameters::limit(form)?, timeout, engine, stats, resolution, may_share })
     }
 }
 
@@ -108,7 +113,10 @@ pub(super) async fn instant(
     let (text, expr) = expression(&form)?;
     let until = if is_step_local(&expr) { time } else { TimestampMs::MAX };
     let question = Question { client, until, key: format!("{time}"), text };
-    run(&server, options, question, move |engine, source, control| engine.instant(source, &expr, time, control)).await
+    let evaluate = move |engine: &Engine, source: &StoreSource, control: &Control<'_>| {
+        source.note_tiers(&expr, engine.instant(source, &expr, time, control))
+    };
+    run(&server, options, question, evaluate).await
 }
 
 /// `/query_range`: the values of an expression at the steps of a range.
@@ -143,7 +151,7 @@ pub(super) async fn range(State(server): State<Arc<Server>>, client: Client, for
     let question = Question { client, until, key: format!("{start}-{end}/{step}"), text };
     if !is_local || !options.may_share {
         let evaluate = move |engine: &Engine, source: &StoreSource, control: &Control<'_>| {
-            engine.range(source, &expr, start, end, step, control)
+            source.note_tiers(&expr, engine.range(source, &expr, start, end, step, control))
         };
         return run(&server, options, question, evaluate).await;
     }
@@ -155,7 +163,7 @@ pub(super) async fn range(State(server): State<Arc<Server>>, client: Client, for
     let shared = Arc::clone(&server);
     let evaluate = move |engine: &Engine, source: &StoreSource, control: &Control<'_>| {
         shared.answers.cache.range(source.db(), key, asked, keep_until, &mut |extent| {
-            engine.range(source, &expr, extent.from, extent.to, step, control)
+            source.note_tiers(&expr, engine.range(source, &expr, extent.from, extent.to, step, control))
         })
     };
     run(&server, options, question, evaluate).await
@@ -192,7 +200,7 @@ async fn run(
     Question { client, until, key, text }: Question,
     evaluate: impl FnOnce(&Engine, &StoreSource, &Control<'_>) -> Result<QueryResult, QueryError> + Send + 'static,
 ) -> Result<Response, ApiError> {
-    let source = server.source().ok_or_else(ApiError::starting)?;
+    let source = server.source().ok_or_else(ApiError::starting)?.with_tiers(options.resolution);
     let db = &server.core().ok_or_else(ApiError::starting)?.db;
     let clock = server.clock.clone();
     let asked = clock.monotonic();

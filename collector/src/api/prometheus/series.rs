@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use sonde_model::{Matcher, TimestampMs};
 use sonde_promql::{Interrupt, QueryError};
-use sonde_tsdb::{Db, ListLimits, SelectError};
+use sonde_tsdb::{Db, ListLimits, Resolution, SelectError};
 
 use super::query::queue_error;
 use super::{parameters, result};
@@ -91,7 +91,7 @@ async fn collect<T: Ord + Send + 'static>(
         // One more than the limit shows whether there is more.
         let ask = ListLimits { limit: limit.saturating_add(1), expired: &|| expired().is_some() };
         let read = |matchers: &[Matcher]| {
-            let found = read(&db, matchers, &request, ask);
+            let found = read_all(&db, request.from, limit.saturating_add(1), |db| read(db, matchers, &request, ask));
             expired().map_or(found.map_err(select_error), |interrupt| Err(interrupted(interrupt)))
         };
         let mut found = match request.selectors.as_slice() {
@@ -113,6 +113,25 @@ async fn collect<T: Ord + Send + 'static>(
         Ok(Answer::new(|json| write(json, &found)).finish(&warnings, &[]).into_response())
     };
     server.queries.run(timeout, work).await.map_err(queue_error)?
+}
+
+/// What the store has, and the tiers that have samples which it has no more; in order, at most `limit`.
+fn read_all<T: Ord>(
+    db: &Db,
+    from: TimestampMs,
+    limit: usize,
+    read: impl Fn(&Db) -> Result<Vec<T>, SelectError>,
+) -> Result<Vec<T>, SelectError> {
+    let found = read(db)?;
+    let mut older = db.tier_parts(Resolution::Auto).into_iter().filter(|part| part.before > from).peekable();
+    if older.peek().is_none() {
+        return Ok(found);
+    }
+    let mut all: BTreeSet<T> = found.into_iter().collect();
+    for part in older {
+        all.extend(read(&part.db)?);
+    }
+    Ok(all.into_iter().take(limit).collect())
 }
 
 /// Why work was not finished, in the words of the API.

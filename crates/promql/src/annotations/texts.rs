@@ -166,6 +166,20 @@ impl Annotation {
         Self::info(&with_metric(text.to_owned(), metric), position)
     }
 
+    /// Samples up to a time were read from a tier that has some of them only.
+    pub fn thinned(step: &str, until: TimestampMs) -> Self {
+        let until = super::rfc3339(until);
+        Self::info(
+            &format!("samples up to {until} were read from the {step} tier, which keeps a few of each {step}"),
+            0,
+        )
+    }
+
+    /// A function that needs all samples was given some of them.
+    pub fn thinned_function(function: &str) -> Self {
+        Self::warning(&format!("{function} needs all samples, and some were read from a tier that keeps only a few"), 0)
+    }
+
     /// Histograms of different custom bounds were brought to their common ones.
     pub fn mismatched_custom_buckets(operation: HistogramOperation, position: usize) -> Self {
         Self::info(&format!("mismatched custom buckets were reconciled during {}", operation.word()), position)

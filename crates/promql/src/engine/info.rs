@@ -9,6 +9,7 @@ use crate::column::{Evaluated, SampleSeries, StepSeries, StepValue, Steps};
 use crate::error::QueryError;
 
 use super::evaluation::Evaluation;
+use super::lookback::Lookback;
 use super::output::merge_equal_labels;
 use super::selection::{compile, last_at_steps, seen};
 use super::timing::Timing;
@@ -103,8 +104,8 @@ impl Evaluation<'_> {
                 matchers.extend(Matcher::new(name, MatchOp::Regex, &alternatives.join("|")));
             }
         }
-        let lookback = self.options.lookback_ms;
-        let (from, to) = seen(timing, steps, lookback, 0);
+        let lookback = Lookback::new(self.options.lookback_ms, self.source.thinned());
+        let (from, to) = seen(timing, steps, lookback.from(timing.reference(steps.start)), 0);
         let selection = self.select(&matchers, from, to)?;
         for one in self.read(&*selection)? {
             // A time at each step.
@@ -221,7 +222,7 @@ fn sample_times(
     series: &SampleSeries,
     timing: Timing,
     steps: Steps,
-    lookback: i64,
+    lookback: Lookback,
 ) -> Result<Vec<Option<TimestampMs>>, QueryError> {
     let mut times = vec![None; steps.count];
     let mut is_histogram = false;

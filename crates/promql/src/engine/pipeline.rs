@@ -11,6 +11,7 @@ use crate::queryable::Selection;
 
 use super::budget::Budget;
 use super::evaluation::Evaluation;
+use super::lookback::Lookback;
 use super::selection::{SampleTime, last_at_steps, smoothed_at_steps, storage};
 use super::timing::Timing;
 
@@ -33,11 +34,11 @@ pub(super) struct Pipeline<'a> {
 /// What is computed of a series.
 pub(super) enum Compute {
     /// The last sample at or before each step, not older than `lookback`.
-    Last { timing: Timing, lookback: i64 },
+    Last { timing: Timing, lookback: Lookback },
     /// The value between the samples around each step.
     Smoothed { timing: Timing, lookback: i64, position: usize },
     /// A time of the last sample, in seconds.
-    Times { timing: Timing, lookback: i64, which: fn(SampleTime) -> TimestampMs },
+    Times { timing: Timing, lookback: Lookback, which: fn(SampleTime) -> TimestampMs },
     /// A function over the samples in a window.
     Range { call: RangeCall, windows: Windows, keeps_name: bool },
 }

@@ -12,6 +12,7 @@ use crate::kernels::{Notes, interpolated, interpolated_histogram};
 use crate::queryable::{SelectError, SelectLimits, Selection};
 
 use super::evaluation::Evaluation;
+use super::lookback::Lookback;
 use super::pipeline::{Compute, Plan};
 use super::timing::Timing;
 
@@ -34,12 +35,14 @@ impl<'a> Evaluation<'a> {
     ) -> Result<Plan, QueryError> {
         let timing = self.times.timing(selector.at, selector.offset.as_ref())?;
         let lookback = self.options.lookback_ms;
+        let seen_for = Lookback::new(lookback, self.source.thinned());
         let smoothed = selector.mode == RangeMode::Smoothed;
         let ahead = if smoothed { lookback } else { 0 };
-        let (from, to) = seen(timing, steps, lookback, ahead);
+        let back = if smoothed { lookback } else { seen_for.from(timing.reference(steps.start)) };
+        let (from, to) = seen(timing, steps, back, ahead);
         let compute = match smoothed {
             true => Compute::Smoothed { timing, lookback, position: span.start as usize },
-            false => Compute::Last { timing, lookback },
+            false => Compute::Last { timing, lookback: seen_for },
         };
         Ok(Plan { matchers: compile(selector)?, from, to, steps, compute })
     }
@@ -64,8 +67,8 @@ impl<'a> Evaluation<'a> {
         which: fn(SampleTime) -> TimestampMs,
     ) -> Result<Evaluated, QueryError> {
         let timing = self.times.timing(selector.at, selector.offset.as_ref())?;
-        let lookback = self.options.lookback_ms;
-        let (from, to) = seen(timing, steps, lookback, 0);
+        let lookback = Lookback::new(self.options.lookback_ms, self.source.thinned());
+        let (from, to) = seen(timing, steps, lookback.from(timing.reference(steps.start)), 0);
         let compute = Compute::Times { timing, lookback, which };
         let pipeline = self.open(Plan { matchers: compile(selector)?, from, to, steps, compute })?;
         Ok(Evaluated::Vector(self.collect(&pipeline)?))
@@ -136,7 +139,7 @@ pub(super) fn last_at_steps(
     series: &SampleSeries,
     timing: Timing,
     steps: Steps,
-    lookback: i64,
+    lookback: Lookback,
     mut visit: impl FnMut(u32, SampleTime, StepValue),
 ) {
     let (floats, histograms) = (&series.floats, &series.histograms);
@@ -150,8 +153,7 @@ pub(super) fn last_at_steps(
         while histograms.timestamps.get(next_histogram).is_some_and(|t| *t <= reference) {
             next_histogram += 1;
         }
-        let oldest = reference.saturating_sub(lookback);
-        let is_recent = |t: &TimestampMs| *t > oldest;
+        let is_recent = |t: &TimestampMs| *t > reference.saturating_sub(lookback.of(*t));
         let float = next_float.checked_sub(1).map(|i| floats.timestamps[i]).filter(is_recent);
         let histogram = next_histogram.checked_sub(1).map(|i| histograms.timestamps[i]).filter(is_recent);
         let found = match (float, histogram) {

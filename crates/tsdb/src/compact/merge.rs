@@ -63,10 +63,16 @@ fn visible_symbols(block: &Block) -> Result<Option<BTreeSet<u32>>, Error> {
 /// Takes the labels of a series, in new numbers, and its samples.
 pub(crate) type Sink<'s> = dyn FnMut(&[(u32, u32)], &Columns) -> Result<(), Error> + 's;
 
-/// Hands out every series of the blocks once, with its samples. `blocks` are in the order of their ranks.
-pub(crate) fn run(blocks: &[Arc<Block>], renamed: &[Vec<u32>], series: &mut Sink<'_>) -> Result<(), Error> {
+/// Hands out every series of the blocks that has samples of a range, inclusive, once, with those. `blocks` are in the order
+/// of their ranks.
+pub(crate) fn run(
+    blocks: &[Arc<Block>],
+    renamed: &[Vec<u32>],
+    range: (TimestampMs, TimestampMs),
+    series: &mut Sink<'_>,
+) -> Result<(), Error> {
     let mut inputs: Vec<Input<'_>> =
-        blocks.iter().zip(renamed).map(|(block, renamed)| Input::new(block, renamed)).collect();
+        blocks.iter().zip(renamed).map(|(block, renamed)| Input::new(block, renamed, range)).collect();
     let mut heads = BinaryHeap::new();
     for (i, input) in inputs.iter_mut().enumerate() {
         if let Some(pairs) = input.next()? {
@@ -99,6 +105,7 @@ pub(crate) fn run(blocks: &[Arc<Block>], renamed: &[Vec<u32>], series: &mut Sink
 struct Input<'b> {
     block: &'b Block,
     renamed: &'b [u32],
+    range: (TimestampMs, TimestampMs),
     read: u32,
     waiting: VecDeque<SeriesEntry>,
     current: SeriesEntry,
@@ -109,9 +116,9 @@ struct Input<'b> {
 const READ_AHEAD: u32 = 64;
 
 impl<'b> Input<'b> {
-    fn new(block: &'b Block, renamed: &'b [u32]) -> Self {
+    fn new(block: &'b Block, renamed: &'b [u32], range: (TimestampMs, TimestampMs)) -> Self {
         let (waiting, current, held) = (VecDeque::new(), SeriesEntry::default(), HeldPage::default());
-        Input { block, renamed, read: 0, waiting, current, held }
+        Input { block, renamed, range, read: 0, waiting, current, held }
     }
 
     /// Goes to the next series and gives its labels in new numbers.
@@ -140,6 +147,7 @@ impl<'b> Input<'b> {
     }
 
     fn samples(&mut self) -> Result<Columns, Error> {
-        self.block.samples(&self.current, TimestampMs::MIN, TimestampMs::MAX, Caching::Pass, &mut self.held)
+        let (from, to) = self.range;
+        self.block.samples(&self.current, from, to, Caching::Pass, &mut self.held)
     }
 }

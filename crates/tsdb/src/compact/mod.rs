@@ -1,6 +1,6 @@
 //! Fewer, larger blocks: what to merge is planned by a pure function, the merge itself knows no policy.
 
-mod merge;
+pub(crate) mod merge;
 pub(crate) mod plan;
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ impl Db {
     pub fn compact(&self, now: TimestampMs) -> Result<(), Error> {
         let mut maintenance = self.maintenance.lock();
         while self.compact_once(&mut maintenance, Eagerness::All, now)? {}
-        Ok(())
+        self.tiers.iter().try_for_each(|tier| tier.db.compact(now))
     }
 
     /// Does one merge, if the plan has one.
@@ -80,7 +80,8 @@ impl Db {
         let merged = merge::symbols(inputs).and_then(|symbols| {
             let texts: Vec<&str> = symbols.all.iter().map(String::as_str).collect();
             let mut writer = BlockWriter::create(self.fs.as_ref(), &path, &texts, identity)?;
-            merge::run(inputs, &symbols.renamed, &mut |pairs, columns| writer.series(pairs, columns))?;
+            let all = (TimestampMs::MIN, TimestampMs::MAX);
+            merge::run(inputs, &symbols.renamed, all, &mut |pairs, columns| writer.series(pairs, columns))?;
             let (meta, written) = writer.finish()?;
             let peak = inputs.iter().map(|b| b.bytes()).sum::<u64>() + written;
             self.shared.stats.merge_peak_bytes.fetch_max(peak, Relaxed);

@@ -17,7 +17,7 @@ impl Db {
     pub fn clean_tombstones(&self, now: TimestampMs) -> Result<(), Error> {
         let mut maintenance = self.maintenance.lock();
         while self.with_room(|| self.clean_once(&mut maintenance, now))? {}
-        Ok(())
+        self.tiers.iter().try_for_each(|tier| tier.db.clean_tombstones(now))
     }
 
     /// Cleans one block, if there is one to clean and room for it.

@@ -28,7 +28,9 @@ impl Db {
         now: TimestampMs,
     ) -> Result<(), Error> {
         let mut maintenance = self.maintenance.lock();
-        self.with_room(|| self.delete_locked(&mut maintenance, &selectors, from, to, now))
+        self.with_room(|| self.delete_locked(&mut maintenance, &selectors, from, to, now))?;
+        // No day is fed in between: that needs the maintenance of this store.
+        self.delete_from_tiers(&selectors, (from, to), now)
     }
 
     fn delete_locked(

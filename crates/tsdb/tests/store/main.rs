@@ -13,3 +13,4 @@ mod retention;
 mod snapshots;
 mod support;
 mod threads;
+mod tiers;
