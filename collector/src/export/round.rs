@@ -23,6 +23,8 @@ pub(super) struct Rounds {
     series: Vec<Series>,
     target: Arc<Target>,
     stats: Arc<TargetStats>,
+    /// The position before the first record that counted.
+    begin: Option<Position>,
 }
 
 /// What is known of a slot.
@@ -94,24 +96,26 @@ impl Round {
 impl Rounds {
     /// Rounds of what a reader reads.
     pub(super) fn new(reader: CommittedReader, target: Arc<Target>, stats: Arc<TargetStats>) -> Self {
-        Rounds { reader, series: Vec::new(), target, stats }
+        Rounds { reader, series: Vec::new(), target, stats, begin: None }
     }
 
-    /// The position of the next record, if it is known already.
-    pub(super) fn position(&self) -> Option<Position> {
-        self.reader.position()
+    /// Where reading began: before all that was handed out. `None` while nothing was, and the end is not reached.
+    pub(super) fn begin(&self) -> Option<Position> {
+        self.begin
     }
 
     /// Adds records until the round is full or the log is read to its end. `oldest` is the oldest time that is sent.
     pub(super) fn fill(&mut self, round: &mut Round, oldest: TimestampMs) -> Result<(), Error> {
-        let Rounds { reader, series, target, stats } = self;
+        let Rounds { reader, series, target, stats, begin } = self;
         round.caught_up = false;
         while !round.is_full(target) {
             let mut sink = Sink { series, target, stats, round, oldest };
             let Some(step) = reader.next(&mut |item| sink.take(item))? else {
                 round.caught_up = true;
+                *begin = begin.or(reader.position());
                 return Ok(());
             };
+            begin.get_or_insert(Position(step.next.0 - 1));
             round.next = Some((step.next, step.place));
             round.records += 1;
             if step.skipped > 0 {

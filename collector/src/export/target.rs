@@ -88,6 +88,7 @@ pub(super) async fn run(start: Start) {
         fs,
         reader: None,
         fresh: Some(fresh),
+        begin: None,
         durable: None,
         sent: None,
         written_at: None,
@@ -124,6 +125,8 @@ struct Job {
     reader: Option<Rounds>,
     /// Reads from where a target begins that has no position, until it is needed.
     fresh: Option<CommittedReader>,
+    /// Where a target begins that has no position, once that is known.
+    begin: Option<Position>,
     /// What the file says.
     durable: Option<Position>,
     /// What the receiver has, and what the log must keep for what it does not have.
@@ -138,8 +141,14 @@ impl Job {
         self.shards.stats.caught_up.store(round.caught_up, Relaxed);
         self.shards.stats.round_bytes.store(round.bytes() as u64, Relaxed);
         let next = round.next;
-        if self.send(round).await == Err(Stopped) {
-            return Ok(());
+        match self.send(round).await {
+            Ok(Ok(())) => {}
+            Ok(Err(Stopped)) => return Ok(()),
+            Err(error) => {
+                // What was read was not sent: it is read again.
+                self.reader = None;
+                return Err(error);
+            }
         }
         self.shards.stats.round_bytes.store(0, Relaxed);
         if next.is_some() {
@@ -188,39 +197,52 @@ impl Job {
     async fn fill(&mut self, mut round: Round) -> Result<Round, StepError> {
         let shards = Arc::clone(&self.shards);
         let (file, fs, mut durable) = (self.file.clone(), Arc::clone(&self.fs), self.durable);
-        let (reader, fresh, sent) = (self.reader.take(), self.fresh.take(), self.sent);
+        let (mut reader, mut fresh, mut begin, sent) = (self.reader.take(), self.fresh.take(), self.begin, self.sent);
         let work = move || {
-            let mut reader = match reader {
-                Some(reader) => reader,
-                None => {
-                    durable = file.read(fs.as_ref())?;
-                    // After a failure the receiver may have more than the file says.
-                    let reader = match sent.map(|(position, _)| position).or(durable) {
-                        Some(from) => shards.db.committed(Some(from)),
-                        None => fresh.unwrap_or_else(|| shards.db.committed(None)),
-                    };
-                    Rounds::new(reader, Arc::clone(&shards.target), Arc::clone(&shards.stats))
+            let fill = || {
+                let mut rounds = match reader.take() {
+                    Some(reader) => reader,
+                    None => {
+                        durable = file.read(fs.as_ref())?;
+                        // After a failure the receiver may have more than the file says.
+                        let from = sent.map(|(position, _)| position).or(durable).or(begin);
+                        let reader = match (from, fresh.take()) {
+                            (None, Some(fresh)) => fresh,
+                            (from, _) => shards.db.committed(from),
+                        };
+                        Rounds::new(reader, Arc::clone(&shards.target), Arc::clone(&shards.stats))
+                    }
+                };
+                let filled = rounds.fill(&mut round, oldest(&shards));
+                begin = begin.or(rounds.begin());
+                // A reader that has handed nothing out yet goes on after a failure; it alone knows where it began.
+                if filled.is_ok() || begin.is_none() {
+                    reader = Some(rounds);
                 }
+                filled?;
+                // A target that is new begins here, also after a crash.
+                if let (None, Some(position)) = (durable, begin) {
+                    file.write(fs.as_ref(), position).inspect_err(|_| reader = None)?;
+                    durable = Some(position);
+                }
+                Ok::<_, StepError>((round, durable))
             };
-            reader.fill(&mut round, oldest(&shards))?;
-            // A target that is new begins here, also after a crash.
-            if let (None, Some(position)) = (durable, reader.position()) {
-                file.write(fs.as_ref(), position)?;
-                durable = Some(position);
-            }
-            Ok::<_, StepError>((reader, round, durable))
+            let filled = fill();
+            (reader, fresh, begin, filled)
         };
-        let (reader, round, durable) =
-            tokio::task::spawn_blocking(work).await.map_err(|e| StepError::Panicked(e.to_string()))??;
+        let done = tokio::task::spawn_blocking(work).await.map_err(|e| StepError::Panicked(e.to_string()))?;
+        let (reader, fresh, begin, filled) = done;
+        (self.reader, self.fresh, self.begin) = (reader, fresh, begin);
+        let (round, durable) = filled?;
         if let Some(position) = durable.filter(|_| self.durable.is_none()) {
             self.shards.stats.position.store(position.0, Relaxed);
         }
-        (self.reader, self.durable) = (Some(reader), durable);
+        self.durable = durable;
         Ok(round)
     }
 
     /// Sends all shards at once, and what is late behind that.
-    async fn send(&self, round: Round) -> Result<(), Stopped> {
+    async fn send(&self, round: Round) -> Result<Result<(), Stopped>, StepError> {
         for queues in [round.shards, round.late] {
             let mut sending = tokio::task::JoinSet::new();
             for entries in queues.into_iter().filter(|entries| !entries.is_empty()) {
@@ -229,13 +251,13 @@ impl Job {
             }
             let mut stopped = false;
             while let Some(sent) = sending.join_next().await {
-                stopped |= !matches!(sent, Ok(Ok(())));
+                stopped |= sent.map_err(|e| StepError::Panicked(e.to_string()))? == Err(Stopped);
             }
             if stopped {
-                return Err(Stopped);
+                return Ok(Err(Stopped));
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Makes the position durable and lets the log go before it, when it is time.

@@ -193,13 +193,21 @@ impl Fixture {
     }
 
     fn start(&self, url: &str, more: &str) -> Running {
+        self.hold();
+        self.start_from(self.db.committed(None), url, more)
+    }
+
+    fn hold(&self) {
+        self.db.hold_wal("one", self.db.wal_start()).expect("it is held");
+    }
+
+    fn start_from(&self, fresh: sonde_tsdb::CommittedReader, url: &str, more: &str) -> Running {
         let text = format!(
             "remote_write:\n- url: {url}\n  name: one\n  queue_config: {{batch_send_deadline: 50ms, max_backoff: 200ms}}\n{more}"
         );
         let config = Config::parse(&text, "test").expect("a configuration");
         let target = Target::all(&config.remote_write).expect("a target").pop().expect("one");
         let (stats, token) = (Arc::new(TargetStats::default()), CancellationToken::new());
-        self.db.hold_wal("one", self.db.wal_start()).expect("it is held");
         let start = Start {
             target: Arc::new(target),
             stats: Arc::clone(&stats),
@@ -208,7 +216,7 @@ impl Fixture {
             dir: PathBuf::from("positions"),
             clock: self.clock.clone(),
             token: token.clone(),
-            fresh: self.db.committed(None),
+            fresh,
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(target::run(start));
@@ -281,6 +289,26 @@ async fn everything_arrives_once_in_order_whatever_the_receiver_answers() {
     assert!(stats.last_failure.lock().is_some());
     let attempts = receiver.received.lock().attempts.clone();
     assert!(attempts.iter().any(|(_, attempt)| attempt.as_deref() == Some("1")), "{attempts:?}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_new_target_begins_with_survives_a_crash() {
+    let fixture = Fixture::new();
+    let receiver = Receiver::start(&[Step::Hang]).await;
+    fixture.append(&[("before", 0, 1.0)]).await;
+    fixture.hold();
+    let fresh = fixture.db.committed(None);
+    // These come between the hold and the first look at the log, and the crash before the receiver has answered.
+    fixture.append(&[("a", 1, 1.0)]).await;
+    fixture.append(&[("a", 2, 2.0)]).await;
+    let running = fixture.start_from(fresh, &receiver.url, "  metadata_config: {send: false}\n");
+    started(&running).await;
+    until("the first request", || receiver.received.lock().script.is_empty()).await;
+    drop(running);
+    let running = fixture.start(&receiver.url, "  metadata_config: {send: false}\n");
+    until("both samples", || receiver.count() >= 2).await;
+    assert_eq!(receiver.samples(), BTreeMap::from([fixture.expected("a", [(1, 1.0), (2, 2.0)])]));
     running.stop().await;
 }
 
