@@ -244,6 +244,42 @@ fn pages_are_imported_over_http() {
 }
 
 #[test]
+fn an_import_leaves_in_the_log_what_is_not_sent_on_yet() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = |name: &str| {
+        let folder = dir.path().join(name);
+        std::fs::create_dir(&folder).expect("a folder");
+        folder
+    };
+    let receiver = Sonde::collector(&folder("receiver"), &[]);
+    let sender = folder("sender");
+    let config = path(&sender.join("sonde.yml"));
+    let to = |url: &str| {
+        let queue = "queue_config: {batch_send_deadline: 100ms, max_backoff: 500ms}";
+        let text = format!(
+            "remote_write: [{{url: '{url}', name: other, {queue}}}]\n\
+             telemetry: {{interval: 0s}}\n"
+        );
+        std::fs::write(&config, text).expect("a configuration");
+    };
+    to(&format!("http://127.0.0.1:{}/nobody", free_port()));
+    let mut sonde = Sonde::collector(&sender, &["--config", &config]);
+    let position = sender.join("data/tsdb/remote_write/other.position");
+    wait_for("a position", PATIENCE, || if position.exists() { Ok(()) } else { Err("none".to_owned()) });
+    let now = now_ms();
+    assert_eq!(send(&sonde, "/api/v1/import/prometheus", &[], &format!("kept 7 {now}\n")).0, 204);
+    assert_eq!(sonde.server.stop(), Some(0));
+    let file = path(&sender.join("page.om"));
+    std::fs::write(&file, page(now)).expect("a file");
+    good(&["import", "--data-dir", &path(&sender.join("data")), &file]);
+    to(&receiver.url("/api/v1/write"));
+    sonde.restart();
+    let value = wait_for("the sample at the receiver", PATIENCE, || receiver.value("kept"));
+    assert_eq!(value, 7.0);
+    assert_eq!(sonde.own_metric("sonde_remote_write_out_skipped_records_total"), 0.0);
+}
+
+#[test]
 fn the_page_of_a_real_prometheus_is_imported() {
     let Some(prometheus) = tool(Tool::Prometheus, "import of Prometheus's own page") else { return };
     let dir = tempfile::tempdir().expect("a folder");

@@ -11,6 +11,9 @@ use sonde_tsdb::{Db, Options};
 use crate::problem::Problem;
 use crate::process::problem;
 
+/// Where the collector keeps how far the receivers of remote write are: see docs/format/remote-write-position.md.
+const REMOTE_WRITE: &str = "remote_write";
+
 /// The store in a data directory, or the directory itself where it is one, as a copied one may be.
 pub(super) fn dir(data_dir: &Path) -> PathBuf {
     let inside = data_dir.join("tsdb");
@@ -31,6 +34,11 @@ pub(super) fn open(data_dir: &Path, options: Options, now: TimestampMs, may_be_n
         drop(examine(data_dir)?);
     }
     let (db, report) = Db::open(Arc::new(OsFs), &dir, options, now).map_err(|error| explained(&error))?;
+    // What remote write has not sent on yet stays in the log, however much is flushed here.
+    let positions = OsFs.list(&dir.join(REMOTE_WRITE)).unwrap_or_default();
+    if positions.iter().any(|entry| entry.name.ends_with(".position")) {
+        db.hold_wal(REMOTE_WRITE, db.wal_start()).map_err(|error| explained(&error))?;
+    }
     if report.is_damaged() {
         let aside = report.quarantined.iter().map(|q| format!("; {} was set aside: {}", q.path.display(), q.reason));
         let aside: String = aside.collect();
