@@ -190,16 +190,17 @@ impl Db {
         Judged { writer, accepted, starts: accepted_starts, defined, outcome, late: late_samples }
     }
 
-    /// The metadata that is not known yet, or not so. What is over the limit is dropped and counted.
+    /// The metadata that is not known yet, or not so. What is over the limits is dropped and counted, or cut.
     fn news(&self, mut metadata: Vec<(String, Metadata)>) -> Vec<(String, Metadata)> {
         if metadata.is_empty() {
             return metadata;
         }
+        metadata.iter_mut().for_each(|(_, entry)| entry.cut());
         let data = self.shared.data.read();
         let mut room = self.shared.options.max_metadata.saturating_sub(data.metadata.len());
         metadata.retain(|(name, entry)| match data.metadata.get(name) {
             Some(known) => known != entry,
-            None if room > 0 => {
+            None if room > 0 && name.len() <= Metadata::MAX_TEXT_BYTES => {
                 room -= 1;
                 true
             }

@@ -11,6 +11,22 @@ pub struct Metadata {
     pub unit: String,
 }
 
+impl Metadata {
+    /// Bytes of a help text, a unit, and the name of a metric of which something is known: longer texts are cut, longer
+    /// names are not known. The store holds all of them in memory.
+    pub const MAX_TEXT_BYTES: usize = 4 << 10;
+
+    /// Cuts texts that are too long.
+    pub(crate) fn cut(&mut self) {
+        for text in [&mut self.help, &mut self.unit] {
+            if text.len() > Self::MAX_TEXT_BYTES {
+                text.truncate(text.floor_char_boundary(Self::MAX_TEXT_BYTES));
+                text.shrink_to_fit();
+            }
+        }
+    }
+}
+
 /// The type of a metric, as Prometheus and OpenMetrics name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum MetricKind {

@@ -259,6 +259,20 @@ fn metadata_is_kept() {
 }
 
 #[test]
+fn what_is_said_of_a_metric_is_bounded() {
+    let (db, _) = open(Arc::new(MemFs::new()) as _, Options::default());
+    let long = format!("{}é", "x".repeat(Metadata::MAX_TEXT_BYTES - 1));
+    let entry = Metadata { kind: MetricKind::Gauge, help: long.repeat(3), unit: long.clone() };
+    let metadata = vec![("a".to_owned(), entry.clone()), (long.clone(), entry)];
+    append(&db, sonde_tsdb::Batch { metadata, ..batch(Source::Push, Vec::new()) }, NOW);
+    let known = db.metadata(None, 10);
+    let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["a"]);
+    let cut = long[..Metadata::MAX_TEXT_BYTES - 1].to_owned();
+    assert_eq!((&known[0].1.help, &known[0].1.unit), (&cut, &cut));
+}
+
+#[test]
 fn metadata_on_its_way_outlives_a_flush() {
     let fs = Arc::new(MemFs::new());
     let (db, _) = open(Arc::clone(&fs) as _, Options::default());
