@@ -9,12 +9,16 @@ use sonde_model::{Exemplar, Labels, TimestampMs};
 use sonde_proto::exposition::{self, Entry, Format, Limits, ParseError, Parser};
 use sonde_tsdb::{BatchValue, Metadata, MetricKind};
 
-/// Bytes that are read at once; also the longest line.
+/// The longest line.
 const PART_BYTES: usize = 1 << 20;
+/// Bytes of lines that are read at once: what is made of them takes many times as much.
+const ENOUGH_BYTES: usize = 64 << 10;
 /// Labels of a sample at most; the sink may allow fewer.
 const MAX_LABELS: usize = 1_024;
 /// Families whose type, help and unit are put together.
 const MAX_FAMILIES: usize = 100_000;
+/// Bytes of their names and texts.
+const MAX_FAMILY_BYTES: usize = 8 << 20;
 
 /// Takes what is read.
 pub trait Sink {
@@ -69,6 +73,8 @@ pub struct PageReader {
 struct Families {
     format: Format,
     known: HashMap<String, (exposition::MetricKind, Metadata)>,
+    /// Bytes of the names and texts of them.
+    bytes: usize,
     /// The family that the last lines were about: its samples, or another family, show that they are complete.
     open: Option<String>,
 }
@@ -82,7 +88,7 @@ impl PageReader {
             max_samples: usize::MAX,
             max_labels: MAX_LABELS,
         };
-        let families = Families { format, known: HashMap::new(), open: None };
+        let families = Families { format, known: HashMap::new(), bytes: 0, open: None };
         PageReader { format, limits, waiting: Vec::new(), lines: 0, ended: false, families }
     }
 
@@ -93,7 +99,8 @@ impl PageReader {
             let (now, later) = piece.split_at(room.min(piece.len()));
             self.waiting.extend_from_slice(now);
             piece = later;
-            if self.waiting.len() >= PART_BYTES {
+            let has_lines = self.waiting.len() >= ENOUGH_BYTES && now.contains(&b'\n');
+            if has_lines || self.waiting.len() >= PART_BYTES {
                 self.read_lines(sink)?;
             }
         }
@@ -144,13 +151,13 @@ impl PageReader {
             match parser.next_entry()? {
                 None => break,
                 Some(Entry::Help { family, help }) => {
-                    self.families.describe(&family, sink, |_, known| known.help = help.into_owned());
+                    self.families.describe(&family, help.len(), sink, |_, known| known.help = help.into_owned());
                 }
                 Some(Entry::Unit { family, unit }) => {
-                    self.families.describe(&family, sink, |_, known| known.unit = unit.into_owned());
+                    self.families.describe(&family, unit.len(), sink, |_, known| known.unit = unit.into_owned());
                 }
                 Some(Entry::Type { family, kind }) => {
-                    self.families.describe(&family, sink, |said, known| (*said, known.kind) = (kind, kind_of(kind)));
+                    self.families.describe(&family, 0, sink, |said, known| (*said, known.kind) = (kind, kind_of(kind)));
                 }
                 Some(Entry::Sample(sample)) => {
                     self.families.close(sink);
@@ -184,22 +191,29 @@ impl PageReader {
 }
 
 impl Families {
-    /// Adds to what is known of a family. What is over the limit is not known: it is no reason to refuse samples.
+    /// Adds a text of so many bytes to what is known of a family. What is over the limits is not known: it is no reason to
+    /// refuse samples.
     fn describe<S: Sink>(
         &mut self,
         family: &str,
+        text: usize,
         sink: &mut S,
         say: impl FnOnce(&mut exposition::MetricKind, &mut Metadata),
     ) {
         if self.open.as_deref() != Some(family) {
             self.close(sink);
         }
-        if self.known.len() >= MAX_FAMILIES && !self.known.contains_key(family) {
+        let is_new = !self.known.contains_key(family);
+        let name = if is_new { family.len() } else { 0 };
+        if self.bytes + name + text > MAX_FAMILY_BYTES || is_new && self.known.len() >= MAX_FAMILIES {
             return;
         }
         let unknown = || (exposition::MetricKind::Unknown, Metadata::default());
         let (said, known) = self.known.entry(family.to_owned()).or_insert_with(unknown);
+        let before = known.help.len() + known.unit.len();
         say(said, known);
+        self.bytes += name + known.help.len() + known.unit.len();
+        self.bytes -= before;
         self.open = Some(family.to_owned());
     }
 
@@ -292,6 +306,21 @@ mod tests {
         assert!(seen.samples[99_999].starts_with("100000: "));
         let broken = format!("{}a{{ 1\n", line.repeat(70_000));
         assert_eq!(read(&broken, 64 << 10).err().unwrap().line, 70_001);
+    }
+
+    #[test]
+    fn texts_of_families_are_remembered_within_bounds() {
+        let mut seen = Seen::default();
+        let mut reader = PageReader::new(Format::Text);
+        for i in 0..100 {
+            let page = format!("# HELP a{i} {0}\n# HELP same {0}\na{i} 1\n", "x".repeat(500 << 10));
+            reader.feed(page.as_bytes(), &mut seen).unwrap();
+            assert!(reader.families.bytes <= MAX_FAMILY_BYTES);
+        }
+        let known: usize = reader.families.known.values().map(|(_, m)| m.help.len()).sum();
+        assert!(known <= reader.families.bytes && reader.families.bytes < known + 100, "{known}");
+        reader.finish(&mut seen).unwrap();
+        assert_eq!(seen.samples.len(), 100);
     }
 
     #[test]

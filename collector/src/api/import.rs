@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use sonde_model::{METRIC_NAME, TimestampMs};
 use sonde_proto::exposition::{Format, ParseError};
-use sonde_tsdb::{Metadata, Source};
+use sonde_tsdb::{BatchValue, Metadata, Source};
 
 use super::form::Form;
 use crate::import::{Imported as Sample, PageReader, Sink};
@@ -28,6 +28,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const PIECE_BYTES: usize = 4 << 10;
 /// Rows that are given to the store at once.
 const BATCH_ROWS: usize = 10_000;
+/// Bytes of rows and metadata that wait for the store at most, give or take a line: 10,000 rows may be 10,000 long lines.
+const WAITING_BYTES: usize = 4 << 20;
 /// Memory that is reserved for a page: its parts, the rows of a batch, and what is decompressed at once.
 const RESERVED_BYTES: usize = 16 << 20;
 /// Memory that the window of a zstd frame may take, as a power of two.
@@ -113,10 +115,14 @@ async fn take(
         let Some(chunk) = tokio::time::timeout(READ_TIMEOUT, body.frame()).await.map_err(late)? else { break };
         let ended = |_| Failure::Wrong(StatusCode::BAD_REQUEST, "the body ended early".to_owned());
         let Ok(chunk) = chunk.map_err(ended)?.into_data() else { continue };
-        for piece in chunk.chunks(PIECE_BYTES) {
-            reader.feed(&decoder.decode(piece)?, &mut rows)?;
-            while rows.rows.len() >= BATCH_ROWS {
-                store(ingest, source, &mut rows, imported).await?;
+        let mut chunk = &*chunk;
+        while !chunk.is_empty() {
+            let decoded = decoder.decode(&mut chunk)?;
+            for piece in decoded.chunks(PIECE_BYTES) {
+                reader.feed(piece, &mut rows)?;
+                while rows.is_full() {
+                    store(ingest, source, &mut rows, imported).await?;
+                }
             }
         }
     }
@@ -135,9 +141,9 @@ async fn store(
     waiting: &mut Rows,
     imported: &mut Imported,
 ) -> Result<(), Failure> {
-    let metadata = std::mem::take(&mut waiting.metadata);
-    let later = waiting.rows.split_off(waiting.rows.len().min(BATCH_ROWS));
-    let rows = Arc::new(std::mem::replace(&mut waiting.rows, later));
+    let (rows, metadata) = waiting.take_batch();
+    let rows = Arc::new(rows);
+    let before = imported.stored;
     for attempt in 0.. {
         let (ingest, rows, metadata) = (Arc::clone(ingest), Arc::clone(&rows), metadata.clone());
         let mut so_far = std::mem::take(imported);
@@ -148,7 +154,13 @@ async fn store(
         let (result, so_far) = work.await.map_err(|_| Failure::Failed("the import failed unexpectedly".to_owned()))?;
         *imported = so_far;
         match result {
-            Ok(pending) => return pending.durable().await.map_err(failure),
+            Ok(pending) => {
+                let durable = pending.durable().await;
+                return durable.map_err(|error| {
+                    imported.stored = before;
+                    failure(error)
+                });
+            }
             Err(IngestError::Busy(_)) if attempt < BUSY_WAITS => tokio::time::sleep(BUSY_WAIT).await,
             Err(error) => return Err(failure(error)),
         }
@@ -170,6 +182,8 @@ fn failure(error: IngestError) -> Failure {
 struct Rows {
     rows: Vec<ImportRow>,
     metadata: Vec<(String, Metadata)>,
+    /// Roughly the memory that both take.
+    bytes: usize,
     /// Labels that every series gets.
     added: Vec<(String, String)>,
     /// The time of samples that have none.
@@ -193,11 +207,25 @@ impl Rows {
                 _ => return Err(wrong(format!("extra_label: {text:?} is not NAME=VALUE"))),
             }
         }
-        Ok(Rows { rows: Vec::new(), metadata: Vec::new(), added, timestamp })
+        Ok(Rows { rows: Vec::new(), metadata: Vec::new(), bytes: 0, added, timestamp })
     }
 
     fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.metadata.is_empty()
+    }
+
+    /// Whether the store must take some before more is read.
+    fn is_full(&self) -> bool {
+        self.rows.len() >= BATCH_ROWS || self.bytes >= WAITING_BYTES
+    }
+
+    /// Takes what the store gets at once.
+    fn take_batch(&mut self) -> (Vec<ImportRow>, Vec<(String, Metadata)>) {
+        let later = self.rows.split_off(self.rows.len().min(BATCH_ROWS));
+        let rows = std::mem::replace(&mut self.rows, later);
+        let metadata = std::mem::take(&mut self.metadata);
+        self.bytes = self.rows.iter().map(bytes_of).sum();
+        (rows, metadata)
     }
 }
 
@@ -212,13 +240,28 @@ impl Sink for Rows {
         labels.retain(|(name, _)| !self.added.iter().any(|(n, _)| n == name));
         labels.extend(self.added.iter().cloned());
         let exemplar = sample.exemplar_at(timestamp);
-        self.rows.push(ImportRow { labels, timestamp, value: sample.value, exemplar });
+        let row = ImportRow { labels, timestamp, value: sample.value, exemplar };
+        self.bytes += bytes_of(&row);
+        self.rows.push(row);
         Ok(())
     }
 
     fn metadata(&mut self, metric: &str, metadata: &Metadata) {
+        let text = metric.len() + metadata.help.len() + metadata.unit.len();
+        self.bytes += size_of::<(String, Metadata)>() + text;
         self.metadata.push((metric.to_owned(), metadata.clone()));
     }
+}
+
+/// Roughly the memory of a row.
+fn bytes_of(row: &ImportRow) -> usize {
+    let labels: usize = row.labels.iter().map(|(n, v)| size_of::<(String, String)>() + n.len() + v.len()).sum();
+    let exemplar = row.exemplar.as_ref().map_or(0, |e| e.labels.iter().map(|(n, v)| n.len() + v.len()).sum());
+    let buckets = match &row.value {
+        BatchValue::Histogram(h) => 8 * (h.positive_buckets.len() + h.negative_buckets.len() + h.custom_values.len()),
+        _ => 0,
+    };
+    size_of::<ImportRow>() + labels + exemplar + buckets
 }
 
 /// What the body is; without a word it is Prometheus text.
@@ -253,13 +296,22 @@ impl Decoder {
         }
     }
 
-    fn decode<'p>(&mut self, piece: &'p [u8]) -> Result<Cow<'p, [u8]>, Failure> {
-        let decoded = match self {
-            Decoder::Identity => return Ok(Cow::Borrowed(piece)),
-            Decoder::Gzip(gzip) => gzip.write_all(piece).map(|()| std::mem::take(gzip.get_mut())),
-            Decoder::Zstd(zstd) => zstd.write_all(piece).map(|()| std::mem::take(zstd.get_mut())),
+    /// Decodes the beginning of a piece, which is not empty, and cuts it off. What comes out is little, however well it was
+    /// packed: four bytes of zstd can be 128 KiB.
+    fn decode<'p>(&mut self, piece: &mut &'p [u8]) -> Result<Cow<'p, [u8]>, Failure> {
+        let some = &piece[..piece.len().min(PIECE_BYTES)];
+        let (read, decoded) = match self {
+            Decoder::Identity => return Ok(Cow::Borrowed(std::mem::take(piece))),
+            Decoder::Gzip(gzip) => (gzip.write(some), std::mem::take(gzip.get_mut())),
+            Decoder::Zstd(zstd) => (zstd.write(some), std::mem::take(zstd.get_mut())),
         };
-        decoded.map(Cow::Owned).map_err(undecodable)
+        match read.map_err(undecodable)? {
+            0 => Err(undecodable(std::io::ErrorKind::WriteZero.into())),
+            read => {
+                *piece = &piece[read..];
+                Ok(Cow::Owned(decoded))
+            }
+        }
     }
 
     /// What is left at the end; an encoding that is not complete is an error.
@@ -267,7 +319,7 @@ impl Decoder {
         match self {
             Decoder::Identity => Ok(Vec::new()),
             Decoder::Gzip(gzip) => gzip.try_finish().map(|()| std::mem::take(gzip.get_mut())).map_err(undecodable),
-            Decoder::Zstd(zstd) => zstd.flush().map(|()| std::mem::take(zstd.get_mut())).map_err(undecodable),
+            Decoder::Zstd(zstd) => zstd.do_finish().map(|()| std::mem::take(zstd.get_mut())).map_err(undecodable),
         }
     }
 }
@@ -280,4 +332,89 @@ fn retry(status: StatusCode, text: String) -> Response {
     let mut response = (status, text + "\n").into_response();
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame of `blocks` times 128 KiB of the same byte.
+    fn bomb(blocks: usize) -> Vec<u8> {
+        // Magic number, no checksum and no length, a window of 128 KiB.
+        let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x38];
+        for i in 1..=blocks {
+            let header = (128_u32 << 10) << 3 | 1 << 1 | u32::from(i == blocks);
+            frame.extend_from_slice(&header.to_le_bytes()[..3]);
+            frame.push(b'a');
+        }
+        frame
+    }
+
+    fn decoder(encoding: &'static str) -> Decoder {
+        Decoder::of(&HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static(encoding))])).unwrap()
+    }
+
+    /// All that comes out, and the largest part of it.
+    fn decode(encoding: &'static str, mut body: &[u8]) -> Result<(usize, usize), Failure> {
+        let mut decoder = decoder(encoding);
+        let (mut all, mut largest) = (0, 0);
+        while !body.is_empty() {
+            let part = decoder.decode(&mut body)?.len();
+            (all, largest) = (all + part, largest.max(part));
+        }
+        let part = decoder.finish()?.len();
+        Ok((all + part, largest.max(part)))
+    }
+
+    #[test]
+    fn what_is_packed_well_comes_out_bit_by_bit() {
+        let (all, largest) = decode("zstd", &bomb(1_000)).unwrap();
+        assert_eq!(all, 1_000 * (128 << 10));
+        assert!(largest <= 256 << 10, "{largest}");
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gzip.write_all(&vec![b'a'; 32 << 20]).unwrap();
+        let (all, largest) = decode("gzip", &gzip.finish().unwrap()).unwrap();
+        assert_eq!(all, 32 << 20);
+        assert!(largest <= 256 << 10, "{largest}");
+    }
+
+    #[test]
+    fn a_body_that_ends_early_is_noticed() {
+        let text = b"a 1\nb 2\n".repeat(50_000);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(&text).unwrap();
+        let two_frames =
+            [zstd::encode_all(&text[..], 1).unwrap(), zstd::encode_all(&b"c 3\n"[..], 1).unwrap()].concat();
+        for (encoding, body, len) in [
+            ("gzip", gzip.finish().unwrap(), text.len()),
+            ("zstd", zstd::encode_all(&text[..], 1).unwrap(), text.len()),
+            ("zstd", two_frames, text.len() + 4),
+            ("zstd", bomb(3), 3 * (128 << 10)),
+        ] {
+            assert_eq!(decode(encoding, &body).unwrap().0, len);
+            for cut in [1, 3, body.len() / 2] {
+                assert!(decode(encoding, &body[..body.len() - cut]).is_err(), "{encoding} without {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_lines_and_pages_of_metadata_do_not_wait_in_memory() {
+        let long = format!("a{{b=\"{}\"}} 1\n", "x".repeat(900 << 10)).repeat(20);
+        let metadata = "# TYPE a gauge\n# TYPE b gauge\n".repeat(300_000);
+        let short = "a 1\n".repeat(1_000_000);
+        for page in [long, metadata, short] {
+            let mut rows = Rows::new("", 0).unwrap();
+            let mut reader = PageReader::new(Format::Text);
+            let mut most = 0;
+            for piece in page.as_bytes().chunks(PIECE_BYTES) {
+                reader.feed(piece, &mut rows).unwrap();
+                most = most.max(rows.bytes);
+                while rows.is_full() {
+                    rows.take_batch();
+                }
+            }
+            assert!(most > 0 && most < 2 * WAITING_BYTES, "{most} of {:.20}", page);
+        }
+    }
 }
