@@ -100,7 +100,7 @@ impl FixedLabels {
     }
 }
 
-fn attributes_of(resource: Option<ResourceView<'_>>) -> Result<Attributes<'_>, ViewError> {
+pub(crate) fn attributes_of(resource: Option<ResourceView<'_>>) -> Result<Attributes<'_>, ViewError> {
     resource.into_iter().flat_map(|resource| resource.attributes.iter()).collect()
 }
 

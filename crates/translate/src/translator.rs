@@ -12,7 +12,7 @@ use crate::metric_name::{MetricNames, Names, Shape};
 use crate::options::Options;
 use crate::point::{Context, Scope};
 use crate::report::{MetricKind, RejectReason, Report};
-use crate::resource::{TARGET_INFO, TargetInfo};
+use crate::resource::{TARGET_INFO, TargetInfo, attributes_of};
 use crate::row::{MetricMetadata, Piece, Sink};
 use crate::{exponential, histogram, number, summary};
 
@@ -88,6 +88,9 @@ impl Translator {
             if let Some(times) = times {
                 let (options, scratch) = (&self.options, &mut self.scratch);
                 self.target_info.write(options, resource_metrics, times, scratch, sink, &mut report)?;
+            } else {
+                // Nobody asked for its attributes, so nobody has proven them.
+                attributes_of(resource_metrics.resource()?)?;
             }
         }
         if !self.target_info.is_empty() {
