@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use sonde_model::{Matcher, Series, TimestampMs};
+use sonde_model::{Labels, Matcher, Series, TimestampMs};
 use sonde_promql::engine::needs_all_samples;
 use sonde_promql::{
     Annotation, Expr, QueryError, QueryResult, Queryable, SelectError, SelectLimits, Selection, Thinned,
@@ -72,17 +72,7 @@ impl StoreSource {
         to: TimestampMs,
         limits: &SelectLimits,
     ) -> Result<Vec<Series>, SelectError> {
-        let limits = sonde_tsdb::SelectLimits {
-            max_series: limits.max_series.min(self.max_series),
-            max_samples: limits.max_samples,
-        };
-        let joined = self.db.select_joined(matchers, (from, to), self.resolution, &limits);
-        let joined = joined.map_err(|error| match error {
-            sonde_tsdb::SelectError::TooManySeries { limit } => SelectError::TooManySeries { limit },
-            sonde_tsdb::SelectError::TooManySamples { limit } => SelectError::TooManySamples { limit },
-            expired @ sonde_tsdb::SelectError::Expired => SelectError::Storage(expired.to_string()),
-            sonde_tsdb::SelectError::Storage(e) => SelectError::Storage(sonde_runtime::stage::with_causes(&e)),
-        })?;
+        let joined = self.db.select_joined(matchers, (from, to), self.resolution, &self.limits(limits)).map_err(told)?;
         if !joined.tiers.is_empty() {
             let mut used = self.tiers_used.lock();
             for (step_ms, until) in joined.tiers {
@@ -91,6 +81,43 @@ impl StoreSource {
             }
         }
         Ok(joined.series)
+    }
+
+    /// Whether samples from a time on may lie in a tier only. Asked once the store has been looked at: what it has dropped
+    /// until then is known to be gone.
+    fn reaches_tiers(&self, from: TimestampMs) -> bool {
+        self.db.tier_parts(self.resolution).iter().any(|part| part.before > from)
+    }
+
+    fn limits(&self, limits: &SelectLimits) -> sonde_tsdb::SelectLimits {
+        let max_series = limits.max_series.min(self.max_series);
+        sonde_tsdb::SelectLimits { max_series, max_samples: limits.max_samples }
+    }
+}
+
+fn told(error: sonde_tsdb::SelectError) -> SelectError {
+    match error {
+        sonde_tsdb::SelectError::TooManySeries { limit } => SelectError::TooManySeries { limit },
+        sonde_tsdb::SelectError::TooManySamples { limit } => SelectError::TooManySamples { limit },
+        expired @ sonde_tsdb::SelectError::Expired => SelectError::Storage(expired.to_string()),
+        sonde_tsdb::SelectError::Storage(e) => SelectError::Storage(sonde_runtime::stage::with_causes(&e)),
+    }
+}
+
+/// A selection of the store, as the engine wants to see it.
+struct Stored<'a>(sonde_tsdb::Selection<'a>);
+
+impl Selection for Stored<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn labels(&self, index: usize) -> &Labels {
+        self.0.labels(index)
+    }
+
+    fn read(&self, index: usize, series: &mut Series) -> Result<(), SelectError> {
+        self.0.read(index, series).map_err(told)
     }
 }
 
@@ -102,7 +129,11 @@ impl Queryable for StoreSource {
         to: TimestampMs,
         limits: &SelectLimits,
     ) -> Result<Box<dyn Selection + 'a>, SelectError> {
-        Ok(Box::new(self.series(matchers, from, to, limits)?))
+        let selection = self.db.selection(matchers, from, to, &self.limits(limits)).map_err(told)?;
+        if self.reaches_tiers(from) {
+            return Ok(Box::new(self.series(matchers, from, to, limits)?));
+        }
+        Ok(Box::new(Stored(selection)))
     }
 
     fn thinned(&self) -> &[Thinned] {

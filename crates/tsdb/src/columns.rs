@@ -18,6 +18,16 @@ impl Columns {
         self.floats.is_empty() && self.histograms.is_empty()
     }
 
+    /// Drops all and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.floats.timestamps.clear();
+        self.floats.values.clear();
+        self.floats.starts.clear();
+        self.histograms.timestamps.clear();
+        self.histograms.values.clear();
+        self.histograms.starts.clear();
+    }
+
     /// Drops what is outside `from` to `to` inclusive.
     pub(crate) fn restrict(&mut self, from: TimestampMs, to: TimestampMs) {
         let (floats, histograms) = (&mut self.floats, &mut self.histograms);

@@ -8,8 +8,8 @@ use sonde_model::{Histogram, TimestampMs};
 use crate::Metadata;
 use crate::block::Block;
 use crate::changes::Changes;
-use crate::columns::{Columns, overlay};
 use crate::head::Samples;
+use crate::head::excerpt::Excerpt;
 use crate::head::samples::Found;
 use crate::record::Value;
 
@@ -140,17 +140,16 @@ impl Data {
         self.active.find(slot, timestamp).or_else(frozen)
     }
 
-    /// The samples of a series in the head from `from` to `to` inclusive.
-    pub(crate) fn read(&self, slot: u32, from: TimestampMs, to: TimestampMs) -> Columns {
-        let newest = self.active.read(slot, from, to);
-        match &self.frozen {
-            None => newest,
-            Some(frozen) => {
-                let mut columns = frozen.samples.read(slot, from, to);
-                overlay(&mut columns, newest);
-                columns
-            }
-        }
+    /// Takes what a series has in the head from `from` to `to` inclusive, older samples first.
+    pub(crate) fn excerpt(
+        &self,
+        slot: u32,
+        (from, to): (TimestampMs, TimestampMs),
+        copy: &mut Vec<u8>,
+        excerpts: &mut Vec<Excerpt>,
+    ) {
+        excerpts.extend(self.frozen.as_ref().and_then(|frozen| frozen.samples.excerpt(slot, from, to, copy)));
+        excerpts.extend(self.active.excerpt(slot, from, to, copy));
     }
 
     /// Whether a series may have samples of that range in the head.

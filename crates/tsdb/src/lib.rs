@@ -4,8 +4,8 @@
 //! callbacks. It must not know of PromQL, of wire formats, of HTTP, of tokio or of the wall clock.
 //!
 //! In reading order: `append` judges a batch (`judge`), writes one record (`record`) and applies it once durable
-//! (`shared`, `data`); `flush` turns the head into blocks, `compact` merges them, `retention` drops them; `read`
-//! and `listing` answer queries over head and blocks; `open` brings it all back.
+//! (`shared`, `data`); `flush` turns the head into blocks, `compact` merges them, `retention` drops them; `read`,
+//! `selection` and `listing` answer queries over head and blocks; `open` brings it all back.
 
 mod batch;
 mod cardinality;
@@ -38,6 +38,7 @@ mod refusals;
 mod renumbered;
 mod retention;
 mod runs;
+mod selection;
 mod shared;
 mod snapshot;
 mod tier;
@@ -62,6 +63,7 @@ pub use metadata::{Metadata, MetricKind};
 pub use open::OpenReport;
 pub use options::Options;
 pub use retention::{Retention, RetentionClass};
+pub use selection::Selection;
 pub use sonde_disk::blocks::directory::Quarantined;
 pub use sonde_model::StreamId;
 pub use stats::{BlockStatus, HeadStatus, Stats};

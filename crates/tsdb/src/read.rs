@@ -4,16 +4,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use smallvec::SmallVec;
 use sonde_model::{Matcher, Series, TimestampMs};
 
 use crate::block::{Block, BlockIndex, Caching, HeldPage, SeriesEntry};
 use crate::db::Db;
-use crate::head::registry::SymbolPair;
 use crate::index::resolve::resolve;
 use crate::open::TRIES;
 use crate::record::Value;
-use crate::runs::{Gathered, HeadRun, Run, Runs};
 use crate::{Error, SelectError, SelectLimits};
 
 impl Db {
@@ -26,56 +23,21 @@ impl Db {
         to: TimestampMs,
         limits: &SelectLimits,
     ) -> Result<Vec<Series>, SelectError> {
-        let mut budget = Budget { limits: *limits, samples: 0 };
-        let mut of_head = HeadRun::default();
-        let blocks = {
-            let registry = self.shared.registry.read();
-            let Ok(slots) = resolve(&*registry, matchers);
-            let data = self.shared.data.read();
-            for slot in slots {
-                let columns = data.read(slot, from, to);
-                if !columns.is_empty() {
-                    budget.spend(of_head.len() + 1, columns.len())?;
-                    of_head.push(&registry, slot, columns);
-                }
+        let selection = self.selection(matchers, from, to, limits)?;
+        let (mut all, mut samples) = (Vec::with_capacity(selection.len()), 0);
+        for index in 0..selection.len() {
+            let mut series = Series::default();
+            selection.read(index, &mut series)?;
+            samples += series.floats.len() + series.histograms.len();
+            if samples > limits.max_samples {
+                return Err(SelectError::TooManySamples { limit: limits.max_samples });
             }
-            Arc::clone(&data.blocks)
-        };
-        let mut runs = Runs::default();
-        for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
-            runs.lay_over(self.read_block(block, matchers, (from, to), &mut budget)?);
-            budget.spend(runs.len(), 0)?;
+            if !(series.floats.is_empty() && series.histograms.is_empty()) {
+                series.labels = selection.labels(index).clone();
+                all.push(series);
+            }
         }
-        runs.lay_over(of_head.sorted());
-        budget.spend(runs.len(), 0)?;
-        Ok(runs.into_series())
-    }
-
-    /// The matching series of a block with their samples of the range.
-    fn read_block<'b>(
-        &self,
-        block: &'b Block,
-        matchers: &[Matcher],
-        (from, to): (TimestampMs, TimestampMs),
-        budget: &mut Budget,
-    ) -> Result<Run<'b>, SelectError> {
-        let index = BlockIndex::new(block);
-        let mut gathered = Gathered::default();
-        let mut held = HeldPage::default();
-        let mut named: SmallVec<[SymbolPair; 16]> = SmallVec::new();
-        self.visit_matching(block, &index, matchers, from, to, &mut |entry| {
-            let columns = block.samples(entry, from, to, Caching::Keep, &mut held)?;
-            if columns.is_empty() {
-                return Ok(());
-            }
-            budget.spend(gathered.len() + 1, columns.len())?;
-            index.load(&entry.pairs, &mut named)?;
-            if !gathered.push(&entry.pairs, columns) {
-                return Err(SelectError::Storage(block.damage("series that are not sorted")));
-            }
-            Ok(())
-        })?;
-        Ok(Run::of_block(index, gathered))
+        Ok(all)
     }
 
     /// The newest sample of a series of the head in any block. What cannot be read is taken for nothing: the series
@@ -136,7 +98,7 @@ impl Db {
         self.visit_matching(block, &index, matchers, from, to, &mut |entry| visit(&index, entry))
     }
 
-    fn visit_matching(
+    pub(crate) fn visit_matching(
         &self,
         block: &Block,
         index: &BlockIndex<'_>,
@@ -170,23 +132,5 @@ impl Db {
             tracing::error!(block = %block.path().display(), "a query met damage in a block");
         }
         result
-    }
-}
-
-struct Budget {
-    limits: SelectLimits,
-    samples: usize,
-}
-
-impl Budget {
-    fn spend(&mut self, series: usize, samples: usize) -> Result<(), SelectError> {
-        self.samples += samples;
-        if series > self.limits.max_series {
-            return Err(SelectError::TooManySeries { limit: self.limits.max_series });
-        }
-        if self.samples > self.limits.max_samples {
-            return Err(SelectError::TooManySamples { limit: self.limits.max_samples });
-        }
-        Ok(())
     }
 }

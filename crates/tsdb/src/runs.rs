@@ -6,14 +6,26 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::ops::Range;
 
-use smallvec::SmallVec;
-use sonde_model::{Labels, Series};
+use smallvec::{SmallVec, smallvec};
+use sonde_model::Labels;
 
 use crate::block::BlockIndex;
-use crate::columns::{Columns, overlay};
 use crate::head::Registry;
 use crate::head::registry::SymbolPair;
+
+/// Where samples of a series lie: in so many places of a part, from `start` on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layer {
+    /// The number of the part, in the order in which they were laid over each other.
+    pub(crate) part: u32,
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+}
+
+/// Where the samples of a series lie, older parts first: later ones win.
+pub(crate) type Layers = SmallVec<[Layer; 2]>;
 
 /// Series with their labels as symbols of their part.
 #[derive(Debug, Default)]
@@ -31,11 +43,12 @@ impl Gathered {
 
     /// Adds a series; false if its symbols do not come after those of the series before.
     #[must_use]
-    pub(crate) fn push(&mut self, pairs: &[SymbolPair], columns: Columns) -> bool {
+    pub(crate) fn push(&mut self, pairs: &[SymbolPair], places: Range<usize>) -> bool {
         let grows = self.series.last().is_none_or(|last| self.pairs(last) < pairs);
         let (start, labels) = (self.pairs.len() as u32, pairs.len() as u32);
         self.pairs.extend_from_slice(pairs);
-        self.series.push(Item { start, labels, run: 0, columns });
+        let layer = Layer { part: 0, start: places.start as u32, len: places.len() as u32 };
+        self.series.push(Item { start, labels, run: 0, layers: smallvec![layer] });
         grows
     }
 
@@ -57,7 +70,7 @@ struct Item {
     labels: u32,
     /// The run that the labels are of.
     run: u32,
-    columns: Columns,
+    layers: Layers,
 }
 
 /// What the symbols of a run stand for.
@@ -110,7 +123,7 @@ impl HeadRun {
     }
 
     /// Adds a series, in any order.
-    pub(crate) fn push(&mut self, registry: &Registry, slot: u32, columns: Columns) {
+    pub(crate) fn push(&mut self, registry: &Registry, slot: u32, places: Range<usize>) {
         let of_head = registry.pairs(slot);
         let before = self.gathered.pairs.len() - self.last.len();
         let mut pairs: SmallVec<[SymbolPair; 16]> = SmallVec::with_capacity(of_head.len());
@@ -124,7 +137,7 @@ impl HeadRun {
         self.last.clear();
         self.last.extend_from_slice(of_head);
         // Numbers say nothing about the order yet.
-        let _ = self.gathered.push(&pairs, columns);
+        let _ = self.gathered.push(&pairs, places);
     }
 
     fn number(&mut self, registry: &Registry, symbol: u32) -> u32 {
@@ -177,7 +190,10 @@ impl<'b> Runs<'b> {
     pub(crate) fn lay_over(&mut self, mut run: Run<'b>) {
         let mut newer = std::mem::take(&mut run.gathered.series);
         let number = self.runs.len() as u32;
-        newer.iter_mut().for_each(|item| item.run = number);
+        for item in &mut newer {
+            item.run = number;
+            item.layers.iter_mut().for_each(|layer| layer.part = number);
+        }
         self.runs.push(run);
         if self.series.is_empty() {
             self.series = newer;
@@ -195,7 +211,7 @@ impl<'b> Runs<'b> {
                 }
             };
             if order == Ordering::Equal {
-                overlay(&mut self.series[at].columns, item.columns);
+                self.series[at].layers.extend(item.layers);
                 at += 1;
             } else {
                 unknown.push((at, item));
@@ -216,15 +232,10 @@ impl<'b> Runs<'b> {
         self.series = all;
     }
 
-    /// The answer.
-    pub(crate) fn into_series(self) -> Vec<Series> {
+    /// The series in the order of their labels, each with the places of its samples.
+    pub(crate) fn into_series(self) -> Vec<(Labels, Layers)> {
         let Runs { runs, series } = self;
-        let finished = |item: Item| {
-            let labels = runs[item.run as usize].labels(&item);
-            let Columns { floats, histograms } = item.columns;
-            Series { labels, floats, histograms }
-        };
-        series.into_iter().map(finished).collect()
+        series.into_iter().map(|item| (runs[item.run as usize].labels(&item), item.layers)).collect()
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) mod writer;
 
 pub(crate) use index::BlockIndex;
 pub(crate) use reader::{Block, Caching, HeldPage};
-pub(crate) use series_page::SeriesEntry;
+pub(crate) use series_page::{ChunkRef, SeriesEntry};
 pub(crate) use writer::{BlockWriter, Identity};
 
 /// The pages of all blocks that are kept in memory.

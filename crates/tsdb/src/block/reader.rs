@@ -161,10 +161,24 @@ impl Block {
         held: &mut HeldPage,
     ) -> Result<Columns, Error> {
         let mut columns = Columns::default();
+        self.samples_of(&entry.chunks, &entry.hidden, (from, to), caching, held, &mut columns)?;
+        Ok(columns)
+    }
+
+    /// The same for chunks and what of them is deleted, in columns that are empty.
+    pub(crate) fn samples_of(
+        &self,
+        chunks: &[ChunkRef],
+        deleted: &[hidden::Range],
+        (from, to): (TimestampMs, TimestampMs),
+        caching: Caching,
+        held: &mut HeldPage,
+        columns: &mut Columns,
+    ) -> Result<(), Error> {
         let mut histograms = Columns::default();
         // Within a chunk times grow; that they do from chunk to chunk is checked here.
         let (mut last_float, mut last_histogram) = (None, None);
-        for chunk_ref in entry.chunks.iter().filter(|c| c.min <= to && c.max >= from) {
+        for chunk_ref in chunks.iter().filter(|c| c.min <= to && c.max >= from) {
             let ChunkRef { min, max, samples, .. } = *chunk_ref;
             let mut scratch = std::mem::take(&mut held.scratch);
             let bytes = self.chunk(chunk_ref, caching, held)?;
@@ -186,11 +200,11 @@ impl Block {
             if !ordered {
                 return Err(self.damage("chunks that overlap"));
             }
-            overlay(&mut columns, histograms);
+            overlay(columns, histograms);
             columns.restrict(from, to);
         }
-        entry.hidden.iter().for_each(|(from, to)| columns.remove(*from, *to));
-        Ok(columns)
+        deleted.iter().for_each(|(from, to)| columns.remove(*from, *to));
+        Ok(())
     }
 
     /// The page of symbols that holds `symbol`.

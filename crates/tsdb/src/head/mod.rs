@@ -3,6 +3,7 @@
 //! Strings live once, series are numbers, samples lie encoded in an arena. The head knows nothing of files or of the WAL.
 
 mod arena;
+pub(crate) mod excerpt;
 pub(crate) mod owners;
 mod probe;
 pub(crate) mod registry;

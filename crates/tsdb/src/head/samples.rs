@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use sonde_model::{FloatColumn, Histogram, TimestampMs};
 
 use super::arena::Arena;
+use super::excerpt::{Excerpt, Rest, RestOf, lay_rest_over};
 use super::starts::Starts;
 use super::stream::{self, Stream};
-use crate::columns::{Columns, overlay};
+use crate::columns::Columns;
 
 /// What a histogram takes beside its buckets, roughly.
 const HISTOGRAM_BYTES: usize = 240;
@@ -108,23 +109,31 @@ impl Samples {
             return columns;
         }
         self.slots[slot as usize].floats.read(from, to, &self.arena, &mut columns.floats);
-        if let Some(late) = self.late.get(&slot) {
-            let mut newer = Columns::default();
-            late.iter().for_each(|(t, bits)| newer.floats.push(*t, f64::from_bits(*bits)));
-            overlay(&mut columns, newer);
-        }
-        if let Some(histograms) = self.histograms.get(&slot) {
-            let mut newer = Columns::default();
-            let within = histograms.iter().filter(|(t, _)| (from..=to).contains(t));
-            within.for_each(|(t, h)| newer.histograms.push(*t, h.clone()));
-            overlay(&mut columns, newer);
-        }
-        columns.restrict(from, to);
-        if !self.starts.is_empty() {
-            columns.floats.starts = self.starts.of(slot, &columns.floats.timestamps);
-            columns.histograms.starts = self.starts.of(slot, &columns.histograms.timestamps);
-        }
+        lay_rest_over(&mut columns, self.rest(slot), from, to);
         columns
+    }
+
+    /// Takes the samples of a series from `from` to `to` inclusive as they are; those of streams go to the end of `copy`.
+    pub(crate) fn excerpt(&self, slot: u32, from: TimestampMs, to: TimestampMs, copy: &mut Vec<u8>) -> Option<Excerpt> {
+        if !self.overlaps(slot, from, to) {
+            return None;
+        }
+        let floats = self.slots[slot as usize].floats.copy(from, to, &self.arena, copy);
+        let (late, histograms, starts) = self.rest(slot);
+        let has_rest = !(late.is_empty() && histograms.is_empty() && starts.is_empty());
+        let rest = has_rest.then(|| {
+            let within = histograms.iter().filter(|(t, _)| (from..=to).contains(t));
+            let (late, histograms) = (late.to_vec(), within.cloned().collect());
+            Box::new(Rest { late, histograms, starts: starts.to_vec() })
+        });
+        Some(Excerpt { floats, rest })
+    }
+
+    /// What a series has beside its stream.
+    fn rest(&self, slot: u32) -> RestOf<'_> {
+        let late = self.late.get(&slot).map_or(&[][..], Vec::as_slice);
+        let histograms = self.histograms.get(&slot).map_or(&[][..], Vec::as_slice);
+        (late, histograms, self.starts.runs(slot))
     }
 
     /// The first and last time of a series.

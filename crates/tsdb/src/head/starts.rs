@@ -50,28 +50,35 @@ impl Starts {
         }
     }
 
-    /// The starts of the samples of a series at these times, which grow; empty where none has one.
-    pub(crate) fn of(&self, slot: u32, timestamps: &[TimestampMs]) -> Vec<TimestampMs> {
-        let Some(runs) = self.runs.get(&slot) else { return Vec::new() };
-        let mut runs = runs.iter().peekable();
-        let (mut holds, mut any) = (0, false);
-        let starts: Vec<TimestampMs> = timestamps
-            .iter()
-            .map(|timestamp| {
-                while let Some((_, start)) = runs.next_if(|(from, _)| from <= timestamp) {
-                    holds = *start;
-                }
-                any |= holds != 0;
-                holds
-            })
-            .collect();
-        if any { starts } else { Vec::new() }
+    /// From which time on which start holds in a series, by time. Before the first there is none.
+    pub(crate) fn runs(&self, slot: u32) -> &[(TimestampMs, TimestampMs)] {
+        if self.runs.is_empty() {
+            return &[];
+        }
+        self.runs.get(&slot).map_or(&[], Vec::as_slice)
     }
 
     /// An estimate of the memory held.
     pub(crate) fn bytes(&self) -> usize {
         self.newest.len() * size_of::<TimestampMs>() + self.runs.len() * 48 + self.changes * 16
     }
+}
+
+/// The starts of the samples at these times, which grow, by the runs of their series; empty where none has one.
+pub(crate) fn of(runs: &[(TimestampMs, TimestampMs)], timestamps: &[TimestampMs]) -> Vec<TimestampMs> {
+    let mut runs = runs.iter().peekable();
+    let (mut holds, mut any) = (0, false);
+    let starts: Vec<TimestampMs> = timestamps
+        .iter()
+        .map(|timestamp| {
+            while let Some((_, start)) = runs.next_if(|(from, _)| from <= timestamp) {
+                holds = *start;
+            }
+            any |= holds != 0;
+            holds
+        })
+        .collect();
+    if any { starts } else { Vec::new() }
 }
 
 /// What holds at a time.
@@ -109,9 +116,9 @@ mod tests {
                 if expected.iter().all(|start| *start == 0) {
                     expected.clear();
                 }
-                prop_assert_eq!(starts.of(3, &times), expected);
+                prop_assert_eq!(of(starts.runs(3), &times), expected);
             }
-            prop_assert!(starts.of(2, &[1, 2]).is_empty());
+            prop_assert!(of(starts.runs(2), &[1, 2]).is_empty());
         }
     }
 }

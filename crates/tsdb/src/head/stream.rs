@@ -13,6 +13,10 @@
 use sonde_disk::varint::{unzigzag, zigzag};
 use sonde_model::{FloatColumn, TimestampMs};
 
+mod copied;
+
+pub(crate) use copied::Copied;
+
 use super::arena::{Arena, NOWHERE};
 use crate::codec::decimal::{POWERS, decompose, mantissa, restore};
 
@@ -204,15 +208,24 @@ impl Stream {
 
     /// The last place at or before `from` at which reading can begin.
     fn start(&self, from: TimestampMs, arena: &Arena) -> (u32, u16, Cursor) {
-        let mut block = self.restart;
+        self.bounds(from, TimestampMs::MAX, arena).1
+    }
+
+    /// The first restart with nothing up to `to` behind it, if there is one, and the last place at or before `from` at
+    /// which reading can begin.
+    fn bounds(&self, from: TimestampMs, to: TimestampMs, arena: &Arena) -> (u32, (u32, u16, Cursor)) {
+        let (mut end, mut block) = (NOWHERE, self.restart);
         while block != NOWHERE {
             let (before, cursor) = read_restart(&arena.get(block, LINK + RESTART)[LINK..]);
             if cursor.timestamp < from {
-                return (block, FIRST_RESTART, cursor);
+                return (end, (block, FIRST_RESTART, cursor));
+            }
+            if cursor.timestamp >= to {
+                end = block;
             }
             block = before;
         }
-        (self.first, 0, BEGIN)
+        (end, (self.first, 0, BEGIN))
     }
 
     fn write_run(&mut self, arena: &mut Arena) {
@@ -415,6 +428,12 @@ mod tests {
             let read = |from, to| {
                 let mut column = FloatColumn::default();
                 stream.read(from, to, &arena, &mut column);
+                let (mut copy, mut of_copy) = (vec![1, 2, 3], FloatColumn::default());
+                if let Some(copied) = stream.copy(from, to, &arena, &mut copy) {
+                    copied.read(&copy, from, to, &mut of_copy);
+                }
+                let bits_of = |column: &FloatColumn| column.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+                assert_eq!((&of_copy.timestamps, bits_of(&of_copy)), (&column.timestamps, bits_of(&column)));
                 let bits = column.values.iter().map(|v| v.to_bits());
                 column.timestamps.iter().copied().zip(bits).collect::<Vec<_>>()
             };
