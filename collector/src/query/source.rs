@@ -139,4 +139,18 @@ impl Queryable for StoreSource {
     fn thinned(&self) -> &[Thinned] {
         &self.thinned
     }
+
+    fn select_newest<'a>(
+        &'a self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        limits: &SelectLimits,
+    ) -> Result<Box<dyn Selection + 'a>, SelectError> {
+        let selection = self.db.newest_selection(matchers, from, to, &self.limits(limits)).map_err(told)?;
+        if self.reaches_tiers(from) {
+            return Ok(Box::new(self.series(matchers, from, to, limits)?));
+        }
+        Ok(Box::new(Stored(selection)))
+    }
 }

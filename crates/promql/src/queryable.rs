@@ -28,6 +28,17 @@ pub trait Queryable: Send + Sync {
         &[]
     }
 
+    /// The same for whom the newest sample of each series counts only: a source may leave out those before it.
+    fn select_newest<'a>(
+        &'a self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        limits: &SelectLimits,
+    ) -> Result<Box<dyn Selection + 'a>, SelectError> {
+        self.select(matchers, from, to, limits)
+    }
+
     /// The answer to an aggregation over a selector or over a range function of one, from a source that evaluates it itself,
     /// near the samples. `None` leaves it to the engine, which comes to the same.
     fn eval_grid(&self, grid: &Grid<'_>) -> Option<Result<GridAnswer, QueryError>> {

@@ -81,9 +81,13 @@ pub(crate) struct Data {
     pub(crate) metadata: BTreeMap<String, Metadata>,
     pub(crate) changes: Changes,
     last: Vec<Last>,
+    /// Whether no block had anything of that time or later when the last sample of a series came, or one before it.
+    is_newest: Vec<bool>,
     last_histograms: LastHistograms,
     /// Series whose last sample is a stale marker.
     stale: usize,
+    /// Up to which time samples may have gone or come with blocks.
+    unsure_until: Option<TimestampMs>,
 }
 
 impl Data {
@@ -91,11 +95,16 @@ impl Data {
     pub(crate) fn apply(&mut self, slot: u32, timestamp: TimestampMs, start: TimestampMs, value: &Value) {
         if slot as usize >= self.last.len() {
             self.last.resize(slot as usize + 1, Last::Nothing);
+            self.is_newest.resize(slot as usize + 1, false);
         }
         let last = &mut self.last[slot as usize];
         let newest = last.timestamp().is_none_or(|t| timestamp >= t);
         if newest {
             let before = std::mem::replace(last, Last::of(timestamp, value));
+            let is_newest = &mut self.is_newest[slot as usize];
+            if !*is_newest {
+                *is_newest = self.blocks.iter().all(|block| block.meta().max_time < timestamp);
+            }
             self.stale += usize::from(last.is_stale());
             self.stale -= usize::from(before.is_stale());
         }
@@ -116,6 +125,18 @@ impl Data {
         self.last.get(slot as usize).copied().unwrap_or_default()
     }
 
+    /// The newest sample of a series, flushed or not, if it is a float of the range that is there for certain.
+    pub(crate) fn newest_float(&self, slot: u32, from: TimestampMs, to: TimestampMs) -> Option<(TimestampMs, u64)> {
+        let Last::Float { timestamp, bits } = self.last(slot) else { return None };
+        let is_certain = Some(timestamp) > self.unsure_until && self.is_newest[slot as usize];
+        ((from..=to).contains(&timestamp) && is_certain).then_some((timestamp, bits))
+    }
+
+    /// Samples up to this time may have gone or come with blocks, whatever is known of the newest one of a series.
+    pub(crate) fn note_unsure(&mut self, until: TimestampMs) {
+        self.unsure_until = self.unsure_until.max(Some(until));
+    }
+
     /// How many series have ended.
     pub(crate) fn stale(&self) -> usize {
         self.stale
@@ -130,6 +151,7 @@ impl Data {
         if let Some(last) = self.last.get_mut(slot as usize) {
             self.stale -= usize::from(last.is_stale());
             *last = Last::Nothing;
+            self.is_newest[slot as usize] = false;
         }
         self.last_histograms.remove(&slot);
     }

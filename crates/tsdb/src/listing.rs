@@ -56,7 +56,7 @@ impl Db {
                     continue;
                 }
                 let names = self.noting_damage(block, BlockIndex::new(block).names())?;
-                names.into_iter().try_for_each(|name| found.put(name))?;
+                names.iter().try_for_each(|name| found.put(name.clone()))?;
             }
             return Ok(found.into_vec());
         }

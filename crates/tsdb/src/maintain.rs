@@ -55,7 +55,10 @@ impl Db {
             return;
         }
         let mut data = self.shared.data.write();
-        opened.iter().for_each(|block| data.changes.note(block.meta().min_time));
+        for block in &opened {
+            data.changes.note(block.meta().min_time);
+            data.note_unsure(block.meta().max_time);
+        }
         let mut all: Vec<Arc<Block>> = data.blocks.iter().map(Arc::clone).chain(opened).collect();
         all.sort_by_key(|block| block.meta().rank);
         data.blocks = Arc::new(all);
@@ -134,6 +137,9 @@ impl Db {
         let mut data = self.shared.data.write();
         let kept = data.blocks.iter().filter(|b| !is_gone(b.meta().seq)).map(Arc::clone).collect();
         data.blocks = Arc::new(kept);
+        if let Some(latest) = gone.iter().map(|b| b.meta().max_time).max() {
+            data.note_unsure(latest);
+        }
         if let Some(earliest) = gone.iter().map(|b| b.meta().min_time).min() {
             data.changes.note(earliest);
         }

@@ -152,6 +152,10 @@ impl Db {
         stats.replay_orphans.store(report.orphans, Relaxed);
 
         data.blocks = Arc::new(blocks);
+        if let Some(newest) = data.newest() {
+            // A block may have gone while the store was closed.
+            data.note_unsure(newest);
+        }
         judge.epoch = epoch + 1;
         judge.next_flush = newest_flush.max(manifest.flushed) + 1;
         judge.adopt(&registry, &data);

@@ -106,7 +106,9 @@ impl Db {
             };
             if !series.is_empty() {
                 block.hidden().add(&series, (TimestampMs::MIN, TimestampMs::MAX));
-                self.shared.data.write().changes.note(block.meta().min_time);
+                let mut data = self.shared.data.write();
+                data.changes.note(block.meta().min_time);
+                data.note_unsure(block.meta().max_time);
             }
             maintenance.expired.insert(block.meta().seq, handled);
         }

@@ -52,6 +52,28 @@ impl Db {
         to: TimestampMs,
         limits: &SelectLimits,
     ) -> Result<Selection<'_>, SelectError> {
+        self.find(matchers, (from, to), limits, false)
+    }
+
+    /// The same, where samples before the newest one of the range may be missing. That one is known of the series that
+    /// live, wherever it lies.
+    pub fn newest_selection(
+        &self,
+        matchers: &[Matcher],
+        from: TimestampMs,
+        to: TimestampMs,
+        limits: &SelectLimits,
+    ) -> Result<Selection<'_>, SelectError> {
+        self.find(matchers, (from, to), limits, true)
+    }
+
+    fn find(
+        &self,
+        matchers: &[Matcher],
+        (from, to): (TimestampMs, TimestampMs),
+        limits: &SelectLimits,
+        newest: bool,
+    ) -> Result<Selection<'_>, SelectError> {
         let check = |series: usize| match series > limits.max_series {
             true => Err(SelectError::TooManySeries { limit: limits.max_series }),
             false => Ok(()),
@@ -64,7 +86,10 @@ impl Db {
             let data = self.shared.data.read();
             for slot in slots {
                 let first = excerpts.len();
-                data.excerpt(slot, (from, to), &mut copy, &mut excerpts);
+                match if newest { data.newest_float(slot, from, to) } else { None } {
+                    Some((timestamp, bits)) => excerpts.push(Excerpt::newest(timestamp, bits)),
+                    None => data.excerpt(slot, (from, to), &mut copy, &mut excerpts),
+                }
                 if excerpts.len() > first {
                     check(of_head.len() + 1)?;
                     of_head.push(&registry, slot, first..excerpts.len());
@@ -137,6 +162,11 @@ impl Selection<'_> {
         let mut columns =
             Columns { floats: std::mem::take(&mut series.floats), histograms: std::mem::take(&mut series.histograms) };
         columns.clear();
+        if let Some((timestamp, value)) = self.newest(index) {
+            columns.floats.push(timestamp, value);
+            (series.floats, series.histograms) = (columns.floats, columns.histograms);
+            return Ok(());
+        }
         let mut held = self.held.lock().pop().unwrap_or_default();
         for layer in &self.series[index].1 {
             self.lay_over(*layer, &mut held, &mut columns)?;
@@ -147,6 +177,13 @@ impl Selection<'_> {
         self.held.lock().push(held);
         (series.floats, series.histograms) = (columns.floats, columns.histograms);
         Ok(())
+    }
+
+    /// The newest sample of a series, if all that was taken of it is that.
+    fn newest(&self, index: usize) -> Option<(TimestampMs, f64)> {
+        let layer = self.series[index].1.last()?;
+        let Part::Head { excerpts, .. } = &self.parts[layer.part as usize] else { return None };
+        excerpts[layer.start as usize].as_newest()
     }
 
     fn lay_over(&self, layer: Layer, held: &mut HeldPage, columns: &mut Columns) -> Result<(), Error> {

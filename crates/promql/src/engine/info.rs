@@ -106,7 +106,7 @@ impl Evaluation<'_> {
         }
         let lookback = Lookback::new(self.options.lookback_ms, self.source.thinned());
         let (from, to) = seen(timing, steps, lookback.from(timing.reference(steps.start)), 0);
-        let selection = self.select(&matchers, from, to)?;
+        let selection = self.select(&matchers, from, to, false)?;
         for one in self.read(&*selection)? {
             // A time at each step.
             self.budget.acquire(steps.count)?;

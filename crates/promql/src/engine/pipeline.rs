@@ -61,7 +61,9 @@ struct One {
 impl<'a> Evaluation<'a> {
     /// Selects the series of a plan.
     pub(super) fn open(&mut self, plan: Plan) -> Result<Pipeline<'a>, QueryError> {
-        let selection = self.select(&plan.matchers, plan.from, plan.to)?;
+        // One step looks at one sample of each series.
+        let newest = matches!(plan.compute, Compute::Last { .. }) && plan.steps.count == 1;
+        let selection = self.select(&plan.matchers, plan.from, plan.to, newest)?;
         Ok(Pipeline { selection, steps: plan.steps, compute: plan.compute })
     }
 

@@ -74,19 +74,24 @@ impl<'a> Evaluation<'a> {
         Ok(Evaluated::Vector(self.collect(&pipeline)?))
     }
 
-    /// Selects the series with the samples of `from..=to`.
+    /// Selects the series with the samples of `from..=to`, or with the newest of each at least.
     pub(super) fn select(
         &mut self,
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
+        newest: bool,
     ) -> Result<Box<dyn Selection + 'a>, QueryError> {
         self.control.check()?;
         if from > to {
             return Ok(Box::new(Vec::new()));
         }
         let limits = SelectLimits { max_series: self.options.max_series, max_samples: self.budget.left() };
-        self.source.select(matchers, from, to, &limits).map_err(|error| storage(error, self.options.max_samples))
+        let selection = match newest {
+            true => self.source.select_newest(matchers, from, to, &limits),
+            false => self.source.select(matchers, from, to, &limits),
+        };
+        selection.map_err(|error| storage(error, self.options.max_samples))
     }
 
     /// Reads all series of a selection. They count against the budget.

@@ -27,7 +27,7 @@ impl Evaluation<'_> {
         let RangeVector { series, windows } = match &expr.unparenthesised().kind {
             ExprKind::Matrix(matrix) => {
                 let (from, to, windows) = self.matrix_selector(matrix, steps)?;
-                let selection = self.select(&compile(&matrix.selector)?, from, to)?;
+                let selection = self.select(&compile(&matrix.selector)?, from, to, false)?;
                 let mut series = self.read(&*selection)?;
                 series.iter_mut().for_each(SampleSeries::drop_stale_markers);
                 RangeVector { series, windows }

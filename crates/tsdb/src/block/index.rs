@@ -72,15 +72,18 @@ impl<'b> BlockIndex<'b> {
         self.symbols.get(page).and_then(OnceCell::get).and_then(|page| page.get(at)).unwrap_or_default()
     }
 
-    /// The label names, in order.
-    pub(crate) fn names(&self) -> Result<Vec<String>, Error> {
+    /// The label names, in order. They are few, and looked for once.
+    pub(crate) fn names(&self) -> Result<&'b [String], Error> {
+        if let Some(names) = self.block.names.get() {
+            return Ok(names);
+        }
         let mut names = Vec::new();
         let mut from = 0;
         while let Some(name) = self.first_name(from)? {
             names.push(self.text(name)?.to_owned());
             from = name + 1;
         }
-        Ok(names)
+        Ok(self.block.names.get_or_init(|| names))
     }
 
     /// The values of a label, in order.

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use sonde_disk::blocks::file;
 use sonde_disk::{File, Fs};
@@ -31,6 +31,8 @@ pub(crate) struct Block {
     bytes: u64,
     damaged: AtomicBool,
     hidden: Hidden,
+    /// The label names, once they were asked for.
+    pub(super) names: OnceLock<Vec<String>>,
 }
 
 /// Whether pages that are read should be kept.
@@ -65,7 +67,17 @@ impl Block {
         let footer = footer.map_err(io)?.map_err(damaged)?;
         let (meta, directories) = footer::decode(&footer, place.offset).map_err(damaged)?;
         let (damaged, hidden) = (AtomicBool::new(false), Hidden::default());
-        Ok(Block { file, path: path.to_owned(), cache, directories, meta, bytes, damaged, hidden })
+        Ok(Block {
+            file,
+            path: path.to_owned(),
+            cache,
+            directories,
+            meta,
+            bytes,
+            damaged,
+            hidden,
+            names: OnceLock::new(),
+        })
     }
 
     pub(crate) fn meta(&self) -> &Meta {

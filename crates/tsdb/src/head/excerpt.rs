@@ -9,9 +9,10 @@ use crate::columns::{Columns, overlay};
 /// The samples of one series between two flushes, apart from the bytes of its stream, which lie in a copy that many share.
 #[derive(Debug)]
 pub(crate) struct Excerpt {
-    pub(super) floats: Option<Copied>,
+    floats: Option<Copied>,
     /// What most series have none of.
-    pub(super) rest: Option<Box<Rest>>,
+    rest: Option<Box<Rest>>,
+    newest: Option<(TimestampMs, u64)>,
 }
 
 /// Samples beside the stream, in order of time, and start timestamps.
@@ -23,6 +24,21 @@ pub(super) struct Rest {
 }
 
 impl Excerpt {
+    /// Of these samples.
+    pub(super) fn new(floats: Option<Copied>, rest: Option<Box<Rest>>) -> Self {
+        Excerpt { floats, rest, newest: None }
+    }
+
+    /// Of the newest sample of a series, which stands for all that lie before it, in blocks too.
+    pub(crate) fn newest(timestamp: TimestampMs, bits: u64) -> Self {
+        Excerpt { floats: None, rest: None, newest: Some((timestamp, bits)) }
+    }
+
+    /// The sample, if it is one that stands for all before it.
+    pub(crate) fn as_newest(&self) -> Option<(TimestampMs, f64)> {
+        self.newest.map(|(timestamp, bits)| (timestamp, f64::from_bits(bits)))
+    }
+
     /// The samples from `from` to `to` inclusive, in order of time, in columns that are empty.
     pub(crate) fn read(&self, copy: &[u8], from: TimestampMs, to: TimestampMs, columns: &mut Columns) {
         if let Some(floats) = &self.floats {

@@ -126,7 +126,7 @@ impl Samples {
             let (late, histograms) = (late.to_vec(), within.cloned().collect());
             Box::new(Rest { late, histograms, starts: starts.to_vec() })
         });
-        Some(Excerpt { floats, rest })
+        Some(Excerpt::new(floats, rest))
     }
 
     /// What a series has beside its stream.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use sonde_disk::MemFs;
 use sonde_model::{Histogram, Labels, MatchOp, Matcher, Series, Span, stale_nan};
-use sonde_tsdb::{Batch, BatchSample, BatchValue, Db, Options, RejectReason, RetentionClass, Source};
+use sonde_tsdb::{Batch, BatchSample, BatchValue, Db, Options, RejectReason, RetentionClass, SelectLimits, Source};
 
 use crate::support::*;
 
@@ -245,6 +245,23 @@ fn content(db: &Db, matchers: &[Matcher], from: i64, to: i64) -> Content {
     all
 }
 
+/// The newest sample of each series, as a reader who wants no others gets it.
+fn newest(db: &Db, matchers: &[Matcher], from: i64, to: i64) -> Content {
+    let selection = db.newest_selection(matchers, from, to, &SelectLimits::default()).expect("the answer");
+    let mut series = Series::default();
+    let mut all = Content::new();
+    for index in 0..selection.len() {
+        selection.read(index, &mut series).expect("readable");
+        let (floats, histograms) = (&series.floats, &series.histograms);
+        let float = floats.timestamps.last().map(|t| (*t, Value::Float(floats.values[floats.len() - 1].to_bits())));
+        let last = histograms.timestamps.last();
+        let histogram = last.map(|t| (*t, Value::Histogram(histograms.values[histograms.len() - 1].clone())));
+        let newest = float.into_iter().chain(histogram).max_by_key(|(t, _)| *t);
+        all.extend(newest.map(|sample| (selection.labels(index).clone(), vec![sample])));
+    }
+    all
+}
+
 fn equal(found: &Content, expected: &BTreeMap<Labels, Vec<(i64, &Value)>>) -> bool {
     found.len() == expected.len()
         && found.iter().zip(expected).all(|((la, a), (lb, b))| {
@@ -409,6 +426,10 @@ impl Run {
         let found = content(&self.db, std::slice::from_ref(&matcher), from, to);
         let expected = self.model.select(keep, from, to);
         assert!(equal(&found, &expected), "{matcher} {from} {to}\n{found:?}\n{expected:?}");
+        let mut expected_newest = expected.clone();
+        expected_newest.values_mut().for_each(|samples| drop(samples.drain(..samples.len() - 1)));
+        let found = newest(&self.db, std::slice::from_ref(&matcher), from, to);
+        assert!(equal(&found, &expected_newest), "newest: {matcher} {from} {to}\n{found:?}\n{expected_newest:?}");
         if (from, to) == (i64::MIN, i64::MAX) {
             let listed = self.db.series(&[matcher], from, to, 1000).expect("the answer");
             assert!(listed.iter().eq(expected.keys()), "{listed:?}");
