@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use sonde_model::Matcher;
+use sonde_model::matcher::MatcherBudget;
 use sonde_promql::{SelectError, SelectLimits};
 use sonde_proto::remote_read::{
     FRAMES_CONTENT_TYPE, Query, ReadRequest, ResponseType, SAMPLES_CONTENT_TYPE, SampleAnswer, frames,
@@ -68,7 +69,9 @@ async fn answer(server: &Server, request: Request) -> Result<Response, Failure> 
     let body = body.map_err(|_| Failure::Wrong(format!("the body ended early, or has more than {MAX_BODY} bytes")))?;
     let message = decompress(&body, MAX_DECODED).map_err(wrong)?;
     let request = ReadRequest::decode(&message).map_err(wrong)?;
-    let queries = request.queries.into_iter().map(compile).collect::<Result<Vec<_>, _>>()?;
+    let mut budget = MatcherBudget::default();
+    let queries = request.queries.into_iter().map(|query| compile(query, &mut budget));
+    let queries = queries.collect::<Result<Vec<_>, _>>()?;
 
     let (timeout, max_samples) = {
         let config = &server.config.load().query;
@@ -90,8 +93,9 @@ struct Selection {
     matchers: Vec<Matcher>,
 }
 
-fn compile(query: Query) -> Result<Selection, Failure> {
-    let compiled = query.matchers.iter().map(|m| Matcher::new(&m.name, m.op, &m.value));
+/// The matchers of all queries of a request share a budget.
+fn compile(query: Query, budget: &mut MatcherBudget) -> Result<Selection, Failure> {
+    let compiled = query.matchers.iter().map(|m| budget.matcher(&m.name, m.op, &m.value));
     Ok(Selection { matchers: compiled.collect::<Result<_, _>>().map_err(wrong)?, query })
 }
 

@@ -59,8 +59,11 @@ impl Line {
             return Standing::Place(Place { line: Some(Arc::clone(self)) });
         }
         state.forget_gone(client);
-        if state.waiting >= self.length && !state.make_room(client) {
-            return Standing::Full;
+        if state.waiting >= self.length {
+            state.forget_all_gone();
+            if state.waiting >= self.length && !state.make_room(client) {
+                return Standing::Full;
+            }
         }
         let (sender, receiver) = oneshot::channel();
         state.waiting += 1;
@@ -119,7 +122,6 @@ impl State {
 
     /// Sends away the last of the client that has most waiting, if that is more than `client` would have.
     fn make_room(&mut self, client: &Client) -> bool {
-        self.clients.clone().iter().for_each(|client| self.forget_gone(client));
         let own = self.by_client.get(client).map_or(0, VecDeque::len);
         let Some((largest, queue)) = self.by_client.iter_mut().max_by_key(|(_, queue)| queue.len()) else {
             return false;
@@ -131,6 +133,11 @@ impl State {
         self.waiting -= 1;
         debug_assert!(!queue.is_empty(), "BUG: {largest:?} had more than one");
         true
+    }
+
+    /// Takes all out of the line that have left.
+    fn forget_all_gone(&mut self) {
+        self.clients.clone().iter().for_each(|client| self.forget_gone(client));
     }
 
     /// Takes those of a client out of the line that have left.
@@ -222,5 +229,18 @@ mod tests {
         drop(of_a.pop());
         drop(of_a.pop());
         assert!(matches!(line.enter(&client("a")), Standing::Waiting(_)), "those who left make room, too");
+    }
+
+    #[test]
+    fn those_who_left_make_room_before_anybody_is_sent_away() {
+        let line = Line::new(1, 3);
+        let Standing::Place(_place) = line.enter(&client("a")) else { panic!("it is free") };
+        drop((0..3).map(|_| wait(&line, "a")).collect::<Vec<_>>());
+        let _of_c = wait(&line, "c");
+        let mut of_b: Vec<_> = (0..2).map(|_| wait(&line, "b")).collect();
+        let gone = of_b.remove(0);
+        drop(gone);
+        let _of_d = wait(&line, "d");
+        assert!(matches!(of_b[0].try_recv(), Err(oneshot::error::TryRecvError::Empty)), "there was room without it");
     }
 }

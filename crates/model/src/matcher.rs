@@ -116,6 +116,46 @@ pub fn compile_anchored(pattern: &str) -> Result<Regex, InvalidRegex> {
         .map_err(|e| InvalidRegex { pattern: pattern.to_owned(), reason: e.to_string() })
 }
 
+/// What the matchers of one request may take: patterns of a few bytes can take megabytes, and the time to compile them is
+/// in proportion.
+#[derive(Clone, Debug)]
+pub struct MatcherBudget {
+    left: usize,
+}
+
+impl Default for MatcherBudget {
+    fn default() -> Self {
+        MatcherBudget { left: Self::BYTES }
+    }
+}
+
+impl MatcherBudget {
+    /// What all of them may take. One pattern may take 10 MiB.
+    pub const BYTES: usize = 64 << 20;
+
+    /// Builds a matcher that must fit beside those before it.
+    pub fn matcher(&mut self, name: &str, op: MatchOp, value: &str) -> Result<Matcher, InvalidRegex> {
+        let matcher = Matcher::new(name, op, value)?;
+        self.take(value, matcher.memory_bytes())?;
+        Ok(matcher)
+    }
+
+    /// Takes what a matcher of this pattern takes that is not compiled now.
+    pub fn reserve(&mut self, pattern: &str) -> Result<(), InvalidRegex> {
+        // What is measured of texts, alternatives and `.*` is below that.
+        self.take(pattern, 1_024 + 128 * pattern.len())
+    }
+
+    fn take(&mut self, pattern: &str, bytes: usize) -> Result<(), InvalidRegex> {
+        let too_large = || InvalidRegex {
+            pattern: pattern.to_owned(),
+            reason: format!("with those before it, it takes more than {} bytes", Self::BYTES),
+        };
+        self.left = self.left.checked_sub(bytes).ok_or_else(too_large)?;
+        Ok(())
+    }
+}
+
 impl PartialEq for Matcher {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.op == other.op && self.value == other.value
@@ -151,5 +191,20 @@ mod tests {
         let n = Matcher::new("a", MatchOp::NotRegex, "b.+").expect("valid");
         assert!(n.matches_absent() && !n.matches("bb"));
         assert!(Matcher::new("a", MatchOp::Regex, "(").is_err());
+    }
+
+    #[test]
+    fn matchers_of_a_request_are_bounded() {
+        let mut budget = MatcherBudget { left: 4 << 20 };
+        let taken = (0..1_000).take_while(|_| budget.matcher("a", MatchOp::Regex, r"\w{50}").is_ok()).count();
+        assert!((2..10).contains(&taken), "{taken}");
+        // What is reserved is at least what is taken.
+        for pattern in ["", "b", ".*", "node-.*|host-.+", &"a|b.*|".repeat(150)] {
+            let mut reserved = MatcherBudget::default();
+            reserved.reserve(pattern).expect("small");
+            let matcher = Matcher::new("a", MatchOp::Regex, pattern).expect("valid");
+            let reserved = MatcherBudget::BYTES - reserved.left;
+            assert!(reserved >= matcher.memory_bytes(), "{pattern}: {reserved} for {}", matcher.memory_bytes());
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sonde_model::duration::parse_duration_ms;
+use sonde_model::matcher::MatcherBudget;
 use sonde_model::{Matcher, TimestampMs};
 use sonde_tsdb::Resolution;
 
@@ -81,17 +82,20 @@ pub(super) fn timeout(form: &Form, allowed: Duration) -> Result<Duration, ApiErr
 
 /// The selectors of `match[]`, each of which must have a matcher that does not match the empty string.
 pub(in crate::api) fn selectors(form: &Form) -> Result<Vec<Vec<Matcher>>, ApiError> {
-    form.all("match[]").map(|text| selector(text).map_err(|e| ApiError::parameter("match[]", e))).collect()
+    let mut budget = MatcherBudget::default();
+    let each = form.all("match[]");
+    each.map(|text| selector(text, &mut budget).map_err(|e| ApiError::parameter("match[]", e))).collect()
 }
 
 /// The same where Prometheus does not say which parameter is wrong.
 pub(super) fn plain_selectors(form: &Form) -> Result<Vec<Vec<Matcher>>, ApiError> {
-    form.all("match[]").map(|text| selector(text).map_err(ApiError::bad_data)).collect()
+    let mut budget = MatcherBudget::default();
+    form.all("match[]").map(|text| selector(text, &mut budget).map_err(ApiError::bad_data)).collect()
 }
 
-fn selector(text: &str) -> Result<Vec<Matcher>, String> {
+fn selector(text: &str, budget: &mut MatcherBudget) -> Result<Vec<Matcher>, String> {
     let selector = sonde_promql::parse_selector(text).map_err(|e| e.to_string())?;
-    let matchers = selector.compile().map_err(|e| e.to_string())?;
+    let matchers = selector.compile_within(budget).map_err(|e| e.to_string())?;
     if matchers.iter().all(Matcher::matches_absent) {
         return Err("match[] must contain at least one non-empty matcher".into());
     }
@@ -155,6 +159,17 @@ mod tests {
         for text in ["", "foo", "30s", "NaN", "+Inf", "1e300", "2015-06-03T13:21:58", "2015-06-03"] {
             assert_eq!(parse_time(text), Err(format!("cannot parse {text:?} to a valid timestamp")));
         }
+    }
+
+    #[test]
+    fn all_selectors_together_are_bounded() {
+        let form = |n: usize| {
+            let text = vec![r"match[]={a=~%22(x{100}){100}%22}"; n].join("&");
+            Form::parse([text.as_bytes()]).expect("valid")
+        };
+        assert_eq!(selectors(&form(3)).expect("small").len(), 3);
+        let error = selectors(&form(999)).expect_err("too large");
+        assert!(error.message.contains("with those before it"), "{}", error.message);
     }
 
     #[test]

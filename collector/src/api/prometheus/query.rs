@@ -170,14 +170,34 @@ pub(super) async fn range(State(server): State<Arc<Server>>, client: Client, for
 }
 
 /// `/format_query`: the expression printed again, over several lines where it is long.
-pub(super) async fn format(form: Form) -> Result<Answer, ApiError> {
-    let (_, expr) = expression(&form)?;
-    Ok(Answer::new(|json| {
+pub(super) async fn format(
+    State(server): State<Arc<Server>>,
+    client: Client,
+    form: Form,
+) -> Result<Response, ApiError> {
+    read(&server, &client, form, |json, expr| {
         json.string(&expr.pretty());
-    }))
+    })
+    .await
 }
 
-pub(super) fn expression(form: &Form) -> Result<(String, Expr), ApiError> {
+/// Reads an expression and writes something about it. That is work: answers may be a hundred times as long as their
+/// questions, and patterns are compiled.
+pub(super) async fn read(
+    server: &Server,
+    client: &Client,
+    form: Form,
+    write: fn(&mut JsonWriter, &Expr),
+) -> Result<Response, ApiError> {
+    let timeout = server.config.load().query.timeout.0;
+    let work = move |_: Expired<'_>| {
+        let (_, expr) = expression(&form)?;
+        Ok(Answer::new(|json| write(json, &expr)).into_response())
+    };
+    server.queries.run_for(client, timeout, work).await.map_err(queue_error)?
+}
+
+fn expression(form: &Form) -> Result<(String, Expr), ApiError> {
     let text = form.get("query").unwrap_or_default();
     let expr = sonde_promql::parse(text).map_err(|e| ApiError::parameter("query", e))?;
     Ok((text.to_owned(), expr))

@@ -2,23 +2,27 @@
 //!
 //! Keys are sorted, as Go writes maps. Source of the shape: `web/api/v1/translate_ast.go` of Prometheus 3.14.
 
-use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
 use sonde_promql::Expr;
 use sonde_promql::ast::{
     Aggregate, At, Binary, Call, Cardinality, Duration, ExprKind, LabelMatcher, Number, RangeMode, Subquery, ValueType,
     VectorSelector,
 };
 
-use super::query::expression;
+use super::query::read;
 use super::result::write_list;
-use crate::api::answer::{Answer, ApiError};
+use crate::api::answer::ApiError;
 use crate::api::form::Form;
 use crate::api::json::JsonWriter;
+use crate::query::Client;
+use crate::server::Server;
 
 /// `/parse_query`
-pub(super) async fn parse(form: Form) -> Result<Response, ApiError> {
-    let (_, expr) = expression(&form)?;
-    Ok(Answer::new(|json| write(json, &expr)).into_response())
+pub(super) async fn parse(State(server): State<Arc<Server>>, client: Client, form: Form) -> Result<Response, ApiError> {
+    read(&server, &client, form, write).await
 }
 
 /// Writes a tree. The parser bounds its depth.

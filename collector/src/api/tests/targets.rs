@@ -80,6 +80,18 @@ async fn targets_are_told_with_what_is_known_of_them() {
     assert_eq!(text, r#"{"status":"success","data":[]}"#);
 }
 
+/// It asks the store once for each target, for which there may be no time.
+#[tokio::test]
+async fn metadata_of_targets_ends_in_time() {
+    let mut config = Config::default();
+    config.query.timeout = sonde_runtime::config::Duration::from_secs(0);
+    let fixture = Fixture::open_with(config, Flags::default());
+    let up = series(&[("__name__", "up"), ("instance", "b"), ("job", "a")], &[NOW]);
+    assert_eq!(fixture.write(&of(vec![up])).await.0, 204);
+    let (status, text) = fixture.get("/api/v1/targets/metadata").await;
+    assert!(status == 503 && text.contains("timeout"), "{status} {text}");
+}
+
 fn stale() -> f64 {
     sonde_model::stale_nan()
 }

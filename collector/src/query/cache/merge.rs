@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use sonde_model::{FloatColumn, HistogramColumn, Labels, Series, TimestampMs};
+use sonde_model::{FloatColumn, Histogram, HistogramColumn, Labels, Series, Span, TimestampMs};
 use sonde_promql::{Annotations, QueryError, QueryResult, QueryStats, Value};
 
 use super::Extent;
 
 /// What a series weighs beside its samples.
 const SERIES_BYTES: usize = 200;
-/// What a histogram weighs, about.
-const HISTOGRAM_BYTES: usize = 600;
+/// What a histogram weighs beside its buckets.
+const HISTOGRAM_BYTES: usize = size_of::<Histogram>() + size_of::<TimestampMs>();
 
 /// The steps of a result that lie in the extent.
 pub(super) fn slice(series: &[Series], extent: Extent) -> QueryResult {
@@ -42,10 +42,16 @@ pub(super) fn bytes(series: &[Series], extent: Extent) -> usize {
     let of = |one: &Series| {
         let labels: usize = one.labels.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
         let floats = within(&one.floats.timestamps, extent).len();
-        let histograms = within(&one.histograms.timestamps, extent).len();
-        SERIES_BYTES + labels + 16 * floats + HISTOGRAM_BYTES * histograms
+        let histograms = &one.histograms.values[within(&one.histograms.timestamps, extent)];
+        SERIES_BYTES + labels + 16 * floats + histograms.iter().map(histogram_bytes).sum::<usize>()
     };
     series.iter().map(of).sum()
+}
+
+fn histogram_bytes(histogram: &Histogram) -> usize {
+    let spans = histogram.positive_spans.len() + histogram.negative_spans.len();
+    let buckets = histogram.positive_buckets.len() + histogram.negative_buckets.len() + histogram.custom_values.len();
+    HISTOGRAM_BYTES + spans * size_of::<Span>() + buckets * size_of::<f64>()
 }
 
 /// Two results, of which the second has the later steps.
@@ -85,4 +91,25 @@ fn append(series: &mut Series, later: Series) {
 
 fn within(timestamps: &[TimestampMs], extent: Extent) -> std::ops::Range<usize> {
     timestamps.partition_point(|t| *t < extent.from)..timestamps.partition_point(|t| *t <= extent.to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histograms_weigh_what_their_buckets_do() {
+        let large = Histogram { positive_buckets: vec![1.0; 10_000], ..Histogram::default() };
+        let series = Series {
+            labels: Labels::empty(),
+            floats: FloatColumn::default(),
+            histograms: HistogramColumn {
+                timestamps: vec![1, 2],
+                values: vec![large.clone(), large],
+                starts: Vec::new(),
+            },
+        };
+        let bytes = |to| super::bytes(std::slice::from_ref(&series), Extent { from: 0, to });
+        assert!(bytes(1) > 80_000 && bytes(2) > 160_000 && bytes(0) < 1_000, "{} {}", bytes(1), bytes(2));
+    }
 }

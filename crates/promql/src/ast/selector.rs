@@ -1,6 +1,6 @@
 //! Selectors: which series, at which time.
 
-use sonde_model::matcher::InvalidRegex;
+use sonde_model::matcher::{InvalidRegex, MatcherBudget};
 use sonde_model::{METRIC_NAME, MatchOp, Matcher, TimestampMs};
 
 use super::{Duration, Expr, Span};
@@ -90,7 +90,13 @@ impl LabelMatcher {
 impl VectorSelector {
     /// All conditions, the metric name first, ready to be asked.
     pub fn compile(&self) -> Result<Vec<Matcher>, InvalidRegex> {
+        self.compile_within(&mut MatcherBudget::default())
+    }
+
+    /// The same beside the matchers of other selectors of a request.
+    pub fn compile_within(&self, budget: &mut MatcherBudget) -> Result<Vec<Matcher>, InvalidRegex> {
         let name = self.name.iter().map(|name| Ok(Matcher::equal(METRIC_NAME, name)));
-        name.chain(self.matchers.iter().map(LabelMatcher::compile)).collect()
+        let compiled = self.matchers.iter().map(|m| budget.matcher(&m.name, m.op, &m.value));
+        name.chain(compiled).collect()
     }
 }

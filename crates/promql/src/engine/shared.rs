@@ -36,7 +36,9 @@ impl Shared {
         let mut readers = Readers::default();
         if count_readers(expr) > 1 {
             readers.count(expr);
-            readers.place(expr);
+            if readers.printed <= MAX_PRINTED {
+                readers.place(expr);
+            }
         }
         let mut shared = Shared::default();
         for spans in readers.places.into_values().filter(|spans| spans.len() > 1) {
@@ -107,17 +109,28 @@ impl Evaluation<'_> {
     }
 }
 
+/// How much text is printed to find equal sub-expressions. Each is printed with all that is in it, so that a long query of many
+/// levels would take time and memory out of proportion; its parts are evaluated one by one.
+const MAX_PRINTED: usize = 4 << 20;
+
 /// The expressions that read series or sum them up.
 #[derive(Default)]
 struct Readers {
+    /// Bytes of text that were printed.
+    printed: usize,
     counts: HashMap<String, usize, foldhash::fast::RandomState>,
     places: HashMap<String, Vec<Span>, foldhash::fast::RandomState>,
 }
 
 impl Readers {
     fn count(&mut self, expr: &Expr) {
+        if self.printed > MAX_PRINTED {
+            return;
+        }
         if is_reader(expr) {
-            *self.counts.entry(expr.to_string()).or_default() += 1;
+            let text = expr.to_string();
+            self.printed += text.len();
+            *self.counts.entry(text).or_default() += 1;
         }
         expr.children().into_iter().for_each(|child| self.count(child));
     }
@@ -147,5 +160,23 @@ fn is_reader(expr: &Expr) -> bool {
         ExprKind::Vector(_) | ExprKind::Aggregate(_) => true,
         ExprKind::Call(call) => call.args.iter().any(is_range),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_is_bounded() {
+        let sums = |levels: usize, inner: &str| format!("{}{inner}{}", "sum(".repeat(levels), ")".repeat(levels));
+        let tree = (0..8).fold(vec!["a"; 60].join("+"), |tree, _| format!("({tree}+{tree})"));
+        let shared = |text: &str| Shared::of(&crate::parse(text).expect("valid"));
+        assert!(!shared(&sums(3, &tree)).same.is_empty());
+        let deep = crate::parse(&sums(90, &tree)).expect("valid");
+        let mut readers = Readers::default();
+        readers.count(&deep);
+        assert!(readers.printed < MAX_PRINTED + 2 * tree.len(), "{}", readers.printed);
+        assert!(Shared::of(&deep).same.is_empty());
     }
 }

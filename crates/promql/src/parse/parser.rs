@@ -3,6 +3,7 @@
 use super::{MAX_DEPTH, MAX_NESTING, MAX_QUERY_BYTES, ParseError, ParseOptions};
 use crate::ast::Span;
 use crate::lex::{Lexer, Token, TokenKind};
+use sonde_model::matcher::MatcherBudget;
 
 pub(super) type Result<T> = std::result::Result<T, ParseError>;
 
@@ -37,6 +38,8 @@ pub(super) struct Parser<'a> {
     pub(super) aggregations: usize,
     /// What could not be read, where the parser goes on behind it.
     pub(super) tolerated: Option<Tolerated>,
+    /// What the patterns of all matchers may take.
+    pub(super) patterns: MatcherBudget,
     lexer: Lexer<'a>,
     depth: usize,
     /// How many brackets are open.
@@ -51,7 +54,8 @@ impl<'a> Parser<'a> {
         }
         let mut lexer = Lexer::new(text);
         let token = lexer.next_token();
-        Ok(Parser { text, options, token, last_end: 0, aggregations: 0, tolerated: None, lexer, depth: 0, open: 0 })
+        let (last_end, aggregations, tolerated, patterns) = (0, 0, None, MatcherBudget::default());
+        Ok(Parser { text, options, token, last_end, aggregations, tolerated, patterns, lexer, depth: 0, open: 0 })
     }
 
     /// Takes the token ahead. If the next is none, that is an error as soon as somebody wants it: what is wrong with

@@ -65,11 +65,13 @@ impl Parser<'_> {
         self.advance()?;
         let value = self.expect(TokenKind::String, "label matching", "string")?;
         let matcher = LabelMatcher { name, op, value: unquote(self.text_of(value)).text };
-        if is_plain_pattern(&matcher.value) {
-            return Ok(matcher);
-        }
-        match matcher.compile() {
-            Ok(_) => Ok(matcher),
+        let checked = match op {
+            MatchOp::Equal | MatchOp::NotEqual => Ok(()),
+            _ if is_plain_pattern(&matcher.value) => self.patterns.reserve(&matcher.value),
+            op => self.patterns.matcher(&matcher.name, op, &matcher.value).map(drop),
+        };
+        match checked {
+            Ok(()) => Ok(matcher),
             Err(e) => Err(self.error(self.span_from(label.span.start), e.to_string())),
         }
     }

@@ -276,3 +276,14 @@ proptest! {
         let _ = parse(&text);
     }
 }
+
+/// Each of these patterns takes a quarter of a megabyte.
+#[test]
+fn patterns_of_a_query_are_bounded() {
+    let many = |n: usize| format!("m{{{}}}", vec![r#"a=~"(x{100}){100}""#; n].join(","));
+    assert!(parse(&many(3)).is_ok());
+    let error = parse(&many(2_000)).expect_err("too large");
+    assert!(error.message.contains("with those before it"), "{error}");
+    let plain = format!("{{{}}}", vec![r#"a=~".*""#; 90_000].join(","));
+    assert!(parse(&plain).expect_err("too large").message.contains("with those before it"));
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use sonde_model::{Labels, METRIC_NAME, Matcher, TimestampMs};
-use sonde_tsdb::{Db, Metadata, SelectError};
+use sonde_tsdb::{Db, ListLimits, Metadata, SelectError};
 
 use super::known::read;
 use crate::api::answer::{Answer, ApiError};
@@ -48,7 +48,7 @@ pub(in crate::api::prometheus) async fn metadata(
     let (now, query) = (server.clock.now_ms(), server.config.load().query.clone());
     let from = now.saturating_sub(query.lookback.0.as_millis() as i64).saturating_add(1);
     let has_metric = metric.is_some();
-    let work = move |_: Expired<'_>| {
+    let work = move |expired: Expired<'_>| {
         let all: BTreeMap<String, Metadata> = db.metadata(metric.as_deref(), usize::MAX).into_iter().collect();
         let mut entries = Vec::new();
         for target in read(&db, from, now, query.max_series)? {
@@ -56,7 +56,7 @@ pub(in crate::api::prometheus) async fn metadata(
                 break;
             }
             if wanted.iter().all(|m| m.matches(target.labels.get(m.name()).unwrap_or_default())) {
-                entries_of(&db, (from, now), &target.labels, &all, &mut entries)?;
+                entries_of(&db, (from, now), &target.labels, &all, expired, &mut entries)?;
             }
         }
         entries.truncate(MAX_ENTRIES);
@@ -73,10 +73,15 @@ fn entries_of(
     (from, to): (TimestampMs, TimestampMs),
     target: &Labels,
     all: &BTreeMap<String, Metadata>,
+    expired: Expired<'_>,
     entries: &mut Vec<Entry>,
 ) -> Result<(), SelectError> {
     let matchers: Vec<Matcher> = target.iter().map(|(name, value)| Matcher::equal(name, value)).collect();
-    let names = db.label_values(METRIC_NAME, &matchers, from, to, MAX_ENTRIES)?;
+    let limits = ListLimits { limit: MAX_ENTRIES, expired: &|| expired().is_some() };
+    if (limits.expired)() {
+        return Err(SelectError::Expired);
+    }
+    let names = db.label_values(METRIC_NAME, &matchers, from, to, limits)?;
     let families: BTreeSet<&str> = names.iter().filter_map(|name| family(name, all)).collect();
     entries.extend(families.into_iter().filter_map(|family| {
         let metadata = all.get(family)?.clone();
