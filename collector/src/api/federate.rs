@@ -14,7 +14,7 @@ use super::answer::{ApiError, ErrorKind};
 use super::exposition;
 use super::form::Form;
 use super::prometheus::parameters;
-use crate::query::{Expired, QueueError, StoreSource};
+use crate::query::{Client, Expired, QueueError, StoreSource};
 use crate::server::Server;
 
 /// The label that every sample of the page has, so that the scraper does not put its own there.
@@ -24,6 +24,7 @@ const INSTANCE: &str = "instance";
 pub(super) async fn federate(
     State(server): State<Arc<Server>>,
     headers: HeaderMap,
+    client: Client,
     form: Form,
 ) -> Result<Response, ApiError> {
     let selectors = parameters::selectors(&form)?;
@@ -39,10 +40,12 @@ pub(super) async fn federate(
         let newest = newest(&source, &selectors, now.saturating_sub(lookback_ms), now, max_samples)?;
         Ok(page(format, &newest))
     };
-    let page = server.queries.run(timeout, work).await.map_err(queue_error)?.map_err(|error: SelectError| {
-        let kind = if matches!(error, SelectError::Storage(_)) { ErrorKind::Internal } else { ErrorKind::Execution };
-        ApiError::new(kind, error)
-    })?;
+    let page =
+        server.queries.run_for(&client, timeout, work).await.map_err(queue_error)?.map_err(|error: SelectError| {
+            let kind =
+                if matches!(error, SelectError::Storage(_)) { ErrorKind::Internal } else { ErrorKind::Execution };
+            ApiError::new(kind, error)
+        })?;
     Ok(([(header::CONTENT_TYPE, content_type)], page).into_response())
 }
 

@@ -15,7 +15,7 @@ use sonde_proto::remote_read::{
 };
 use sonde_proto::remote_write::{compress, decompress};
 
-use crate::query::{Expired, QueueError, StoreSource};
+use crate::query::{Client, Expired, QueueError, StoreSource};
 use crate::server::Server;
 
 /// The largest request as it comes: a query is some hundred bytes.
@@ -44,8 +44,8 @@ enum Failure {
 }
 
 /// `POST /api/v1/read`
-pub(super) async fn read(State(server): State<Arc<Server>>, request: Request) -> Response {
-    match answer(&server, request).await {
+pub(super) async fn read(State(server): State<Arc<Server>>, client: Client, request: Request) -> Response {
+    match answer(&server, &client, request).await {
         Ok(response) => response,
         Err(failure) => {
             let status = match failure {
@@ -62,7 +62,7 @@ pub(super) async fn read(State(server): State<Arc<Server>>, request: Request) ->
     }
 }
 
-async fn answer(server: &Server, request: Request) -> Result<Response, Failure> {
+async fn answer(server: &Server, client: &Client, request: Request) -> Result<Response, Failure> {
     let source = server.source().ok_or_else(|| Failure::Unavailable("the store is being opened".into()))?;
     let body = tokio::time::timeout(READ_TIMEOUT, axum::body::to_bytes(request.into_body(), MAX_BODY));
     let body = body.await.map_err(|_| Failure::Wrong(format!("the body did not come in {READ_TIMEOUT:?}")))?;
@@ -82,7 +82,7 @@ async fn answer(server: &Server, request: Request) -> Result<Response, Failure> 
         let reader = Reader { source: &source, expired, samples_left: max_samples, max_samples };
         reader.answer(&queries, response_type)
     };
-    server.queries.run(timeout, work).await.map_err(|error| match error {
+    server.queries.run_for(client, timeout, work).await.map_err(|error| match error {
         QueueError::Full | QueueError::Timeout => Failure::Unavailable(error.to_string()),
         QueueError::Panicked => Failure::Failed(error.to_string()),
     })?

@@ -15,11 +15,15 @@ use super::{parameters, result};
 use crate::api::answer::{Answer, ApiError};
 use crate::api::form::Form;
 use crate::api::json::JsonWriter;
-use crate::query::Expired;
+use crate::query::{Client, Expired};
 use crate::server::Server;
 
 /// `/query_exemplars`. How many there are at most is a setting of the store, so that the answer needs no other bound.
-pub(super) async fn exemplars(State(server): State<Arc<Server>>, form: Form) -> Result<Response, ApiError> {
+pub(super) async fn exemplars(
+    State(server): State<Arc<Server>>,
+    client: Client,
+    form: Form,
+) -> Result<Response, ApiError> {
     let (from, to) = parameters::time_range(&form)?;
     let expr = sonde_promql::parse(form.get("query").unwrap_or_default()).map_err(ApiError::bad_data)?;
     let mut selectors = Vec::new();
@@ -35,7 +39,7 @@ pub(super) async fn exemplars(State(server): State<Arc<Server>>, form: Form) -> 
         let found = db.exemplars(&selectors, from, to, usize::MAX);
         Answer::new(|json| result::write_list(json, &found, write_series)).into_response()
     };
-    server.queries.run(timeout, work).await.map_err(queue_error)
+    server.queries.run_for(&client, timeout, work).await.map_err(queue_error)
 }
 
 /// Collects the matchers of each selector in an expression. Offsets and times of the selectors do not count, as in

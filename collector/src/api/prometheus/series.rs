@@ -15,7 +15,7 @@ use super::{parameters, result};
 use crate::api::answer::{Answer, ApiError, ErrorKind};
 use crate::api::form::Form;
 use crate::api::json::JsonWriter;
-use crate::query::Expired;
+use crate::query::{Client, Expired};
 use crate::server::Server;
 
 /// What all three may ask for.
@@ -37,18 +37,23 @@ impl Request {
 }
 
 /// `/labels`: the names of labels.
-pub(super) async fn label_names(State(server): State<Arc<Server>>, form: Form) -> Result<Response, ApiError> {
+pub(super) async fn label_names(
+    State(server): State<Arc<Server>>,
+    client: Client,
+    form: Form,
+) -> Result<Response, ApiError> {
     let request = Request::new(&form, parameters::plain_selectors(&form)?)?;
     let read = |db: &Db, matchers: &[Matcher], r: &Request, limits: ListLimits<'_>| {
         db.label_names(matchers, r.from, r.to, limits)
     };
-    collect(&server, request, read, write_strings).await
+    collect(&server, &client, request, read, write_strings).await
 }
 
 /// `/label/NAME/values`: the values of one label. `U__` names are unescaped.
 pub(super) async fn label_values(
     State(server): State<Arc<Server>>,
     Path(name): Path<String>,
+    client: Client,
     form: Form,
 ) -> Result<Response, ApiError> {
     let name = unescape_name(&name);
@@ -59,23 +64,29 @@ pub(super) async fn label_values(
     let read = move |db: &Db, matchers: &[Matcher], r: &Request, limits: ListLimits<'_>| {
         db.label_values(&name, matchers, r.from, r.to, limits)
     };
-    collect(&server, request, read, write_strings).await
+    collect(&server, &client, request, read, write_strings).await
 }
 
 /// `/series`: label sets.
-pub(super) async fn series(State(server): State<Arc<Server>>, form: Form) -> Result<Response, ApiError> {
+pub(super) async fn series(
+    State(server): State<Arc<Server>>,
+    client: Client,
+    form: Form,
+) -> Result<Response, ApiError> {
     let request = Request::new(&form, parameters::selectors(&form)?)?;
     if request.selectors.is_empty() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
     let read =
         |db: &Db, matchers: &[Matcher], r: &Request, limits: ListLimits<'_>| db.series(matchers, r.from, r.to, limits);
-    collect(&server, request, read, |json, series| result::write_list(json, series, result::write_labels)).await
+    collect(&server, &client, request, read, |json, series| result::write_list(json, series, result::write_labels))
+        .await
 }
 
 /// Reads for each selector, joins what was found and answers, all on a thread of the pool.
 async fn collect<T: Ord + Send + 'static>(
     server: &Server,
+    client: &Client,
     request: Request,
     read: impl Fn(&Db, &[Matcher], &Request, ListLimits<'_>) -> Result<Vec<T>, SelectError> + Send + 'static,
     write: impl FnOnce(&mut JsonWriter, &[T]) + Send + 'static,
@@ -112,7 +123,7 @@ async fn collect<T: Ord + Send + 'static>(
         }
         Ok(Answer::new(|json| write(json, &found)).finish(&warnings, &[]).into_response())
     };
-    server.queries.run(timeout, work).await.map_err(queue_error)?
+    server.queries.run_for(client, timeout, work).await.map_err(queue_error)?
 }
 
 /// What the store has, and the tiers that have samples which it has no more; in order, at most `limit`.

@@ -103,3 +103,30 @@ async fn old_steps_are_kept() {
     let local = "/api/v1/query_range?query=sum(http_requests_total%20@%20end())&start=0&end=60&step=15";
     assert_eq!((fixture.get(local).await.0, counts()), (200, [1, 1]));
 }
+
+/// Whoever lists series stands in a line of their own, too, and is not taken for everybody who does.
+#[tokio::test]
+async fn listings_take_turns_by_client() {
+    let mut config = Config::default();
+    (config.query.concurrency, config.query.queue) = (1, 2);
+    let fixture = Fixture::open_with(config, Flags::default());
+    let (go, told) = std::sync::mpsc::sync_channel::<()>(1);
+    let work = move |_: crate::query::Expired<'_>| told.recv().is_ok();
+    let mut guest = Box::pin(fixture.server.queries.run(std::time::Duration::from_secs(60), work));
+    begin(&mut guest).await;
+    let list = |host: u8| {
+        let mut request = Request::get("/api/v1/labels").body(Body::empty()).expect("a request");
+        request.extensions_mut().insert(sonde_otlp::Peer::plain(([127, 0, 0, host], 1).into()));
+        Box::pin(fixture.answer(request))
+    };
+    let mut of_one = [list(1), list(1)];
+    for asked in &mut of_one {
+        begin(asked).await;
+    }
+    let mut of_other = list(2);
+    begin(&mut of_other).await;
+    go.send(()).expect("the guest listens");
+    let [first, second] = of_one;
+    assert_eq!((first.await.0, second.await.0, of_other.await.0), (200, 503, 200));
+    assert_eq!(guest.await, Ok(true));
+}
