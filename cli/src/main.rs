@@ -7,6 +7,7 @@ mod certs;
 mod check;
 mod client;
 mod collector;
+mod plain;
 mod problem;
 mod process;
 mod query;
@@ -16,7 +17,7 @@ mod trace;
 mod tsdb;
 mod up;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -48,9 +49,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints to stdout. That the reader has gone, as `head` does, is no problem.
+/// Prints to stdout. That the reader has gone, as `head` does, is no problem. Programs get every byte, terminals no commands.
 pub(crate) fn print(text: &str) -> Result<(), Problem> {
-    match std::io::stdout().write_all(text.as_bytes()) {
+    let mut stdout = std::io::stdout();
+    let text = if stdout.is_terminal() { plain::on_lines(text) } else { text.into() };
+    match stdout.write_all(text.as_bytes()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Problem::new(format!("cannot write: {e}"))),
         _ => Ok(()),
     }
@@ -59,5 +62,5 @@ pub(crate) fn print(text: &str) -> Result<(), Problem> {
 /// Tells something that does not stop the work.
 pub(crate) fn warn(warning: &str) {
     // Where stderr is gone there is nobody left to warn.
-    drop(writeln!(std::io::stderr(), "warning: {warning}"));
+    drop(writeln!(std::io::stderr(), "warning: {}", plain::on_one_line(warning)));
 }

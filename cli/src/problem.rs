@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::plain::on_lines;
+
 /// Something that keeps a command from doing what it was asked to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -42,10 +44,10 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.lines {
-            writeln!(f, "error: {line}")?;
+            writeln!(f, "error: {}", on_lines(line))?;
         }
         match &self.hint {
-            Some(hint) => writeln!(f, "{hint}"),
+            Some(hint) => writeln!(f, "{}", on_lines(hint)),
             None => Ok(()),
         }
     }

@@ -6,6 +6,7 @@ use sonde_runtime::Clock;
 
 use super::{client, table, time};
 use crate::client::Client;
+use crate::plain::on_one_line;
 use crate::problem::Problem;
 use crate::query::args::{ListingArgs, ListingOutput, SeriesArgs, ValuesArgs};
 use crate::{print, warn};
@@ -66,7 +67,7 @@ fn draw_names(found: &Value, header: &str, output: ListingOutput) -> Result<Stri
             let quoted: Vec<String> = [header].iter().chain(&names).map(|name| super::csv::quoted(name)).collect();
             lines(&quoted.iter().map(String::as_str).collect::<Vec<_>>())
         }
-        ListingOutput::Table => lines(&names),
+        ListingOutput::Table => names.iter().map(|name| format!("{}\n", on_one_line(name))).collect(),
     })
 }
 
@@ -96,6 +97,9 @@ mod tests {
         assert_eq!(draw_names(&found, "job", ListingOutput::Table).expect("names"), "a\nb,c\n");
         assert_eq!(draw_names(&found, "job", ListingOutput::Csv).expect("names"), "job\na\n\"b,c\"\n");
         assert!(draw_names(&json!({}), "job", ListingOutput::Table).is_err());
+        let evil = json!(["a\u{1b}[2J\nb"]);
+        assert_eq!(draw_names(&evil, "job", ListingOutput::Table).expect("names"), "a␣[2J␣b\n");
+        assert_eq!(super::table::columns(&[vec!["a\u{1b}c\nb".to_owned(), "1".to_owned()]], 1), "a␣c␣b  1\n");
     }
 
     #[test]

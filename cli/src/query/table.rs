@@ -1,11 +1,13 @@
 //! An answer as a table: a column for each label in which series differ.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use sonde_model::Labels;
 
 use super::answer::{Answer, AnswerSeries};
 use super::time;
+use crate::plain::on_one_line;
 
 /// Draws the series of an answer, those of a range with their lowest, highest and last value.
 pub(super) fn draw(answer: &Answer) -> String {
@@ -55,12 +57,15 @@ fn range_cells(series: &AnswerSeries) -> Vec<String> {
 }
 
 /// Pads cells so that columns align: the first `left` to the left, numbers to the right.
+/// A cell that holds a line feed or a command to the terminal stays a cell.
 pub(crate) fn columns(rows: &[Vec<String>], left: usize) -> String {
+    let rows: Vec<Vec<Cow<'_, str>>> =
+        rows.iter().map(|row| row.iter().map(|cell| on_one_line(cell)).collect()).collect();
     let count = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..count).map(width).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
             let gap = if column > 0 { "  " } else { "" };

@@ -15,6 +15,7 @@ use sonde_runtime::Clock;
 
 use super::command::NAMES;
 use crate::client::Client;
+use crate::plain::on_one_line;
 use crate::query::client;
 
 /// How many names the server is asked for.
@@ -132,7 +133,7 @@ fn pair(candidate: Candidate) -> Pair {
     } else {
         format!("{} {}", candidate.text.trim_end_matches('('), candidate.detail)
     };
-    Pair { display, replacement: candidate.text }
+    Pair { display: on_one_line(&display).into_owned(), replacement: candidate.text }
 }
 
 impl Validator for Prompt<'_> {
