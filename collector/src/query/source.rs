@@ -72,7 +72,8 @@ impl StoreSource {
         to: TimestampMs,
         limits: &SelectLimits,
     ) -> Result<Vec<Series>, SelectError> {
-        let joined = self.db.select_joined(matchers, (from, to), self.resolution, &self.limits(limits)).map_err(told)?;
+        let joined =
+            self.db.select_joined(matchers, (from, to), self.resolution, &self.limits(limits)).map_err(told)?;
         if !joined.tiers.is_empty() {
             let mut used = self.tiers_used.lock();
             for (step_ms, until) in joined.tiers {
