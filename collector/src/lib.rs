@@ -4,6 +4,7 @@
 //! leaves to the libraries: here they are configured, connected, started, watched and stopped.
 
 pub mod anomaly;
+mod answer_of_peer;
 mod api;
 mod app;
 pub mod auth;

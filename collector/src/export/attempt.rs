@@ -4,17 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, ClientBuilder, StatusCode};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode};
 use sonde_disk::{Fs, read_all};
 use sonde_model::TimestampMs;
 use sonde_proto::remote_write::Version;
 use sonde_tls::ClientTls;
 
 use super::setup::{Auth, SecretSource, Target};
+use crate::answer_of_peer::{first_words, retry_after};
 
-/// What a receiver may say at most about why it refuses: enough for a log line.
-const MAX_REASON_BYTES: usize = 300;
 /// A receiver that asks for more is taken to have asked for this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// Bytes of a file with a secret.
@@ -64,10 +63,6 @@ impl Sender {
     /// Posts a body once. `attempt` counts from 0.
     pub(super) async fn post(&self, version: Version, body: &[u8], attempt: u32, now_ms: TimestampMs) -> Attempt {
         let retry = |reason| Attempt::Retry { after: None, reason };
-        let authorization = match self.authorization() {
-            Ok(value) => value,
-            Err(reason) => return retry(reason),
-        };
         let client = self.client.lock().0.clone();
         let (content_type, number) = match version {
             Version::V1 => ("application/x-protobuf", "0.1.0"),
@@ -83,9 +78,10 @@ impl Sender {
         if attempt > 0 {
             request = request.header("retry-attempt", attempt);
         }
-        if let Some(value) = authorization {
-            request = request.header(AUTHORIZATION, value);
-        }
+        let request = match self.authorized(request) {
+            Ok(request) => request,
+            Err(reason) => return retry(reason),
+        };
         match request.body(body.to_vec()).send().await {
             Ok(response) => self.read(version, response).await,
             Err(error) => {
@@ -108,7 +104,7 @@ impl Sender {
                 }
             };
         }
-        let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(retry_after);
+        let after = retry_after(&response, MAX_RETRY_AFTER);
         let reason = format!("the receiver answered {status}: {}", first_words(response).await);
         if status == StatusCode::UNSUPPORTED_MEDIA_TYPE && version == Version::V2 {
             return Attempt::UnknownVersion(reason);
@@ -121,18 +117,17 @@ impl Sender {
         }
     }
 
-    fn authorization(&self) -> Result<Option<HeaderValue>, String> {
-        let text = match &self.target.auth {
-            Auth::None => return Ok(None),
-            Auth::Basic(user, password) => {
-                let pair = format!("{user}:{}", self.secret(password)?);
-                format!("Basic {}", base64(pair.as_bytes()))
+    fn authorized(&self, request: RequestBuilder) -> Result<RequestBuilder, String> {
+        Ok(match &self.target.auth {
+            Auth::None => request,
+            Auth::Basic(user, password) => request.basic_auth(user, Some(self.secret(password)?)),
+            Auth::Token(kind, token) => {
+                let value = HeaderValue::from_str(&format!("{kind} {}", self.secret(token)?));
+                let mut value = value.map_err(|_| "the credentials are no header".to_owned())?;
+                value.set_sensitive(true);
+                request.header(AUTHORIZATION, value)
             }
-            Auth::Token(kind, token) => format!("{kind} {}", self.secret(token)?),
-        };
-        let mut value = HeaderValue::from_str(&text).map_err(|_| "the credentials are no header".to_owned())?;
-        value.set_sensitive(true);
-        Ok(Some(value))
+        })
     }
 
     fn secret(&self, source: &SecretSource) -> Result<String, String> {
@@ -184,57 +179,4 @@ fn written(headers: &HeaderMap) -> Option<[u64; 3]> {
         headers.get(format!("x-prometheus-remote-write-{kind}-written"))?.to_str().ok()?.trim().parse().ok()
     };
     Some([count("samples")?, count("histograms").unwrap_or(0), count("exemplars").unwrap_or(0)])
-}
-
-/// Seconds, within reason; the other form, a date, is as good as nothing said.
-fn retry_after(value: &str) -> Option<Duration> {
-    value.trim().parse().ok().map(|seconds: u64| Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
-}
-
-async fn first_words(mut response: reqwest::Response) -> String {
-    let mut words = Vec::new();
-    while words.len() < MAX_REASON_BYTES {
-        match response.chunk().await {
-            Ok(Some(chunk)) => words.extend_from_slice(&chunk[..chunk.len().min(MAX_REASON_BYTES - words.len())]),
-            _ => break,
-        }
-    }
-    String::from_utf8_lossy(&words).trim().to_owned()
-}
-
-/// Source: RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let mut group = [0; 3];
-        group[..chunk.len()].copy_from_slice(chunk);
-        let bits = u32::from(group[0]) << 16 | u32::from(group[1]) << 8 | u32::from(group[2]);
-        for i in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * i) & 63) as usize];
-            out.push(if i <= chunk.len() { letter as char } else { '=' });
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        for (text, encoded) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64(text.as_bytes()), encoded);
-        }
-    }
-
-    #[test]
-    fn what_receivers_ask_for_is_bounded() {
-        assert_eq!(retry_after(" 7 "), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("99999999"), Some(MAX_RETRY_AFTER));
-        assert_eq!(retry_after("Fri, 20 Nov 2026 16:00:00 GMT"), None);
-    }
 }

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, ClientBuilder, StatusCode};
 use sonde_model::TimestampMs;
 use sonde_tls::{ClientOptions, ClientTls};
 
 use super::Webhook;
-
-/// What a receiver may say at most about why it refuses: enough for a log line.
-const MAX_REASON_BYTES: usize = 300;
+use crate::answer_of_peer::{first_words, retry_after};
 
 /// A receiver that asks for more is taken to have asked for this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
@@ -71,29 +69,13 @@ pub(super) async fn attempt(client: &Client, webhook: &Webhook, now_ms: Timestam
     if status.is_success() {
         return Attempt::Delivered;
     }
-    let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(retry_after);
+    let after = retry_after(&response, MAX_RETRY_AFTER);
     let reason = format!("the receiver answered {status}: {}", first_words(response).await);
     if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
         Attempt::Retry { after, reason }
     } else {
         Attempt::Refused(reason)
     }
-}
-
-/// Seconds, within reason; the other form, a date, is as good as nothing said.
-fn retry_after(value: &str) -> Option<Duration> {
-    value.trim().parse().ok().map(|seconds: u64| Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
-}
-
-async fn first_words(mut response: reqwest::Response) -> String {
-    let mut words = Vec::new();
-    while words.len() < MAX_REASON_BYTES {
-        match response.chunk().await {
-            Ok(Some(chunk)) => words.extend_from_slice(&chunk[..chunk.len().min(MAX_REASON_BYTES - words.len())]),
-            _ => break,
-        }
-    }
-    String::from_utf8_lossy(&words).trim().to_owned()
 }
 
 /// The error with its causes, without the address: webhook addresses hold secrets.

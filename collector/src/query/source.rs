@@ -84,6 +84,20 @@ impl StoreSource {
         Ok(joined.series)
     }
 
+    /// What was selected, or all of it read and joined with the tiers where the range reaches into them.
+    fn with_older<'a>(
+        &'a self,
+        stored: sonde_tsdb::Selection<'a>,
+        matchers: &[Matcher],
+        (from, to): (TimestampMs, TimestampMs),
+        limits: &SelectLimits,
+    ) -> Result<Box<dyn Selection + 'a>, SelectError> {
+        if self.reaches_tiers(from) {
+            return Ok(Box::new(self.series(matchers, from, to, limits)?));
+        }
+        Ok(Box::new(Stored(stored)))
+    }
+
     /// Whether samples from a time on may lie in a tier only. Asked once the store has been looked at: what it has dropped
     /// until then is known to be gone.
     fn reaches_tiers(&self, from: TimestampMs) -> bool {
@@ -130,11 +144,8 @@ impl Queryable for StoreSource {
         to: TimestampMs,
         limits: &SelectLimits,
     ) -> Result<Box<dyn Selection + 'a>, SelectError> {
-        let selection = self.db.selection(matchers, from, to, &self.limits(limits)).map_err(told)?;
-        if self.reaches_tiers(from) {
-            return Ok(Box::new(self.series(matchers, from, to, limits)?));
-        }
-        Ok(Box::new(Stored(selection)))
+        let stored = self.db.selection(matchers, from, to, &self.limits(limits)).map_err(told)?;
+        self.with_older(stored, matchers, (from, to), limits)
     }
 
     fn thinned(&self) -> &[Thinned] {
@@ -148,10 +159,7 @@ impl Queryable for StoreSource {
         to: TimestampMs,
         limits: &SelectLimits,
     ) -> Result<Box<dyn Selection + 'a>, SelectError> {
-        let selection = self.db.newest_selection(matchers, from, to, &self.limits(limits)).map_err(told)?;
-        if self.reaches_tiers(from) {
-            return Ok(Box::new(self.series(matchers, from, to, limits)?));
-        }
-        Ok(Box::new(Stored(selection)))
+        let stored = self.db.newest_selection(matchers, from, to, &self.limits(limits)).map_err(told)?;
+        self.with_older(stored, matchers, (from, to), limits)
     }
 }

@@ -9,10 +9,7 @@ mod answer;
 mod data;
 mod generator;
 
-use std::path::Path;
-use std::time::Duration;
-
-use sonde_tests::{Server, Sonde, Spawn, Tool, encode, free_port, get, post, tool, wait_for};
+use sonde_tests::{Prometheus, Sonde, Tool, get, post, tool};
 
 use answer::Answer;
 use data::Data;
@@ -30,7 +27,8 @@ fn generated_queries_are_answered_as_prometheus_answers_them() {
 
     let dir = tempfile::tempdir().expect("a folder");
     let sonde = Sonde::collector(dir.path(), &[]);
-    let (_prometheus, base) = start_prometheus(program, dir.path());
+    let prometheus = Prometheus::receiver(program, dir.path());
+    let base = &prometheus.base;
     let data = Data::new(seed, sonde_tests::now_ms());
     for body in data.requests() {
         for url in [sonde.url("/api/v1/write"), format!("{base}/api/v1/write")] {
@@ -45,7 +43,7 @@ fn generated_queries_are_answered_as_prometheus_answers_them() {
     let mut differences = Vec::new();
     for _ in 0..queries {
         let question = generator.question();
-        let [ours, theirs] = [&sonde.url(""), &base].map(|base| ask(base, &question.path()));
+        let [ours, theirs] = [&sonde.url(""), base].map(|base| ask(base, &question.path()));
         empty += u64::from(theirs.is_empty());
         refused += u64::from(matches!(theirs, Answer::Refused { .. }));
         let is_extreme = EXTREMES.iter().any(|op| question.expr.starts_with(op));
@@ -63,24 +61,6 @@ fn generated_queries_are_answered_as_prometheus_answers_them() {
 fn ask(base: &str, path: &str) -> Answer {
     let reply = get(&format!("{}{path}", base.trim_end_matches('/'))).expect("an answer");
     Answer::read(&reply.json())
-}
-
-/// Starts a Prometheus that takes remote writes and scrapes nothing.
-fn start_prometheus(program: std::path::PathBuf, dir: &Path) -> (Server, String) {
-    let address = format!("127.0.0.1:{}", free_port());
-    std::fs::write(dir.join("prometheus.yml"), "global: {}\n").expect("its configuration");
-    let storage = format!("--storage.tsdb.path={}", dir.join("prometheus-data").display());
-    let listen = format!("--web.listen-address={address}");
-    let args = ["--config.file=prometheus.yml", &storage, &listen, "--web.enable-remote-write-receiver"];
-    let mut server = Spawn::program(program, dir, "prometheus", &args).start();
-    let base = format!("http://{address}");
-    server.ready(&format!("{base}/-/ready"));
-    // Ready is not yet answering: the engine starts a moment later.
-    wait_for("an answer of Prometheus", Duration::from_secs(20), || {
-        let reply = get(&format!("{base}/api/v1/query?query={}", encode("vector(1)")))?;
-        if reply.status == 200 { Ok(()) } else { Err(reply.text()) }
-    });
-    (server, base)
 }
 
 #[test]
