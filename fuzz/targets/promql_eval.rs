@@ -1,12 +1,12 @@
 //! PromQL: what parses is evaluated over a few series, as an instant and as a range, within a budget.
 #![cfg_attr(fuzzing, no_main)]
 
-use std::cell::Cell;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use libfuzzer_sys::fuzz_target;
 use sonde_model::{FloatColumn, Histogram, HistogramColumn, Labels, Matcher, Series, Span, TimestampMs, stale_nan};
-use sonde_promql::{Control, Engine, EngineOptions, Interrupt, Queryable, SelectError, SelectLimits};
+use sonde_promql::{Control, Engine, EngineOptions, Interrupt, Queryable, SelectError, SelectLimits, Selection};
 
 /// A few series with everything that samples can be.
 struct Few(Vec<Series>);
@@ -58,13 +58,13 @@ static FEW: LazyLock<Few> = LazyLock::new(|| {
 });
 
 impl Queryable for Few {
-    fn select(
-        &self,
+    fn select<'a>(
+        &'a self,
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
         _: &SelectLimits,
-    ) -> Result<Vec<Series>, SelectError> {
+    ) -> Result<Box<dyn Selection + 'a>, SelectError> {
         let holds = |s: &&Series| matchers.iter().all(|m| m.matches(s.labels.get(m.name()).unwrap_or("")));
         let cut = |s: &Series| {
             let mut out = Series { labels: s.labels.clone(), ..Series::default() };
@@ -75,7 +75,7 @@ impl Queryable for Few {
             there.for_each(|(t, h)| out.histograms.push(*t, h.clone()));
             out
         };
-        Ok(self.0.iter().filter(holds).map(cut).collect())
+        Ok(Box::new(self.0.iter().filter(holds).map(cut).collect::<Vec<_>>()))
     }
 }
 
@@ -83,10 +83,10 @@ fuzz_target!(|text: &str| {
     let Ok(expr) = sonde_promql::parse(text) else { return };
     let options = EngineOptions { max_samples: 50_000, max_steps: 2_000, ..EngineOptions::default() };
     let engine = Engine::new(options);
-    let asked = Cell::new(0u32);
+    let asked = AtomicU32::new(0);
     let expired = || {
-        asked.set(asked.get() + 1);
-        (asked.get() > 20_000).then_some(Interrupt::Timeout)
+        let before = asked.fetch_add(1, Relaxed);
+        (before >= 20_000).then_some(Interrupt::Timeout)
     };
     let control = Control { expired: &expired };
     let _ = engine.instant(&*FEW, &expr, 300_000, &control);
