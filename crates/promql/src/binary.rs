@@ -35,7 +35,7 @@ pub(crate) fn evaluate(
         }
         (Evaluated::Vector(left), Evaluated::Vector(right)) => {
             let result = if operation.op.is_set() {
-                set::evaluate(operation, left, right, steps)
+                set::evaluate(operation, left, right, steps)?
             } else {
                 vector::evaluate(operation, left, right, steps, control, &mut notes)?
             };

@@ -38,7 +38,7 @@ pub use budget::SamplePool;
 pub use grid::{Grid, GridAnswer, GridGroups};
 pub use locality::is_step_local;
 pub use observe::{NodeWork, Observer};
-pub(crate) use output::{duplicate_labels, without_metadata};
+pub(crate) use output::{duplicate_labels, merge_equal_labels, without_metadata};
 pub use thinned::needs_all_samples;
 pub use threads::Helpers;
 pub(crate) use timing::Timing;

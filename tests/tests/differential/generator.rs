@@ -222,11 +222,11 @@ impl Generator {
     }
 
     fn parametrised(&mut self, depth: u32) -> String {
-        let inner = self.vector(depth);
         let grouping = self.grouping();
         match self.rng.u32(..2) {
-            0 => format!("quantile{grouping}(0.{}, {inner})", self.rng.u32(..10)),
-            _ => format!("count_values{grouping}(\"value\", round({inner}))"),
+            0 => format!("quantile{grouping}(0.{}, {})", self.rng.u32(..10), self.vector(depth)),
+            // Of selectors only: halves of computed values are rounded by their last bit.
+            _ => format!("count_values{grouping}(\"value\", round({}))", self.selector()),
         }
     }
 

@@ -2,16 +2,19 @@
 
 use crate::ast::{Binary, BinaryOp};
 use crate::column::{Points, StepSeries, Steps};
+use crate::engine::merge_equal_labels;
+use crate::error::QueryError;
 
 use super::matching::groups;
 
-/// The set operation: series stay as they are, at the steps at which they are part of the result.
+/// The set operation: series stay as they are, at the steps at which they are part of the result. What `or` takes from
+/// both sides by turns, with the same labels, becomes one series.
 pub(super) fn evaluate(
     operation: &Binary,
     left: Vec<StepSeries>,
     right: Vec<StepSeries>,
     steps: Steps,
-) -> Vec<StepSeries> {
+) -> Result<Vec<StepSeries>, QueryError> {
     let groups = groups(&operation.matching, &left, &right);
     let mut left = left;
     let mut right = right;
@@ -22,11 +25,12 @@ pub(super) fn evaluate(
             _ => keep(&group.right, &mut right, &Presence::of(&group.left, &left, steps), false),
         }
     }
-    if operation.op == BinaryOp::Or {
-        left.append(&mut right);
-    }
     left.retain(|series| !series.is_empty());
-    left
+    if operation.op != BinaryOp::Or {
+        return Ok(left);
+    }
+    left.extend(right.into_iter().filter(|series| !series.is_empty()));
+    merge_equal_labels(left)
 }
 
 /// At which steps any of some series has a value.
