@@ -72,6 +72,9 @@ fn table(found: &Inspection, top: usize) -> String {
     if !files.is_empty() {
         text += &format!("Other files: {}\n", files.join(", "));
     }
+    for (name, tier) in &found.tiers {
+        text += &format!("\n\nTIER {name}\n\n{}", table(tier, top));
+    }
     text
 }
 
@@ -221,5 +224,6 @@ fn as_json(found: &Inspection, top: usize) -> Value {
         },
         "files": found.files.iter().map(|(name, len)| (name.clone(), json!(len))).collect::<serde_json::Map<_, _>>(),
         "metrics": metrics,
+        "tiers": found.tiers.iter().map(|(name, tier)| (name.clone(), as_json(tier, top))).collect::<serde_json::Map<_, _>>(),
     })
 }

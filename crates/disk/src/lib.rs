@@ -6,11 +6,13 @@
 pub mod atomic_file;
 pub mod blocks;
 pub mod checksum;
+pub mod frame;
 pub mod fs;
 pub mod varint;
 pub mod wal;
 
 pub use atomic_file::{read_all, write_atomic, write_private};
+pub use frame::Frame;
 pub use fs::{Entry, FaultFs, File, Fs, FsLock, MemFs, OsFs};
 pub use wal::{
     DamagedRange, OnDurable, OpenReport, Position, Reader, SyncPolicy, TruncatedTail, Wal, WalError, WalOptions,

@@ -49,6 +49,8 @@ pub(crate) struct Maintenance {
     pub(crate) outdated: Vec<(TimestampMs, PathBuf)>,
     /// What retention by classes has done to blocks.
     pub(crate) expired: HashMap<u64, Handled>,
+    /// When blocks in which something could not be read were found sound.
+    pub(crate) sound: HashMap<u64, TimestampMs>,
     /// Deletes whose samples are not out of all blocks yet.
     pub(crate) tombstones: Vec<Tombstone>,
     /// Where the WAL may be cut once the frozen part of the head is in blocks.

@@ -173,19 +173,18 @@ impl Db {
         now: TimestampMs,
         written: &mut Vec<Arc<Block>>,
     ) -> Result<(), Error> {
-        let width = self.shared.options.partition_ms();
+        let all = self.shared.options.partitions(now);
         let Some((min, max)) = samples.times() else { return Ok(()) };
         let sorted = self.sorted_series(samples);
         let symbols: Vec<&str> = sorted.symbols.iter().map(String::as_str).collect();
         // Only partitions that have samples are looked at: a stray sample must not make thousands of them.
-        let mut partitions = BTreeSet::from([min.div_euclid(width), max.div_euclid(width)]);
+        let mut partitions = BTreeSet::from([all.of(min), all.of(max)]);
         for slot in &sorted.series {
-            if let Some((from, to)) = samples.times_of(*slot) {
-                partitions.extend(from.div_euclid(width)..=to.div_euclid(width));
+            if let Some(range) = samples.times_of(*slot) {
+                partitions.extend(all.of_range(range));
             }
         }
-        for partition in partitions {
-            let (from, to) = (partition * width, partition.saturating_add(1).saturating_mul(width) - 1);
+        for (from, to) in partitions {
             // What overlaps a partition may have no sample in it; a block has at least one.
             let has_samples =
                 |slot: &u32| samples.overlaps(*slot, from, to) && !samples.read(*slot, from, to).is_empty();

@@ -13,6 +13,7 @@ mod error;
 mod limits;
 mod metadata;
 mod options;
+mod partitions;
 mod stats;
 
 mod accumulate;

@@ -14,6 +14,9 @@ use crate::db::{Db, Maintenance};
 use crate::manifest::Manifest;
 use crate::open::set_aside;
 
+/// For so long a block that was found sound is not verified again.
+const VERIFY_AGAIN_MS: u64 = 600_000;
+
 impl Db {
     /// What the owner calls every few seconds: flush when it is due, retention, one merge of small blocks, damaged
     /// blocks set aside, the space of deleted samples. A step that fails does not keep the others from being tried; the first error is given back.
@@ -22,7 +25,7 @@ impl Db {
         let maintenance = &mut *maintenance;
         let flushed = if self.flush_is_due(maintenance, now) { self.flush_locked(maintenance, now) } else { Ok(()) };
         self.reopen(maintenance);
-        let quarantined = self.quarantine(maintenance);
+        let quarantined = self.quarantine(maintenance, now);
         let tiers = self.maintain_tiers(now);
         let retained = self.with_room(|| self.retain(maintenance, now));
         let compacted = self.compact_once(maintenance, Eagerness::Thrifty, now).map(drop);
@@ -64,22 +67,34 @@ impl Db {
         data.blocks = Arc::new(all);
     }
 
-    /// Sets blocks aside in which a query or a merge met damage that is really on the disk.
-    fn quarantine(&self, maintenance: &mut Maintenance) -> Result<(), Error> {
+    /// Sets blocks aside in which a query or a merge met damage that is really on the disk. One that is read from end to
+    /// end and found sound is not read so again for a while, whatever queries meet in it.
+    fn quarantine(&self, maintenance: &mut Maintenance, now: TimestampMs) -> Result<(), Error> {
         let blocks = Arc::clone(&self.shared.data.read().blocks);
+        maintenance.sound.retain(|seq, _| blocks.iter().any(|b| b.meta().seq == *seq));
+        let mut done = Ok(());
         for block in blocks.iter().filter(|b| b.is_damaged()) {
+            let seq = block.meta().seq;
+            if maintenance.sound.get(&seq).is_some_and(|at| now.abs_diff(*at) < VERIFY_AGAIN_MS) {
+                continue;
+            }
             match block.verify() {
                 Err(error @ Error::DamagedBlock { .. }) => {
                     self.drop_blocks(maintenance, &[Arc::clone(block)])?;
                     set_aside(self.fs.as_ref(), block.path(), &error);
                     self.shared.stats.blocks_quarantined.fetch_add(1, Relaxed);
                 }
-                // The pages are good and what is in them is not: the writer was wrong. Nothing is gained by hiding it.
-                Ok(()) => tracing::error!(block = %block.path().display(), "a block is sound and cannot be read"),
-                Err(error) => return Err(error),
+                Ok(()) => {
+                    // A read went wrong that now goes well; or the pages are good and what is in them is not, so that the
+                    // writer was wrong. Nothing is gained by hiding it.
+                    tracing::error!(block = %block.path().display(), "a block could not be read, and is sound");
+                    block.found_sound();
+                    maintenance.sound.insert(seq, now);
+                }
+                Err(error) => done = done.and(Err(error)),
             }
         }
-        Ok(())
+        done
     }
 
     fn retain(&self, maintenance: &mut Maintenance, now: TimestampMs) -> Result<(), Error> {

@@ -17,7 +17,7 @@ use crate::block::{Block, PageCache, outdated};
 use crate::codec::DecodeError;
 use crate::data::Data;
 use crate::db::{Db, Maintenance};
-use crate::delete::tombstones::{self, Tombstone};
+use crate::delete::tombstones::{self, Deletes, Tombstone};
 use crate::exemplar;
 use crate::exemplar::file::Loaded;
 use crate::exemplar::store::{Bounds, Exemplars};
@@ -95,14 +95,15 @@ impl Db {
         let cache = Arc::new(PageCache::new(options.cache_bytes, |page| page.len()));
         let listed = directory::list_blocks(fs.as_ref(), dir)?;
         let known = read_manifest(fs.as_ref(), dir, &mut report)?;
+        let Deletes { flushed, tombstones: deleted } = read_tombstones(fs.as_ref(), dir, &mut report)?;
         let mut manifest = match &known {
             Some(manifest) => manifest.clone(),
-            None => Manifest { flushed: 0, blocks: listed.iter().copied().collect() },
+            // What readers hold of the log would bring back what was deleted.
+            None => Manifest { flushed, blocks: listed.iter().copied().collect() },
         };
         if known.is_some() {
             directory::remove_leftovers(fs.as_ref(), dir, &listed, &manifest.blocks);
         }
-        let deleted = read_tombstones(fs.as_ref(), dir, &mut report)?;
         // A block with a number that a delete covers would lose what is written into it.
         let covered = deleted.iter().map(|tombstone| &tombstone.covers);
         let next_seq =
@@ -189,6 +190,7 @@ impl Db {
             frozen_from: None,
             exemplars_unread,
             expired: HashMap::new(),
+            sound: HashMap::new(),
             outdated: outdated::list(fs.as_ref(), dir)?,
             tombstones: deleted,
         });
@@ -219,14 +221,14 @@ fn read_manifest(fs: &dyn Fs, dir: &Path, report: &mut OpenReport) -> Result<Opt
 }
 
 /// The deletes whose samples are not out of all blocks yet.
-fn read_tombstones(fs: &dyn Fs, dir: &Path, report: &mut OpenReport) -> Result<Vec<Tombstone>, Error> {
+fn read_tombstones(fs: &dyn Fs, dir: &Path, report: &mut OpenReport) -> Result<Deletes, Error> {
     Ok(tombstones::load(fs, dir)?.unwrap_or_else(|reason| {
         let path = tombstones::path(dir);
         tracing::error!(path = %path.display(), reason, "the file of deletes is damaged and was set aside");
         // Where it cannot be renamed the next delete replaces it.
         let _ = fs.rename(&path, &path.with_extension("damaged"));
         report.tombstone_damage = Some(reason);
-        Vec::new()
+        Deletes::default()
     }))
 }
 

@@ -1,5 +1,8 @@
 //! The settings of a store, each with its default and the reason for it.
 
+use sonde_model::TimestampMs;
+
+use crate::partitions::Partitions;
 use crate::{Retention, RetentionClass, TierOptions};
 
 const MINUTE_MS: i64 = 60_000;
@@ -101,11 +104,9 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The width of the partitions of time by which blocks are cut: a day, or more when a long retention would make
-    /// over 32 of them, so that a backfill of years leaves tens of blocks and not thousands.
-    pub(crate) fn partition_ms(&self) -> i64 {
-        let days = self.retention_ms.max(0) / 32 / DAY_MS + 1;
-        days * DAY_MS
+    /// The partitions of time by which blocks are cut. They follow the retention that the store was opened with.
+    pub(crate) fn partitions(&self, now: TimestampMs) -> Partitions {
+        Partitions::new(&self.retention(), now)
     }
 
     /// How long samples are kept at first.

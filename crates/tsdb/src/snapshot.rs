@@ -42,7 +42,7 @@ impl Db {
             self.fs.hard_link(&from, &to).map_err(Db::io("link", &from))?;
         }
         self.fs.sync_dir(&blocks).map_err(Db::io("sync", &blocks))?;
-        tombstones::store(self.fs.as_ref(), dir, &maintenance.tombstones)?;
+        tombstones::store(self.fs.as_ref(), dir, maintenance.manifest.flushed, &maintenance.tombstones)?;
         exemplar::file::copy(self.fs.as_ref(), &self.dir, dir)?;
         self.copy_checkpoint(maintenance, &layout::wal(dir))?;
         // The manifest comes last: without it there is no store.

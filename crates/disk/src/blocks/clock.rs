@@ -8,12 +8,10 @@ use std::path::Path;
 
 use super::directory::FileError;
 use super::layout;
-use crate::checksum::crc32_holds;
-use crate::varint::{DecodeError, Reader, put_signed};
-use crate::{Fs, read_all, write_atomic};
+use crate::varint::{DecodeError, put_signed};
+use crate::{Frame, Fs, read_all, write_atomic};
 
-const MAGIC: [u8; 8] = *b"SONDECLK";
-const VERSION: u32 = 1;
+const FRAME: Frame = Frame { magic: *b"SONDECLK", version: 1 };
 const MAX_BYTES: u64 = 64;
 
 /// The longest step between two observations that counts in full as time in which the clock ran on.
@@ -119,30 +117,16 @@ impl Clock {
     }
 }
 
-/// Magic, u32 version, signed: the believed reading, signed: the proof so far or -1, u32 CRC-32 of all before.
+/// Signed: the believed reading, signed: the proof so far or -1.
 fn encode(state: State) -> Vec<u8> {
-    let mut out = MAGIC.to_vec();
-    out.extend_from_slice(&VERSION.to_le_bytes());
-    put_signed(&mut out, state.believed);
-    put_signed(&mut out, state.proof_ms.unwrap_or(-1));
-    let crc = crc32fast::hash(&out);
-    out.extend_from_slice(&crc.to_le_bytes());
-    out
+    FRAME.write(|out| {
+        put_signed(out, state.believed);
+        put_signed(out, state.proof_ms.unwrap_or(-1));
+    })
 }
 
 fn decode(bytes: &[u8]) -> Result<State, DecodeError> {
-    let (body, crc) = bytes.split_last_chunk::<4>().ok_or(DecodeError::Truncated)?;
-    if !crc32_holds(body, u32::from_le_bytes(*crc)) {
-        return Err(DecodeError::Inconsistent { what: "the checksum does not hold" });
-    }
-    let mut reader = Reader::new(body);
-    if reader.array()? != MAGIC {
-        return Err(DecodeError::Inconsistent { what: "the file does not begin as it should" });
-    }
-    let version = reader.u32_le()?;
-    if version != VERSION {
-        return Err(DecodeError::Unknown { what: "clock version", value: version.min(255) as u8 });
-    }
+    let (_, mut reader) = FRAME.read(bytes)?;
     let (believed, proof) = (reader.signed()?, reader.signed()?);
     Ok(State { believed, proof_ms: Some(proof).filter(|proof| *proof >= 0) })
 }

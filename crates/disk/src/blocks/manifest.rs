@@ -2,8 +2,8 @@
 //!
 //! It is replaced atomically: a flush or a merge has happened when the manifest says so, whatever files there are.
 
-use crate::checksum::crc32_holds;
-use crate::varint::{DecodeError, Reader, put};
+use crate::Frame;
+use crate::varint::{DecodeError, put};
 
 const VERSION: u32 = 1;
 /// A manifest over this is refused: it would list a million blocks.
@@ -12,36 +12,22 @@ pub const MAX_BYTES: u64 = 16 << 20;
 /// The bytes of a manifest. `magic` names the store, `marks` are numbers that it alone understands, `blocks` the
 /// numbers of its blocks, growing.
 pub fn encode(magic: [u8; 8], marks: &[u64], blocks: &[u64]) -> Vec<u8> {
-    let mut out = magic.to_vec();
-    out.extend_from_slice(&VERSION.to_le_bytes());
-    for mark in marks {
-        put(&mut out, *mark);
-    }
-    put(&mut out, blocks.len() as u64);
-    let mut before = 0;
-    for seq in blocks {
-        put(&mut out, seq - before);
-        before = *seq;
-    }
-    let crc = crc32fast::hash(&out);
-    out.extend_from_slice(&crc.to_le_bytes());
-    out
+    Frame { magic, version: VERSION }.write(|out| {
+        for mark in marks {
+            put(out, *mark);
+        }
+        put(out, blocks.len() as u64);
+        let mut before = 0;
+        for seq in blocks {
+            put(out, seq - before);
+            before = *seq;
+        }
+    })
 }
 
 /// The marks and the blocks that `encode` was given.
 pub fn decode<const MARKS: usize>(magic: [u8; 8], bytes: &[u8]) -> Result<([u64; MARKS], Vec<u64>), DecodeError> {
-    let (body, crc) = bytes.split_last_chunk::<4>().ok_or(DecodeError::Truncated)?;
-    if !crc32_holds(body, u32::from_le_bytes(*crc)) {
-        return Err(DecodeError::Inconsistent { what: "the checksum of the manifest does not hold" });
-    }
-    let mut reader = Reader::new(body);
-    if reader.array()? != magic {
-        return Err(DecodeError::Inconsistent { what: "the file does not begin as a manifest does" });
-    }
-    let version = reader.u32_le()?;
-    if version != VERSION {
-        return Err(DecodeError::Unknown { what: "manifest version", value: version.min(255) as u8 });
-    }
+    let (_, mut reader) = Frame { magic, version: VERSION }.read(bytes)?;
     let mut marks = [0; MARKS];
     for mark in &mut marks {
         *mark = reader.varint()?;

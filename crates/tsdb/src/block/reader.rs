@@ -102,6 +102,11 @@ impl Block {
         self.damaged.load(Relaxed)
     }
 
+    /// Its pages were read again, and are what they should be.
+    pub(crate) fn found_sound(&self) {
+        self.damaged.store(false, Relaxed);
+    }
+
     /// Which samples are deleted and still in the file.
     pub(crate) fn hidden(&self) -> &Hidden {
         &self.hidden

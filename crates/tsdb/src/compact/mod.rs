@@ -36,7 +36,7 @@ impl Db {
     ) -> Result<bool, Error> {
         let blocks = Arc::clone(&self.shared.data.read().blocks);
         let candidates: Vec<Candidate> = blocks.iter().map(|block| Candidate::of(block)).collect();
-        let Some(range) = plan::next(&candidates, self.shared.options.partition_ms(), eagerness) else {
+        let Some(range) = plan::next(&candidates, &self.shared.options.partitions(now), eagerness) else {
             return Ok(false);
         };
         let inputs: Vec<Arc<Block>> = range.iter().map(|i| Arc::clone(&blocks[*i])).collect();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sonde_model::TimestampMs;
 
 use crate::block::Block;
+use crate::partitions::Partitions;
 
 /// A merge is worth its writing when it takes so many blocks at least.
 const MIN_BLOCKS: usize = 4;
@@ -46,19 +47,21 @@ pub(crate) enum Eagerness {
 ///
 /// Blocks of one partition of time are merged, and only such as are neighbours in the order of ranks among those of
 /// their partition, so that newer samples go on winning over older ones.
-pub(crate) fn next(blocks: &[Candidate], partition_ms: i64, eagerness: Eagerness) -> Option<Vec<usize>> {
-    let mut partitions: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
-    let mut shared: Vec<i64> = Vec::new();
+pub(crate) fn next(blocks: &[Candidate], partitions: &Partitions, eagerness: Eagerness) -> Option<Vec<usize>> {
+    let mut members: BTreeMap<(TimestampMs, TimestampMs), Vec<usize>> = BTreeMap::new();
+    let mut shared: Vec<Candidate> = Vec::new();
     for (i, block) in blocks.iter().enumerate() {
-        let (first, last) = (block.min_time.div_euclid(partition_ms), block.max_time.div_euclid(partition_ms));
-        if first == last {
-            partitions.entry(first).or_default().push(i);
+        let partition = partitions.of(block.min_time);
+        if block.max_time <= partition.1 {
+            members.entry(partition).or_default().push(i);
         } else {
             // Made under another width: it may overlap several partitions, which then keep their order as it is.
-            shared.extend(first..=last);
+            shared.push(*block);
         }
     }
-    partitions.iter().filter(|(p, _)| !shared.contains(p)).find_map(|(_, members)| match eagerness {
+    let is_shared =
+        |(from, to): (TimestampMs, TimestampMs)| shared.iter().any(|b| b.min_time <= to && b.max_time >= from);
+    members.iter().filter(|(partition, _)| !is_shared(**partition)).find_map(|(_, members)| match eagerness {
         Eagerness::All => all_of(blocks, members),
         Eagerness::Thrifty => cheap_run(blocks, members),
     })
@@ -105,12 +108,17 @@ mod tests {
 
     const DAY: i64 = 86_400_000;
 
+    /// Partitions of a day.
+    fn days() -> Partitions {
+        Partitions::new(&crate::Retention::default(), 0)
+    }
+
     fn block(day: i64, bytes: u64) -> Candidate {
         Candidate { min_time: day * DAY, max_time: day * DAY + 1000, bytes }
     }
 
     fn check(blocks: &[Candidate], eagerness: Eagerness, expected: Option<&[usize]>) {
-        assert_eq!(next(blocks, DAY, eagerness).as_deref(), expected, "{blocks:?}");
+        assert_eq!(next(blocks, &days(), eagerness).as_deref(), expected, "{blocks:?}");
     }
 
     #[test]
@@ -139,7 +147,7 @@ mod tests {
         let mut written = 0;
         for hour in 0..24 * 30 {
             blocks.push(block(hour / 24, 100 << 20));
-            while let Some(run) = next(&blocks, DAY, Eagerness::Thrifty) {
+            while let Some(run) = next(&blocks, &days(), Eagerness::Thrifty) {
                 let bytes = run.iter().map(|i| blocks[*i].bytes).sum();
                 written += bytes;
                 blocks[run[run.len() - 1]] = block(blocks[run[0]].min_time / DAY, bytes);

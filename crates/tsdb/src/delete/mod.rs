@@ -56,7 +56,8 @@ impl Db {
             }
         }
         maintenance.tombstones.push(tombstone);
-        let stored = store(self.fs.as_ref(), &self.dir, &maintenance.tombstones);
+        let flushed = maintenance.manifest.flushed;
+        let stored = store(self.fs.as_ref(), &self.dir, flushed, &maintenance.tombstones);
         let tombstone = match (stored, maintenance.tombstones.pop()) {
             (Ok(()), Some(tombstone)) => tombstone,
             (stored, _) => return stored,
@@ -103,7 +104,7 @@ impl Db {
             return Ok(());
         }
         let kept: Vec<Tombstone> = maintenance.tombstones.iter().filter(|t| needed(t)).cloned().collect();
-        store(self.fs.as_ref(), &self.dir, &kept)?;
+        store(self.fs.as_ref(), &self.dir, maintenance.manifest.flushed, &kept)?;
         maintenance.tombstones = kept;
         Ok(())
     }

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use sonde_disk::blocks::directory::says_damaged;
-use sonde_disk::checksum::crc32_holds;
 use sonde_disk::varint::{Reader, put, put_signed, put_str};
-use sonde_disk::{Fs, read_all, write_atomic};
+use sonde_disk::{Frame, Fs, read_all, write_atomic};
 use sonde_model::{Labels, MatchOp, Matcher, TimestampMs};
 
 use crate::Error;
@@ -14,9 +13,18 @@ use crate::db::Db;
 
 /// Deletes that may wait for their space.
 pub(crate) const MAX_TOMBSTONES: usize = 10_000;
-const MAGIC: [u8; 8] = *b"SONDETMB";
-const VERSION: u32 = 1;
+/// Version 1 has no mark.
+const FRAME: Frame = Frame { magic: *b"SONDETMB", version: 2 };
 const MAX_BYTES: u64 = 64 << 20;
+
+/// What the file says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Deletes {
+    /// All flushes up to this one were in blocks when it was written: what a delete covers is not in the log behind them,
+    /// also where the manifest, which knows better, is lost.
+    pub(crate) flushed: u64,
+    pub(crate) tombstones: Vec<Tombstone>,
+}
 
 /// A delete.
 #[derive(Clone, Debug)]
@@ -42,10 +50,10 @@ pub(crate) fn path(dir: &Path) -> PathBuf {
     dir.join("tombstones")
 }
 
-/// Replaces the file, durably.
-pub(crate) fn store(fs: &dyn Fs, dir: &Path, tombstones: &[Tombstone]) -> Result<(), Error> {
+/// Replaces the file, durably. All flushes up to `flushed` are in blocks.
+pub(crate) fn store(fs: &dyn Fs, dir: &Path, flushed: u64, tombstones: &[Tombstone]) -> Result<(), Error> {
     let path = path(dir);
-    let bytes = encode(tombstones);
+    let bytes = encode(flushed, tombstones);
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Error::DeletesTooLarge { bytes: bytes.len() as u64, limit: MAX_BYTES });
     }
@@ -54,10 +62,10 @@ pub(crate) fn store(fs: &dyn Fs, dir: &Path, tombstones: &[Tombstone]) -> Result
 
 /// Reads the file; the inner error says how it is damaged. One that cannot be read for a reason that says nothing about
 /// it is an error: to go on without it would bring back what was deleted.
-pub(crate) fn load(fs: &dyn Fs, dir: &Path) -> Result<Result<Vec<Tombstone>, String>, Error> {
+pub(crate) fn load(fs: &dyn Fs, dir: &Path) -> Result<Result<Deletes, String>, Error> {
     let path = path(dir);
     if !fs.exists(&path).map_err(Db::io("look for", &path))? {
-        return Ok(Ok(Vec::new()));
+        return Ok(Ok(Deletes::default()));
     }
     match read_all(fs, &path, MAX_BYTES) {
         Ok(bytes) => Ok(decode(&bytes).map_err(|error| error.to_string())),
@@ -68,47 +76,37 @@ pub(crate) fn load(fs: &dyn Fs, dir: &Path) -> Result<Result<Vec<Tombstone>, Str
     }
 }
 
-fn encode(tombstones: &[Tombstone]) -> Vec<u8> {
-    let mut out = MAGIC.to_vec();
-    out.extend_from_slice(&VERSION.to_le_bytes());
-    put(&mut out, tombstones.len() as u64);
-    for tombstone in tombstones {
-        put(&mut out, tombstone.covers);
-        put_signed(&mut out, tombstone.from);
-        put_signed(&mut out, tombstone.to);
-        put(&mut out, tombstone.selectors.len() as u64);
-        for matchers in &tombstone.selectors {
-            put(&mut out, matchers.len() as u64);
-            for matcher in matchers {
-                out.push(match matcher.op() {
-                    MatchOp::Equal => 0,
-                    MatchOp::NotEqual => 1,
-                    MatchOp::Regex => 2,
-                    MatchOp::NotRegex => 3,
-                });
-                put_str(&mut out, matcher.name());
-                put_str(&mut out, matcher.value());
-            }
-        }
-    }
-    let crc = crc32fast::hash(&out);
-    out.extend_from_slice(&crc.to_le_bytes());
-    out
+fn encode(flushed: u64, tombstones: &[Tombstone]) -> Vec<u8> {
+    FRAME.write(|out| {
+        put(out, flushed);
+        put(out, tombstones.len() as u64);
+        tombstones.iter().for_each(|tombstone| put_tombstone(out, tombstone));
+    })
 }
 
-fn decode(bytes: &[u8]) -> Result<Vec<Tombstone>, DecodeError> {
-    let (body, crc) = bytes.split_last_chunk::<4>().ok_or(DecodeError::Truncated)?;
-    if !crc32_holds(body, u32::from_le_bytes(*crc)) {
-        return Err(DecodeError::Inconsistent { what: "the checksum of the tombstones does not hold" });
+fn put_tombstone(out: &mut Vec<u8>, tombstone: &Tombstone) {
+    put(out, tombstone.covers);
+    put_signed(out, tombstone.from);
+    put_signed(out, tombstone.to);
+    put(out, tombstone.selectors.len() as u64);
+    for matchers in &tombstone.selectors {
+        put(out, matchers.len() as u64);
+        for matcher in matchers {
+            out.push(match matcher.op() {
+                MatchOp::Equal => 0,
+                MatchOp::NotEqual => 1,
+                MatchOp::Regex => 2,
+                MatchOp::NotRegex => 3,
+            });
+            put_str(out, matcher.name());
+            put_str(out, matcher.value());
+        }
     }
-    let mut reader = Reader::new(body);
-    if reader.array()? != MAGIC {
-        return Err(DecodeError::Inconsistent { what: "the file does not begin as tombstones do" });
-    }
-    let version = reader.u32_le()?;
-    if version != VERSION {
-        return Err(DecodeError::Unknown { what: "tombstones version", value: version.min(255) as u8 });
-    }
+}
+
+fn decode(bytes: &[u8]) -> Result<Deletes, DecodeError> {
+    let (version, mut reader) = FRAME.read(bytes)?;
+    let flushed = if version == 1 { 0 } else { reader.varint()? };
     let mut tombstones = Vec::new();
     for _ in 0..reader.count(4, "tombstones")? {
         let (covers, from, to) = (reader.varint()?, reader.signed()?, reader.signed()?);
@@ -117,7 +115,7 @@ fn decode(bytes: &[u8]) -> Result<Vec<Tombstone>, DecodeError> {
             .collect::<Result<_, DecodeError>>()?;
         tombstones.push(Tombstone { covers, from, to, selectors });
     }
-    Ok(tombstones)
+    Ok(Deletes { flushed, tombstones })
 }
 
 fn read_matcher(reader: &mut Reader<'_>) -> Result<Matcher, DecodeError> {
@@ -142,9 +140,15 @@ mod tests {
     fn tombstones_come_back_and_damage_is_noticed() {
         let matchers = vec![Matcher::equal("__name__", "up"), Matcher::new("job", MatchOp::NotRegex, "a.*").unwrap()];
         let one = Tombstone { covers: 300, from: i64::MIN, to: 7, selectors: vec![matchers, Vec::new()] };
-        let bytes = encode(std::slice::from_ref(&one));
-        assert_eq!(bytes[..15], *b"SONDETMB\x01\0\0\0\x01\xac\x02");
-        assert_eq!(format!("{:?}", decode(&bytes).unwrap()), format!("{:?}", [one]));
+        let bytes = encode(9, std::slice::from_ref(&one));
+        assert_eq!(bytes[..16], *b"SONDETMB\x02\0\0\0\x09\x01\xac\x02");
+        let read = decode(&bytes).unwrap();
+        assert_eq!((read.flushed, format!("{:?}", read.tombstones)), (9, format!("{:?}", std::slice::from_ref(&one))));
+        // What was written before there was the mark.
+        let body = &bytes[13..bytes.len() - 4];
+        let of_version_1 = Frame { version: 1, ..FRAME }.write(|out| out.extend_from_slice(body));
+        let read = decode(&of_version_1).unwrap();
+        assert_eq!((read.flushed, format!("{:?}", read.tombstones)), (0, format!("{:?}", [one])));
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
@@ -155,11 +159,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_taken_without_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            let mut all = MAGIC.to_vec();
-            all.extend_from_slice(&VERSION.to_le_bytes());
-            all.append(&mut bytes);
-            all.extend_from_slice(&crc32fast::hash(&all).to_le_bytes());
-            let _ = decode(&all);
+            let _ = decode(&FRAME.write(|out| out.append(&mut bytes)));
         }
     }
 }

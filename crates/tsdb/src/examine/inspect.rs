@@ -7,15 +7,22 @@ use super::{Examiner, Progress};
 use crate::block::usage::Metrics;
 use crate::db::Db;
 use crate::delete::tombstones;
+use crate::tier::fed;
 use crate::{Error, ballast, exemplar};
 
 impl Examiner {
     /// Reads all blocks and the log. A block that cannot be read is listed with the reason.
     pub fn inspect(&self, progress: &mut Progress<'_>) -> Result<Inspection, Error> {
-        let total = self.block_bytes() + self.log_bytes()?;
+        let total = self.read_bytes()?;
+        let inspection = self.inspect_behind(&mut 0, total, progress)?;
+        progress(total, total);
+        Ok(inspection)
+    }
+
+    /// Inspects the store and its tiers; `done` of `total` bytes are read.
+    fn inspect_behind(&self, done: &mut u64, total: u64, progress: &mut Progress<'_>) -> Result<Inspection, Error> {
         let mut inspection = Inspection::default();
         let mut metrics = Metrics::new();
-        let mut done = 0;
         for seq in &self.blocks {
             let path = layout::block(&self.dir, *seq);
             let len = self.len(&path);
@@ -24,7 +31,7 @@ impl Examiner {
             let usage = self.block(*seq).and_then(|block| {
                 block.usage(&mut of_block, &mut |bytes| {
                     read += bytes;
-                    progress(done + read.min(len), total);
+                    progress(*done + read.min(len), total);
                 })
             });
             match usage {
@@ -34,17 +41,19 @@ impl Examiner {
                 }
                 Err(error) => inspection.unreadable.push((path, in_words(&error))),
             }
-            done += len;
-            progress(done, total);
+            *done += len;
+            progress(*done, total);
         }
         inspection.blocks.sort_by_key(|block| (block.min_time, block.seq));
-        inspection.log = self.read_log(done, total, progress)?;
+        inspection.log = self.read_log(*done, total, progress)?;
+        *done += self.log_bytes()?;
         let small = [
             layout::manifest(&self.dir),
             tombstones::path(&self.dir),
             exemplar::file::path(&self.dir),
             layout::clock(&self.dir),
             ballast::path(&self.dir),
+            fed::path(&self.dir),
         ];
         for path in small {
             if self.fs.exists(&path).map_err(Db::io("look for", &path))? {
@@ -54,7 +63,9 @@ impl Examiner {
         }
         inspection.metrics = metrics.into_iter().map(|(name, used)| MetricUse { name, ..used }).collect();
         inspection.metrics.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
-        progress(total, total);
+        for tier in &self.tiers {
+            inspection.tiers.push((tier.name(), tier.inspect_behind(done, total, progress)?));
+        }
         Ok(inspection)
     }
 

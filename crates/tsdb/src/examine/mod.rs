@@ -1,6 +1,7 @@
 //! A look at a store that nobody has open: what it holds, and whether every byte of it is sound. Nothing is changed.
 //!
-//! Opening a store cuts, renames and writes again; this reads the same files and says what an opening would find.
+//! Opening a store cuts, renames and writes again; this reads the same files and says what an opening would find. Its tiers, each of
+//! which is a store, are looked at with it.
 
 mod inspect;
 mod log;
@@ -21,6 +22,7 @@ use crate::Error;
 use crate::block::{Block, PageCache};
 use crate::db::Db;
 use crate::manifest::Manifest;
+use crate::tier::TIERS;
 
 /// Told now and then: bytes that were read, bytes to read in all.
 pub type Progress<'p> = dyn FnMut(u64, u64) + 'p;
@@ -36,6 +38,8 @@ pub struct Examiner {
     flushed: u64,
     /// Why the manifest cannot be read.
     manifest_damage: Option<String>,
+    /// The downsampled tiers that lie in its directory, by name.
+    tiers: Vec<Examiner>,
     _lock: FsLock,
 }
 
@@ -63,7 +67,38 @@ impl Examiner {
             }
         };
         let Manifest { flushed, blocks } = found;
-        Ok(Examiner { fs, dir: dir.to_owned(), blocks, flushed, manifest_damage, _lock: lock })
+        let tiers = Self::open_tiers(&fs, &dir.join(TIERS))?;
+        Ok(Examiner { fs, dir: dir.to_owned(), blocks, flushed, manifest_damage, tiers, _lock: lock })
+    }
+
+    /// A tier is a store of its own, whether it is configured still or not.
+    fn open_tiers(fs: &Arc<dyn Fs>, dir: &Path) -> Result<Vec<Self>, Error> {
+        if !fs.exists(dir).map_err(Db::io("look for", dir))? {
+            return Ok(Vec::new());
+        }
+        let mut names: Vec<String> = fs.list(dir).map_err(Db::io("list", dir))?.into_iter().map(|e| e.name).collect();
+        names.sort_unstable();
+        let mut tiers = Vec::new();
+        for name in names {
+            match Self::open(Arc::clone(fs), &dir.join(name)) {
+                Ok(tier) => tiers.push(tier),
+                // Whatever else lies there is none of ours.
+                Err(Error::NoStore { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(tiers)
+    }
+
+    /// What the directory of a tier is called: the length of its steps.
+    fn name(&self) -> String {
+        self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Bytes that a look reads, those of tiers included.
+    fn read_bytes(&self) -> Result<u64, Error> {
+        let own = self.block_bytes() + self.log_bytes()?;
+        self.tiers.iter().try_fold(own, |sum, tier| Ok(sum + tier.read_bytes()?))
     }
 
     /// The directory of the store.

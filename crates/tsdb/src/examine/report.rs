@@ -18,6 +18,8 @@ pub struct Inspection {
     pub files: Vec<(String, u64)>,
     /// Metrics by the bytes of their samples in blocks, the largest first.
     pub metrics: Vec<MetricUse>,
+    /// What its downsampled tiers hold, by the names of their directories.
+    pub tiers: Vec<(String, Inspection)>,
 }
 
 /// What a block holds.

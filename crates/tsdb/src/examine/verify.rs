@@ -15,19 +15,33 @@ use crate::block::outdated;
 use crate::db::Db;
 use crate::delete::tombstones::{self, Tombstone};
 use crate::exemplar;
+use crate::tier::fed::{self, Fed};
 
 impl Examiner {
     /// Reads everything, checks every checksum and whether what is read fits together. Errors: a disk that refuses to
     /// be read in a way that says nothing of the files.
     pub fn verify(&self, progress: &mut Progress<'_>) -> Result<Verification, Error> {
+        let total = self.read_bytes()?;
         let mut found = Verification::default();
+        self.verify_into(&mut found, 0, total, progress)?;
+        progress(total, total);
+        Ok(found)
+    }
+
+    /// Verifies the store and its tiers when `before` of `total` bytes were read; gives how many then are.
+    fn verify_into(
+        &self,
+        found: &mut Verification,
+        before: u64,
+        total: u64,
+        progress: &mut Progress<'_>,
+    ) -> Result<u64, Error> {
         if let Some(reason) = &self.manifest_damage {
             let reason = format!("{reason}; all blocks that can be read count");
             found.add(whole(layout::manifest(&self.dir), reason));
         }
-        let deletes = self.small_files(&mut found)?;
-        let total = self.block_bytes() + self.log_bytes()?;
-        let mut done = 0;
+        let deletes = self.small_files(found)?;
+        let mut done = before;
         for seq in &self.blocks {
             let path = layout::block(&self.dir, *seq);
             let len = self.len(&path);
@@ -66,17 +80,24 @@ impl Examiner {
             found.bytes += len;
             progress(done, total);
         }
-        self.log(&mut found, done, total, progress)?;
-        self.others(&mut found)?;
-        progress(total, total);
-        Ok(found)
+        self.log(found, done, total, progress)?;
+        self.others(found)?;
+        done += self.log_bytes()?;
+        for tier in &self.tiers {
+            done = tier.verify_into(found, done, total, progress)?;
+        }
+        Ok(done)
     }
 
     /// Files that are read as a whole; gives the deletes.
     fn small_files(&self, found: &mut Verification) -> Result<Vec<Tombstone>, Error> {
         let (fs, dir) = (self.fs.as_ref(), self.dir.as_path());
-        for path in [layout::manifest(dir), tombstones::path(dir), exemplar::file::path(dir), layout::clock(dir)] {
+        let (manifest, deletes, clock) = (layout::manifest(dir), tombstones::path(dir), layout::clock(dir));
+        for path in [manifest, deletes, exemplar::file::path(dir), clock, fed::path(dir)] {
             found.bytes += self.len(&path);
+        }
+        if let Err(reason) = Fed::check(fs, dir) {
+            found.add(whole(fed::path(dir), format!("{reason}; the days of the tier are fed again")));
         }
         if let Err(reason) = exemplar::file::check(fs, dir)? {
             found.add(whole(exemplar::file::path(dir), reason));
@@ -85,7 +106,7 @@ impl Examiner {
             found.add(whole(layout::clock(dir), reason));
         }
         match tombstones::load(fs, dir)? {
-            Ok(deletes) => Ok(deletes),
+            Ok(deletes) => Ok(deletes.tombstones),
             Err(reason) => {
                 found.add(whole(tombstones::path(dir), reason));
                 Ok(Vec::new())

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 
 use sonde_disk::blocks::directory::says_damaged;
-use sonde_disk::checksum::{crc32, crc32_holds};
-use sonde_disk::varint::{Reader, put};
-use sonde_disk::{Fs, read_all, write_atomic};
+use sonde_disk::varint::put;
+use sonde_disk::{Frame, Fs, read_all, write_atomic};
 use sonde_model::{Exemplar, Labels, TimestampMs};
 
 use super::codec::{self, Previous, Writer};
@@ -16,8 +15,7 @@ use crate::codec::DecodeError;
 use crate::db::{Db, Maintenance};
 use crate::open::TRIES;
 
-const MAGIC: [u8; 8] = *b"SONDEEXM";
-const VERSION: u32 = 1;
+const FRAME: Frame = Frame { magic: *b"SONDEEXM", version: 1 };
 /// A file over this is refused: memory bounds what is written far below it.
 const MAX_BYTES: u64 = 1 << 30;
 
@@ -133,37 +131,23 @@ pub(crate) fn check(fs: &dyn Fs, dir: &Path) -> Result<Result<(), String>, Error
 }
 
 fn encode(exemplars: &Exemplars) -> Vec<u8> {
-    let mut out = Vec::with_capacity(exemplars.status().bytes / 2 + 32);
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&VERSION.to_le_bytes());
     let mut sorted: Vec<_> = exemplars.iter().collect();
     sorted.sort_unstable_by_key(|(series, _)| *series);
-    put(&mut out, sorted.len() as u64);
-    let (mut before, mut writer) = (&Labels::empty(), Writer::default());
-    for (series, queue) in sorted {
-        codec::put_labels(&mut out, before, series);
-        put(&mut out, queue.len() as u64);
-        queue.iter().for_each(|exemplar| writer.put(&mut out, exemplar));
-        before = series;
-    }
-    let crc = crc32(&out);
-    out.extend_from_slice(&crc.to_le_bytes());
-    out
+    FRAME.write(|out| {
+        out.reserve(exemplars.status().bytes / 2 + 32);
+        put(out, sorted.len() as u64);
+        let (mut before, mut writer) = (&Labels::empty(), Writer::default());
+        for (series, queue) in sorted {
+            codec::put_labels(out, before, series);
+            put(out, queue.len() as u64);
+            queue.iter().for_each(|exemplar| writer.put(out, exemplar));
+            before = series;
+        }
+    })
 }
 
 fn decode(bytes: &[u8], visit: &mut dyn FnMut(&Labels, Exemplar)) -> Result<(), DecodeError> {
-    let (body, crc) = bytes.split_last_chunk::<4>().ok_or(DecodeError::Truncated)?;
-    if !crc32_holds(body, u32::from_le_bytes(*crc)) {
-        return Err(DecodeError::Inconsistent { what: "the checksum of the exemplars does not hold" });
-    }
-    let mut reader = Reader::new(body);
-    if reader.array()? != MAGIC {
-        return Err(DecodeError::Inconsistent { what: "the file does not begin as one of exemplars does" });
-    }
-    let version = reader.u32_le()?;
-    if version != VERSION {
-        return Err(DecodeError::Unknown { what: "version of exemplars", value: version.min(255) as u8 });
-    }
+    let (_, mut reader) = FRAME.read(bytes)?;
     let (mut before, mut previous) = (Vec::new(), Previous::default());
     for _ in 0..reader.count(2, "series")? {
         let series = codec::read_labels(&mut reader, &mut before)?;
@@ -236,14 +220,13 @@ mod tests {
         ];
         let expected = expected.concat();
         assert_eq!(bytes[..bytes.len() - 4], expected[..]);
-        assert_eq!(bytes[bytes.len() - 4..], crc32(&expected).to_le_bytes());
+        assert_eq!(bytes[bytes.len() - 4..], sonde_disk::checksum::crc32(&expected).to_le_bytes());
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_taken_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let mut all = [&MAGIC[..], &VERSION.to_le_bytes(), &bytes].concat();
-            all.extend_from_slice(&crc32(&all).to_le_bytes());
+            let all = FRAME.write(|out| out.extend_from_slice(&bytes));
             let _ = read(&all);
         }
     }

@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sonde_disk::checksum::crc32_holds;
-use sonde_disk::varint::{Reader, put, put_signed};
-use sonde_disk::{Fs, read_all, write_atomic};
+use sonde_disk::varint::{put, put_signed};
+use sonde_disk::{Frame, Fs, read_all, write_atomic};
 
 use crate::codec::DecodeError;
 use crate::{Db, Error};
 
-const MAGIC: [u8; 8] = *b"SONDEFED";
-const VERSION: u32 = 1;
+const FRAME: Frame = Frame { magic: *b"SONDEFED", version: 1 };
 const MAX_BYTES: u64 = 16 << 20;
 
 /// For each day since 1970 the highest rank of the blocks that it was made of.
@@ -44,6 +42,16 @@ impl Fed {
         }
     }
 
+    /// Whether the file can be read, where there is one; what is wrong with it otherwise.
+    pub(crate) fn check(fs: &dyn Fs, dir: &Path) -> Result<(), String> {
+        let path = path(dir);
+        if matches!(fs.exists(&path), Ok(false)) {
+            return Ok(());
+        }
+        let bytes = read_all(fs, &path, MAX_BYTES).map_err(|error| error.to_string())?;
+        Fed::decode(&bytes).map(drop).map_err(|error| error.to_string())
+    }
+
     /// Replaces the file, durably.
     pub(crate) fn store(&self, fs: &dyn Fs, dir: &Path) -> Result<(), Error> {
         let path = path(dir);
@@ -51,31 +59,17 @@ impl Fed {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
-        out.extend_from_slice(&VERSION.to_le_bytes());
-        put(&mut out, self.days.len() as u64);
-        for (day, rank) in &self.days {
-            put_signed(&mut out, *day);
-            put(&mut out, *rank);
-        }
-        let crc = crc32fast::hash(&out);
-        out.extend_from_slice(&crc.to_le_bytes());
-        out
+        FRAME.write(|out| {
+            put(out, self.days.len() as u64);
+            for (day, rank) in &self.days {
+                put_signed(out, *day);
+                put(out, *rank);
+            }
+        })
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (body, crc) = bytes.split_last_chunk::<4>().ok_or(DecodeError::Truncated)?;
-        if !crc32_holds(body, u32::from_le_bytes(*crc)) {
-            return Err(DecodeError::Inconsistent { what: "the checksum of the days that were fed does not hold" });
-        }
-        let mut reader = Reader::new(body);
-        if reader.array()? != MAGIC {
-            return Err(DecodeError::Inconsistent { what: "the file does not begin as days that were fed do" });
-        }
-        let version = reader.u32_le()?;
-        if version != VERSION {
-            return Err(DecodeError::Unknown { what: "version of days that were fed", value: version.min(255) as u8 });
-        }
+        let (_, mut reader) = FRAME.read(bytes)?;
         let mut fed = Fed::default();
         for _ in 0..reader.count(2, "days")? {
             let (day, rank) = (reader.signed()?, reader.varint()?);
@@ -88,7 +82,8 @@ impl Fed {
     }
 }
 
-fn path(dir: &Path) -> PathBuf {
+/// Where the file lies in the directory of a tier.
+pub(crate) fn path(dir: &Path) -> PathBuf {
     dir.join("fed")
 }
 
@@ -123,11 +118,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_taken_without_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            let mut all = MAGIC.to_vec();
-            all.extend_from_slice(&VERSION.to_le_bytes());
-            all.append(&mut bytes);
-            all.extend_from_slice(&crc32fast::hash(&all).to_le_bytes());
-            let _ = Fed::decode(&all);
+            let _ = Fed::decode(&FRAME.write(|out| out.append(&mut bytes)));
         }
     }
 }

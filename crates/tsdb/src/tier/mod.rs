@@ -5,7 +5,7 @@
 //! times and values, so that what both have is laid together without a seam (`read`). What was fed is remembered in a
 //! file (`fed`).
 
-mod fed;
+pub(crate) mod fed;
 mod feed;
 mod open;
 mod read;
@@ -21,6 +21,9 @@ pub use read::{Joined, Resolution, TierPart};
 
 use crate::Db;
 use fed::Fed;
+
+/// The directory of the tiers in that of their store.
+pub(crate) const TIERS: &str = "tiers";
 
 /// Tiers that a store may have.
 pub const MAX_TIERS: usize = 4;

@@ -9,7 +9,7 @@ use sonde_disk::Fs;
 use sonde_model::{Matcher, TimestampMs};
 
 use super::fed::Fed;
-use super::{DAY_MS, MAX_TIERS, State, Tier, TierOptions};
+use super::{DAY_MS, MAX_TIERS, State, TIERS, Tier, TierOptions};
 use crate::{Db, Error, Options, Retention};
 
 impl Tier {
@@ -106,5 +106,5 @@ impl Db {
 /// Where the tier of a store in `dir` lies: its step in seconds names it, or in milliseconds where that is none.
 pub(super) fn directory(dir: &Path, step_ms: i64) -> PathBuf {
     let name = if step_ms % 1000 == 0 { format!("{}s", step_ms / 1000) } else { format!("{step_ms}ms") };
-    dir.join("tiers").join(name)
+    dir.join(TIERS).join(name)
 }

@@ -302,3 +302,30 @@ fn outdated_blocks_go_with_the_retention() {
         assert_eq!(left(), expected, "after {days} days");
     }
 }
+
+/// Whoever reads the log holds what was deleted. The manifest knows that it lies in blocks; without it the deletes have to.
+#[test]
+fn what_readers_hold_of_the_log_does_not_bring_it_back() {
+    for clean in [false, true] {
+        let fs = Arc::new(MemFs::new());
+        let (db, _) = open(Arc::clone(&fs) as _, Options::default());
+        db.hold_wal("receiver", db.wal_start()).unwrap();
+        put(&db, UP, (0..10).map(|i| NOW + i));
+        put(&db, DOWN, (0..5).map(|i| NOW + i));
+        delete(&db, "up", i64::MIN, NOW + 7);
+        if clean {
+            db.clean_tombstones(NOW).unwrap();
+        }
+        put(&db, UP, [NOW + 3, NOW + 20]);
+        let left = [3, 8, 9, 20];
+        assert_eq!(times(&db, UP), left);
+        drop(db);
+        fs.remove_file(Path::new("data/manifest")).unwrap();
+        let (db, report) = open(Arc::clone(&fs) as _, Options::default());
+        assert!(report.manifest_damage.is_some());
+        assert_eq!((times(&db, UP), times(&db, DOWN)), (left.to_vec(), vec![0, 1, 2, 3, 4]), "cleaned: {clean}");
+        db.flush(NOW).unwrap();
+        drop(db);
+        assert_eq!(times(&open(fs, Options::default()).0, UP), left);
+    }
+}

@@ -343,6 +343,43 @@ fn damage_met_by_a_query_is_an_error_and_then_set_aside() {
     assert!(!report.is_damaged(), "{report:?}");
 }
 
+/// To read a block from end to end takes long: what a query meets in a sound one is no reason to do so every few seconds.
+#[test]
+fn a_block_that_was_found_sound_is_left_alone_for_a_while() {
+    let mem = MemFs::new();
+    drop(two_blocks(&mem));
+    let block = Path::new("data/blocks/0000000000000001.block");
+    let fs = FaultFs::new(mem.clone(), 0);
+    let (db, _) = open(Arc::new(fs.clone()), Options { cache_bytes: 0, ..Options::default() });
+    // A read that goes wrong and is good again: the file is what it was.
+    let misread = || {
+        mem.corrupt(block, 20, 1).unwrap();
+        let answer = db.select(&all(), i64::MIN, i64::MAX, &sonde_tsdb::SelectLimits::default());
+        assert!(answer.is_err(), "a wrong answer would be worse");
+        mem.corrupt(block, 20, 1).unwrap();
+    };
+    let operations = |now| {
+        let before = fs.operations();
+        db.maintain(now).unwrap();
+        fs.operations() - before
+    };
+    misread();
+    let verifying = operations(NOW);
+    let idle = operations(NOW);
+    assert!(verifying > idle, "{verifying} {idle}");
+    misread();
+    assert_eq!(operations(NOW + MINUTE), idle);
+    let later = operations(NOW + 20 * MINUTE);
+    assert!(later > idle, "it was misread since: {later} {idle}");
+    assert_eq!(operations(NOW + 21 * MINUTE), idle);
+    assert_eq!(db.stats().blocks_quarantined.load(Relaxed), 0);
+    // Damage that stays is found all the same, later.
+    misread();
+    mem.corrupt(block, 20, 1).unwrap();
+    db.maintain(NOW + 40 * MINUTE).unwrap();
+    assert_eq!(db.stats().blocks_quarantined.load(Relaxed), 1);
+}
+
 #[test]
 fn a_lost_manifest_is_built_again_from_the_blocks() {
     for damage in [true, false] {

@@ -66,6 +66,49 @@ fn each_class_has_its_time_and_its_space_comes_back() {
     assert_eq!(db.status().blocks, 0);
 }
 
+/// What only a class with a long retention has left is merged into wide blocks, and what a class lets go soon does not wait
+/// for a wide block to become old.
+#[test]
+fn blocks_are_as_wide_as_what_they_hold_is_kept() {
+    let classes = vec![class("__name__", "slo", 320 * DAY), class("job", "debug", DAY)];
+    let options = Options {
+        retention_ms: 4 * DAY,
+        retention_classes: classes,
+        retention_pause_ms: i64::MAX,
+        ..Options::default()
+    };
+    let mem = MemFs::new();
+    let start = NOW / (11 * DAY) * (11 * DAY);
+    let (db, _) = Db::open(Arc::new(mem.clone()), Path::new("data"), options.clone(), start).expect("it opens");
+    for day in 0..66 {
+        let now = start + day * DAY;
+        for hour in 0..24 {
+            let samples = [SLOS, DEBUG, OTHER].map(|labels| float(series(&db, labels), now + hour * HOUR, 1.0));
+            append(&db, batch(Source::AgentLink, samples.to_vec()), now + hour * HOUR);
+        }
+        db.flush(now + 23 * HOUR).expect("memory");
+        maintain(&db, now + 23 * HOUR);
+    }
+    let end = start + 66 * DAY - HOUR;
+    maintain(&db, end);
+    let samples = [SLOS, DEBUG, OTHER].map(|labels| floats(&db, labels).len() / 24);
+    assert!(samples[0] == 66 && samples[1] <= 3 && samples[2] <= 6, "{samples:?}");
+    let status = db.status();
+    assert_eq!(
+        status.block_samples,
+        floats(&db, SLOS).len() as u64 + floats(&db, DEBUG).len() as u64 + floats(&db, OTHER).len() as u64,
+        "its space came back"
+    );
+    // Five of eleven days, and a few of one.
+    assert!(status.blocks <= 5 + 4 * 4, "{} blocks", status.blocks);
+    db.compact(end).expect("memory");
+    assert!(db.status().blocks <= 5 + 11, "{} blocks", db.status().blocks);
+    assert_eq!(floats(&db, SLOS).len(), 66 * 24);
+    drop(db);
+    let (db, report) = Db::open(Arc::new(mem), Path::new("data"), options, end).expect("it opens");
+    assert!(!report.is_damaged() && floats(&db, SLOS).len() == 66 * 24);
+}
+
 #[test]
 fn what_was_too_old_is_not_seen_again_after_a_start() {
     let mem = MemFs::new();

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use sonde_disk::{FaultFs, Fs, MemFs};
 use sonde_model::{Histogram, Labels, Matcher, STALE_NAN_BITS, Series, is_stale};
+use sonde_tsdb::examine::Examiner;
 use sonde_tsdb::{
     BatchSample, BatchValue, Db, Joined, Options, Resolution, RetentionClass, SelectLimits, Source, TierOptions,
 };
@@ -353,4 +354,38 @@ fn steps_must_fill_a_day() {
         opened.expect_err("no store").to_string(),
         "a tier with steps of 25200000 ms: a day must be a multiple of the step"
     );
+}
+
+#[test]
+fn a_look_at_a_store_goes_down_into_its_tiers() {
+    let mut life = Life::new(options(), 11);
+    life.live(8);
+    life.db.close();
+    let Life { mem, db, .. } = life;
+    drop(db);
+    let examine = |mem: &MemFs| Examiner::open(Arc::new(mem.clone()), Path::new("data")).expect("it is there");
+    let (mut told, mut total) = (0, 0);
+    let inspection = examine(&mem).inspect(&mut |done, all| (told, total) = (done, all)).expect("memory");
+    assert!(total > 0 && told == total, "{told} of {total}");
+    let names: Vec<&str> = inspection.tiers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["21600s", "3600s"]);
+    for (name, tier) in &inspection.tiers {
+        assert!(tier.blocks.iter().map(|block| block.samples).sum::<u64>() > 50, "{name}: {tier:?}");
+        assert!(tier.files.iter().any(|(file, _)| file == "fed"), "{name}: {tier:?}");
+    }
+    let sound = examine(&mem).verify(&mut |_, _| {}).expect("memory");
+    assert!(sound.is_sound(), "{:?}", sound.damage);
+    assert!(sound.blocks > inspection.blocks.len() as u64);
+    let blocks = Path::new("data/tiers/3600s/blocks");
+    let block = blocks.join(&mem.list(blocks).expect("memory")[0].name);
+    for (path, at) in [(block, 100), (Path::new("data/tiers/21600s/fed").to_owned(), 14)] {
+        let mem = mem.fork();
+        mem.corrupt(&path, at, 1).expect("memory");
+        let found = examine(&mem).verify(&mut |_, _| {}).expect("memory");
+        assert!(
+            !found.damage.is_empty() && found.damage.iter().all(|damage| damage.path == path),
+            "{:?}",
+            found.damage
+        );
+    }
 }
