@@ -26,7 +26,7 @@ pub use notify::{
     RouteConfig, TimeIntervalConfig, TimeRangeConfig, WebhookConfig,
 };
 pub use remote_write::{
-    AuthorizationConfig, BasicAuthConfig, MetadataConfig, ProtobufMessage, QueueConfig, RelabelAction, RelabelConfig,
+    AuthorizationConfig, BasicAuthConfig, MetadataConfig, ProtobufMessage, QueueConfig, RelabelConfig,
     RemoteWriteConfig, Secret,
 };
 pub use retention::{RetentionClassConfig, Selector};

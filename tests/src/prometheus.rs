@@ -17,11 +17,27 @@ pub struct Prometheus {
 impl Prometheus {
     /// One that scrapes nothing and takes remote writes, with data, configuration and logs in `dir`.
     pub fn receiver(program: PathBuf, dir: &Path) -> Self {
+        Self::start(program, dir, |_| "global: {}\n".to_owned(), &["--web.enable-remote-write-receiver"])
+    }
+
+    /// One that scrapes itself every second and writes what it scraped to `target`.
+    pub fn sender(program: PathBuf, dir: &Path, target: &str) -> Self {
+        let config = |address: &str| {
+            format!(
+                "global: {{scrape_interval: 1s}}\n\
+                 scrape_configs:\n- job_name: prometheus\n  static_configs: [{{targets: ['{address}']}}]\n\
+                 remote_write:\n- url: {target}\n  queue_config: {{batch_send_deadline: 200ms}}\n"
+            )
+        };
+        Self::start(program, dir, config, &[])
+    }
+
+    fn start(program: PathBuf, dir: &Path, config: impl FnOnce(&str) -> String, more: &[&str]) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
-        std::fs::write(dir.join("prometheus.yml"), "global: {}\n").expect("its configuration");
+        std::fs::write(dir.join("prometheus.yml"), config(&address)).expect("its configuration");
         let storage = format!("--storage.tsdb.path={}", dir.join("prometheus-data").display());
         let listen = format!("--web.listen-address={address}");
-        let args = ["--config.file=prometheus.yml", &storage, &listen, "--web.enable-remote-write-receiver"];
+        let args = [&["--config.file=prometheus.yml", &storage, &listen][..], more].concat();
         let mut server = Spawn::program(program, dir, "prometheus", &args).start();
         let base = format!("http://{address}");
         server.ready(&format!("{base}/-/ready"));

@@ -1,11 +1,10 @@
 //! Debian's Prometheus and promtool against us: remote write in, equal answers, rules that pass.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use sonde_tests::{Server, Sonde, Spawn, Tool, encode, free_port, get, tool, wait_for, workspace_root};
+use sonde_tests::{Prometheus, Sonde, Tool, encode, get, tool, wait_for, workspace_root};
 
 /// Expressions that both must answer alike, at one instant in the past.
 const EXPRESSIONS: [&str; 14] = [
@@ -30,7 +29,8 @@ fn prometheus_writes_to_us_and_we_answer_like_it() {
     let Some(program) = tool(Tool::Prometheus, "prometheus remote-writes to us") else { return };
     let dir = tempfile::tempdir().expect("a folder");
     let sonde = Sonde::collector(dir.path(), &[]);
-    let (_prometheus, base) = start_prometheus(program, dir.path(), &sonde.url("/api/v1/write"));
+    let prometheus = Prometheus::sender(program, dir.path(), &sonde.url("/api/v1/write"));
+    let base = &prometheus.base;
     // Wait until 15 scrapes have arrived, then ask for an instant that both have whole: the scrape before the last.
     let arrived = wait_for("remote-written scrapes", Duration::from_secs(60), || {
         match sonde.value("count_over_time(up{job=\"prometheus\"}[1m])")? {
@@ -77,24 +77,6 @@ fn promtool_accepts_our_rules() {
     assert!(files.len() >= 2, "{files:?}");
     let output = Command::new(promtool).args(["check", "rules"]).args(&files).output().expect("promtool");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// Starts a Prometheus that scrapes itself every second and writes to `target`.
-fn start_prometheus(program: std::path::PathBuf, dir: &Path, target: &str) -> (Server, String) {
-    let address = format!("127.0.0.1:{}", free_port());
-    let config = format!(
-        "global: {{scrape_interval: 1s}}\n\
-         scrape_configs:\n- job_name: prometheus\n  static_configs: [{{targets: ['{address}']}}]\n\
-         remote_write:\n- url: {target}\n  queue_config: {{batch_send_deadline: 200ms}}\n"
-    );
-    std::fs::write(dir.join("prometheus.yml"), config).expect("its configuration");
-    let storage = format!("--storage.tsdb.path={}", dir.join("prometheus-data").display());
-    let listen = format!("--web.listen-address={address}");
-    let args = ["--config.file=prometheus.yml", &storage, &listen];
-    let mut server = Spawn::program(program, dir, "prometheus", &args).start();
-    let base = format!("http://{address}");
-    server.ready(&format!("{base}/-/ready"));
-    (server, base)
 }
 
 fn json(url: &str) -> Value {

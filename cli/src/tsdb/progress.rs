@@ -4,6 +4,8 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use sonde_runtime::Clock;
+/// A number with its thousands apart.
+pub(super) use sonde_runtime::numbers::thousands as count;
 
 /// A bar is drawn anew so often.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -99,19 +101,6 @@ pub(super) fn bytes(n: u64) -> String {
     if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
-/// A number with its thousands apart.
-pub(super) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +115,5 @@ mod tests {
         );
         assert_eq!(at(100, None, true), "reading: 100 B at 50 B/s");
         assert_eq!(line("x", Unit::Samples, 0, None, Duration::ZERO, true), "x: 0 samples at 0 samples/s");
-        assert_eq!((count(0).as_str(), count(1_234_567).as_str(), count(100).as_str()), ("0", "1,234,567", "100"));
     }
 }

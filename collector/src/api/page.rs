@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
 use sonde_model::TimestampMs;
+use sonde_runtime::numbers::thousands;
 
 use super::{firing, rfc3339};
 use crate::server::Server;
@@ -117,19 +118,6 @@ fn ago(now: TimestampMs, then: TimestampMs) -> String {
         120..7_200 => format!("{} min ago", seconds / 60),
         _ => format!("{} h ago", seconds / 3_600),
     }
-}
-
-/// 1234567 as 1,234,567.
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sonde_runtime::config::Duration;
 
-pub use relabel::{RelabelAction, RelabelConfig};
+pub use relabel::RelabelConfig;
 pub use secret::Secret;
 
 use super::ReceiverTlsConfig;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use sonde_model::TimestampMs;
-use sonde_model::span::{ScopedSpan, SpanKind, StatusCode, TraceId};
+use sonde_model::span::{ScopedSpan, StatusCode, TraceId};
 
 use super::latency::{Latency, Shape};
 use super::row::{Observed, Row, Rows, label_value};
@@ -63,7 +63,7 @@ impl SpanMetrics {
             self.key.extend(text.chars().filter(|c| *c != '\0'));
             self.key.push('\0');
         }
-        self.key.push_str(kind_label(span.kind));
+        self.key.push_str(span.kind.otlp_name());
         self.key.push('\0');
         self.key.push_str(status_label(span.status));
 
@@ -112,17 +112,6 @@ impl SpanMetrics {
             rows.counter("traces_spanmetrics_size_total", std::mem::take(&mut group.bytes) as f64, None);
             LATENCY.rows(&mut group.latency, &mut rows);
         }
-    }
-}
-
-fn kind_label(kind: SpanKind) -> &'static str {
-    match kind {
-        SpanKind::Unspecified => "SPAN_KIND_UNSPECIFIED",
-        SpanKind::Internal => "SPAN_KIND_INTERNAL",
-        SpanKind::Server => "SPAN_KIND_SERVER",
-        SpanKind::Client => "SPAN_KIND_CLIENT",
-        SpanKind::Producer => "SPAN_KIND_PRODUCER",
-        SpanKind::Consumer => "SPAN_KIND_CONSUMER",
     }
 }
 

@@ -1,6 +1,6 @@
 //! A trace in the JSON that Tempo writes for language models (`application/vnd.grafana.llm`): short, by service.
 
-use sonde_model::span::{AttributeValue, Attributes, ScopedSpan, SpanKind, StatusCode, TraceId};
+use sonde_model::span::{AttributeValue, Attributes, ScopedSpan, StatusCode, TraceId};
 
 use super::otlp_json::{base64, non_finite};
 use crate::api::json::JsonWriter;
@@ -61,7 +61,7 @@ fn span(json: &mut JsonWriter, scoped: &ScopedSpan) {
     if let Some(parent) = span.parent_span_id {
         json.key("parentSpanId").string(&parent.to_string()).raw(",");
     }
-    json.key("name").string(&span.name).raw(",").key("kind").string(kind(span.kind)).raw(",");
+    json.key("name").string(&span.name).raw(",").key("kind").string(span.kind.otlp_name()).raw(",");
     json.key("startTimeUnixNano").string(&span.start_ns.to_string()).raw(",");
     json.key("endTimeUnixNano").string(&span.end_ns.to_string()).raw(",");
     json.key("durationMs").number(span.duration_ns() as f64 / 1e6).raw(",");
@@ -132,17 +132,6 @@ fn value(json: &mut JsonWriter, item: &AttributeValue) {
             json
         }
     };
-}
-
-fn kind(kind: SpanKind) -> &'static str {
-    match kind {
-        SpanKind::Unspecified => "SPAN_KIND_UNSPECIFIED",
-        SpanKind::Internal => "SPAN_KIND_INTERNAL",
-        SpanKind::Server => "SPAN_KIND_SERVER",
-        SpanKind::Client => "SPAN_KIND_CLIENT",
-        SpanKind::Producer => "SPAN_KIND_PRODUCER",
-        SpanKind::Consumer => "SPAN_KIND_CONSUMER",
-    }
 }
 
 fn status(code: StatusCode) -> &'static str {

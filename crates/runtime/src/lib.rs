@@ -9,6 +9,7 @@ pub mod config;
 pub mod health;
 pub mod logs;
 pub mod metrics;
+pub mod numbers;
 pub mod signal;
 pub mod stage;
 pub mod telemetry;

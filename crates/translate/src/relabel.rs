@@ -6,6 +6,7 @@
 mod md5;
 
 use regex_automata::meta::Regex;
+use serde::{Deserialize, Serialize};
 use sonde_model::matcher::{InvalidRegex, compile_anchored};
 use sonde_model::{Labels, LabelsBuilder};
 use thiserror::Error;
@@ -31,8 +32,9 @@ pub struct RelabelSpec {
     pub action: Action,
 }
 
-/// What a rule does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a rule does. Its words are Prometheus's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Action {
     /// Sets the target where the sources match.
     #[default]
