@@ -75,7 +75,7 @@ fn target_info(labels: Labels, time_ns: i64, value: Option<f64>) -> Metric {
 
 /// No value ends the series.
 fn gauge(labels: Labels, time_ns: i64, value: Option<f64>) -> Number {
-    Number { kind: NumberKind::Gauge, labels, time_ns, value, exemplars: Vec::new() }
+    Number { kind: NumberKind::Gauge, labels, time_ns, start_ns: 0, value, exemplars: Vec::new() }
 }
 
 #[cfg(test)]

@@ -92,6 +92,7 @@ struct Group {
     family: String,
     labels: Labels,
     time_ns: i64,
+    start_ns: i64,
     has_own_time: bool,
     is_histogram: bool,
     /// Bounds with cumulative counts, or quantiles with values.
@@ -119,6 +120,8 @@ struct Reading<'a> {
     described: HashMap<String, Described>,
     groups: Vec<Group>,
     by_labels: HashMap<(String, Labels), usize>,
+    /// Since when the points of a family with these labels count.
+    starts: HashMap<(String, Labels), i64>,
 }
 
 impl<'a> Reading<'a> {
@@ -131,6 +134,7 @@ impl<'a> Reading<'a> {
             described: HashMap::new(),
             groups: Vec::new(),
             by_labels: HashMap::new(),
+            starts: HashMap::new(),
         }
     }
 
@@ -150,7 +154,8 @@ impl<'a> Reading<'a> {
                 let help = self.described.get(family).map_or(String::new(), |known| known.help.clone());
                 let labels = self.labels.of_sample(sample.labels, "");
                 let exemplars = exemplar.into_iter().collect();
-                let point = Number { kind, labels, time_ns, value: Some(sample.value), exemplars };
+                self.created(sample, &labels);
+                let point = Number { kind, labels, time_ns, start_ns: 0, value: Some(sample.value), exemplars };
                 let name = sample.name.to_string();
                 self.page.numbers.push(Named { name, help, point, has_own_time: own_time.is_some() });
                 return;
@@ -172,6 +177,19 @@ impl<'a> Reading<'a> {
             Part::HistogramSum | Part::SummarySum => group.sum = Some(sample.value),
             Part::HistogramCount | Part::SummaryCount => group.count = Some(sample.value),
             Part::Number(_) => {}
+        }
+    }
+
+    /// Remembers what a `_created` line says of the points of its family with the same labels. It is a sample besides, as it
+    /// is to Prometheus.
+    fn created(&mut self, sample: &Sample<'_, '_>, labels: &Labels) {
+        let Some(family) = sample.name.strip_suffix("_created") else { return };
+        let kind = self.described.get(family).map(|known| known.kind);
+        let start_ns = sample.value * 1e9;
+        // Until the year 2200.
+        let is_time = (1.0..7.3e18).contains(&start_ns);
+        if is_time && matches!(kind, Some(MetricKind::Counter | MetricKind::Histogram | MetricKind::Summary)) {
+            self.starts.insert((family.to_owned(), labels.clone()), start_ns as i64);
         }
     }
 
@@ -227,6 +245,7 @@ impl<'a> Reading<'a> {
                 family,
                 labels,
                 time_ns,
+                start_ns: 0,
                 has_own_time: own,
                 is_histogram,
                 parts: Vec::new(),
@@ -239,7 +258,18 @@ impl<'a> Reading<'a> {
     }
 
     fn finish(mut self) -> Page {
-        for group in std::mem::take(&mut self.groups) {
+        if !self.starts.is_empty() {
+            for Named { name, point, .. } in &mut self.page.numbers {
+                if point.kind == NumberKind::Counter {
+                    let family = name.strip_suffix("_total").unwrap_or(name).to_owned();
+                    point.start_ns = start(&self.starts, family, &point.labels, point.time_ns);
+                }
+            }
+        }
+        for mut group in std::mem::take(&mut self.groups) {
+            if !self.starts.is_empty() {
+                group.start_ns = start(&self.starts, group.family.clone(), &group.labels, group.time_ns);
+            }
             let help = self.described.get(&group.family).map_or(String::new(), |known| known.help.clone());
             if group.is_histogram {
                 match group.histogram() {
@@ -260,10 +290,16 @@ impl<'a> Reading<'a> {
     fn raw(&mut self, group: Group) {
         for Raw { name, labels, value, exemplar } in group.raw {
             let (kind, exemplars) = (NumberKind::Unknown, exemplar.into_iter().collect());
-            let point = Number { kind, labels, time_ns: group.time_ns, value: Some(value), exemplars };
+            let Group { time_ns, start_ns, .. } = group;
+            let point = Number { kind, labels, time_ns, start_ns, value: Some(value), exemplars };
             self.page.numbers.push(Named { name, help: String::new(), point, has_own_time: group.has_own_time });
         }
     }
+}
+
+/// What is known of the start of a point; it lies before the point.
+fn start(starts: &HashMap<(String, Labels), i64>, family: String, labels: &Labels, time_ns: i64) -> i64 {
+    starts.get(&(family, labels.clone())).copied().filter(|start| *start < time_ns).unwrap_or(0)
 }
 
 impl Group {
@@ -297,19 +333,20 @@ impl Group {
         if bounds.windows(2).any(|pair| pair[0] >= pair[1]) {
             return None;
         }
-        let (labels, time_ns, sum) = (self.labels.clone(), self.time_ns, self.sum);
+        let Group { time_ns, start_ns, sum, .. } = *self;
+        let labels = self.labels.clone();
         let exemplars = self.raw.iter().filter_map(|raw| raw.exemplar.clone()).collect();
-        Some(HistogramPoint { labels, time_ns, bounds, counts: Some(counts), sum, exemplars })
+        Some(HistogramPoint { labels, time_ns, start_ns, bounds, counts: Some(counts), sum, exemplars })
     }
 
     fn summary(&self) -> Option<SummaryPoint> {
         if self.parts.iter().any(|(quantile, _)| quantile.is_nan()) {
             return None;
         }
-        let (labels, time_ns) = (self.labels.clone(), self.time_ns);
+        let (labels, time_ns, start_ns) = (self.labels.clone(), self.time_ns, self.start_ns);
         // OTLP has no summary without sum and count.
         let (sum, count) = (self.sum?, whole(self.count?)?);
-        Some(SummaryPoint { labels, time_ns, quantiles: self.parts.clone(), sum, count: Some(count) })
+        Some(SummaryPoint { labels, time_ns, start_ns, quantiles: self.parts.clone(), sum, count: Some(count) })
     }
 }
 

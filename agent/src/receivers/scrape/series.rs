@@ -102,15 +102,15 @@ impl Seen {
 fn end((name, labels): Key, kept: Kept, time_ns: i64) -> Metric {
     match kept {
         Kept::Number(kind) => {
-            Number { kind, labels, time_ns, value: None, exemplars: Vec::new() }.into_metric(&name, "")
+            Number { kind, labels, time_ns, start_ns: 0, value: None, exemplars: Vec::new() }.into_metric(&name, "")
         }
         Kept::Histogram(bounds) => {
             let (counts, sum, exemplars) = (None, None, Vec::new());
-            HistogramPoint { labels, time_ns, bounds, counts, sum, exemplars }.into_metric(&name, "")
+            HistogramPoint { labels, time_ns, start_ns: 0, bounds, counts, sum, exemplars }.into_metric(&name, "")
         }
         Kept::Summary(quantiles) => {
             let quantiles = quantiles.into_iter().map(|quantile| (quantile, 0.0)).collect();
-            SummaryPoint { labels, time_ns, quantiles, sum: 0.0, count: None }.into_metric(&name, "")
+            SummaryPoint { labels, time_ns, start_ns: 0, quantiles, sum: 0.0, count: None }.into_metric(&name, "")
         }
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Number {
     pub(super) kind: NumberKind,
     pub(super) labels: Labels,
     pub(super) time_ns: i64,
+    /// Since when it counts; 0 where that is not known.
+    pub(super) start_ns: i64,
     pub(super) value: Option<f64>,
     /// At most one, where the sample has one.
     pub(super) exemplars: Vec<Exemplar>,
@@ -45,6 +47,8 @@ pub(super) struct Number {
 pub(super) struct HistogramPoint {
     pub(super) labels: Labels,
     pub(super) time_ns: i64,
+    /// Since when it counts; 0 where that is not known.
+    pub(super) start_ns: i64,
     /// Finite upper bounds, ascending.
     pub(super) bounds: Vec<f64>,
     /// Counts of the buckets, one more than bounds, not cumulative.
@@ -59,6 +63,8 @@ pub(super) struct HistogramPoint {
 pub(super) struct SummaryPoint {
     pub(super) labels: Labels,
     pub(super) time_ns: i64,
+    /// Since when it counts; 0 where that is not known.
+    pub(super) start_ns: i64,
     /// Quantiles with their values.
     pub(super) quantiles: Vec<(f64, f64)>,
     pub(super) sum: f64,
@@ -83,10 +89,10 @@ impl Number {
         let point = NumberDataPoint {
             attributes: attributes(&self.labels),
             time_unix_nano: nanos(self.time_ns),
+            start_time_unix_nano: nanos(self.start_ns),
             flags: flags(self.value.is_none()),
             value: self.value.map(Value::AsDouble),
             exemplars: self.exemplars,
-            ..NumberDataPoint::default()
         };
         let data_points = vec![point];
         let data = match kind {
@@ -109,6 +115,7 @@ impl HistogramPoint {
         let point = HistogramDataPoint {
             attributes: attributes(&self.labels),
             time_unix_nano: nanos(self.time_ns),
+            start_time_unix_nano: nanos(self.start_ns),
             count: bucket_counts.iter().sum(),
             sum: if is_stale { Some(0.0) } else { self.sum },
             bucket_counts,
@@ -130,11 +137,11 @@ impl SummaryPoint {
         let point = SummaryDataPoint {
             attributes: attributes(&self.labels),
             time_unix_nano: nanos(self.time_ns),
+            start_time_unix_nano: nanos(self.start_ns),
             count: self.count.unwrap_or(0),
             sum: self.sum,
             quantile_values: quantile_values.collect(),
             flags: flags(self.count.is_none()),
-            ..SummaryDataPoint::default()
         };
         with_header(name, help, "summary", metric::Data::Summary(Summary { data_points: vec![point] }))
     }

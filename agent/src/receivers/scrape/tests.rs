@@ -20,7 +20,8 @@ impl Sink for Lines {
         let (name, labels): (Vec<_>, Vec<_>) = row.labels.iter().partition(|(name, _)| *name == "__name__");
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         let value = if sonde_model::is_stale(value) { "stale".to_owned() } else { value.to_string() };
-        self.0.push(format!("{}{{{}}} {value}{}", name[0].1, labels.join(","), own_time(row.times.timestamp)));
+        let since = if row.times.start == 0 { String::new() } else { format!(" since {}", row.times.start) };
+        self.0.push(format!("{}{{{}}} {value}{}{since}", name[0].1, labels.join(","), own_time(row.times.timestamp)));
     }
 
     fn exemplar(&mut self, exemplar: sonde_model::Exemplar) {
@@ -128,10 +129,37 @@ fn open_metrics_families_are_found_without_their_suffix() {
          # TYPE build info\nbuild_info{version=\"1\"} 1\n# TYPE state stateset\nstate{state=\"on\"} 1\n# EOF\n",
         Format::OpenMetrics,
         &[
-            "req_total{a=\"b\"} 5 @1699999999500",
+            "req_total{a=\"b\"} 5 @1699999999500 since 100000",
             "req_created{a=\"b\"} 100",
             "build_info{version=\"1\"} 1",
             "state{state=\"on\"} 1",
+        ],
+    );
+}
+
+#[test]
+fn created_lines_say_since_when_is_counted() {
+    check(
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\nh_created 1.5\n\
+         # TYPE s summary\ns_created{a=\"b\"} 2\ns{a=\"b\",quantile=\"0.5\"} 1\ns_sum{a=\"b\"} 1\ns_count{a=\"b\"} 1\n\
+         # TYPE c counter\nc_total{a=\"b\"} 1\nc_total{a=\"c\"} 1\nc_created{a=\"c\"} 9e9\n# TYPE g gauge\ng 1\ng_created 1\n# EOF\n",
+        Format::OpenMetrics,
+        &[
+            "h_bucket{le=\"1\"} 1 since 1500",
+            "h_bucket{le=\"+Inf\"} 2 since 1500",
+            "h_sum{} 3 since 1500",
+            "h_count{} 2 since 1500",
+            "h_created{} 1.5",
+            "s{a=\"b\",quantile=\"0.5\"} 1 since 2000",
+            "s_sum{a=\"b\"} 1 since 2000",
+            "s_count{a=\"b\"} 1 since 2000",
+            "s_created{a=\"b\"} 2",
+            "c_total{a=\"b\"} 1",
+            // It would begin after it was seen.
+            "c_total{a=\"c\"} 1",
+            "c_created{a=\"c\"} 9000000000",
+            "g{} 1",
+            "g_created{} 1",
         ],
     );
 }
