@@ -16,6 +16,7 @@ mod prometheus;
 mod remote_read;
 mod remote_write_status;
 mod requests;
+mod streamed;
 mod tokens;
 mod write;
 

@@ -2,12 +2,16 @@
 //!
 //! Used by the import over HTTP and by `sonde tsdb import`. It must not know where the samples go.
 
+mod created;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use sonde_model::{Exemplar, Labels, TimestampMs};
 use sonde_proto::exposition::{self, Entry, Format, Limits, ParseError, Parser};
 use sonde_tsdb::{BatchValue, Metadata, MetricKind};
+
+use created::{Created, whole_points};
 
 /// The longest line.
 const PART_BYTES: usize = 1 << 20;
@@ -43,6 +47,9 @@ pub struct Imported<'p> {
     pub labels: &'p [(Cow<'p, str>, Cow<'p, str>)],
     /// Milliseconds since the epoch, where the page says a time.
     pub timestamp: Option<TimestampMs>,
+    /// Since when it is counted, in milliseconds since the epoch, where the page says so: behind `st@`, or in a `_created`
+    /// line of its point.
+    pub start: Option<TimestampMs>,
     /// A float or a native histogram.
     pub value: BatchValue,
     /// Its exemplar; without a time of its own it has that of the sample.
@@ -92,6 +99,11 @@ impl PageReader {
         PageReader { format, limits, waiting: Vec::new(), lines: 0, ended: false, families }
     }
 
+    /// Bytes that are held until the next piece comes.
+    pub fn held_bytes(&self) -> usize {
+        self.waiting.capacity() + self.families.bytes
+    }
+
     /// Takes the next piece of the page and reads the lines that are complete. After an error the rest cannot be read.
     pub fn feed<S: Sink>(&mut self, mut piece: &[u8], sink: &mut S) -> Result<(), S::Error> {
         while !piece.is_empty() {
@@ -101,7 +113,7 @@ impl PageReader {
             piece = later;
             let has_lines = self.waiting.len() >= ENOUGH_BYTES && now.contains(&b'\n');
             if has_lines || self.waiting.len() >= PART_BYTES {
-                self.read_lines(sink)?;
+                self.read_lines(false, sink)?;
             }
         }
         Ok(())
@@ -109,12 +121,11 @@ impl PageReader {
 
     /// Reads what is left: the page is over.
     pub fn finish<S: Sink>(mut self, sink: &mut S) -> Result<(), S::Error> {
-        self.read_lines(sink)?;
-        if !self.waiting.is_empty() {
+        if self.waiting.last().is_some_and(|b| *b != b'\n') {
             // The last line need not end.
             self.waiting.push(b'\n');
-            self.read_lines(sink)?;
         }
+        self.read_lines(true, sink)?;
         self.families.close(sink);
         if self.format == Format::OpenMetrics && !self.ended {
             return Err(ParseError {
@@ -126,7 +137,8 @@ impl PageReader {
         Ok(())
     }
 
-    fn read_lines<S: Sink>(&mut self, sink: &mut S) -> Result<(), S::Error> {
+    /// Reads the lines that are complete, but for those of a point that may go on.
+    fn read_lines<S: Sink>(&mut self, is_last: bool, sink: &mut S) -> Result<(), S::Error> {
         let Some(last) = self.waiting.iter().rposition(|b| *b == b'\n') else {
             if self.waiting.len() >= PART_BYTES {
                 let reason = format!("the line has more than {PART_BYTES} bytes");
@@ -135,8 +147,13 @@ impl PageReader {
             return Ok(());
         };
         let mut part = std::mem::take(&mut self.waiting);
-        self.waiting.extend_from_slice(&part[last + 1..]);
-        part.truncate(last + 1);
+        let mut end = last + 1;
+        if !is_last && self.format == Format::OpenMetrics {
+            // A point without end does not wait for it.
+            end = Some(whole_points(&part[..end])).filter(|end| *end > 0).unwrap_or(end);
+        }
+        self.waiting.extend_from_slice(&part[end..]);
+        part.truncate(end);
         self.read_part(&part, sink)
     }
 
@@ -145,6 +162,7 @@ impl PageReader {
             let reason = "there is text after # EOF".to_owned();
             return Err(ParseError { line: self.lines + 1, reason }.into());
         }
+        let mut created = Created::of(part, self.lines, self.format, &self.limits)?;
         let mut parser = Parser::part(part, self.lines, self.format, &self.limits)?.extended();
         loop {
             let line = parser.line() + 1;
@@ -161,27 +179,31 @@ impl PageReader {
                 }
                 Some(Entry::Sample(sample)) => {
                     self.families.close(sink);
-                    let exemplar = sample.exemplar.as_ref().map(|exemplar| {
-                        let labels = exemplar.labels.iter().map(|(n, v)| (n.as_ref(), v.as_ref()));
-                        (Labels::from_pairs(labels), exemplar.value, exemplar.timestamp)
-                    });
+                    let kind_of = |family: &str| self.families.known.get(family).map(|(said, _)| *said);
+                    let start =
+                        sample.start.or_else(|| created.start(&sample.name, sample.labels, sample.timestamp, &kind_of));
                     sink.sample(Imported {
                         line,
                         name: &sample.name,
                         labels: sample.labels,
                         timestamp: sample.timestamp,
+                        start,
                         value: BatchValue::Float(sample.value),
-                        exemplar,
+                        exemplar: sample.exemplar.as_ref().map(owned),
                     })?;
                 }
-                Some(Entry::Histogram(sample)) => sink.sample(Imported {
-                    line,
-                    name: &sample.name,
-                    labels: sample.labels,
-                    timestamp: sample.timestamp,
-                    value: BatchValue::Histogram(sample.histogram),
-                    exemplar: None,
-                })?,
+                Some(Entry::Histogram(sample)) => {
+                    self.families.close(sink);
+                    sink.sample(Imported {
+                        line,
+                        name: &sample.name,
+                        labels: sample.labels,
+                        timestamp: sample.timestamp,
+                        start: sample.start,
+                        value: BatchValue::Histogram(sample.histogram),
+                        exemplar: sample.exemplar.as_ref().map(owned),
+                    })?;
+                }
             }
         }
         self.ended = parser.has_ended();
@@ -227,6 +249,11 @@ impl Families {
     }
 }
 
+fn owned(exemplar: &exposition::Exemplar<'_, '_>) -> (Labels, f64, Option<TimestampMs>) {
+    let labels = exemplar.labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+    (Labels::from_pairs(labels), exemplar.value, exemplar.timestamp)
+}
+
 /// The name under which the store knows a family: OpenMetrics names counters and infos without their suffix.
 fn metric_of(format: Format, family: &str, kind: exposition::MetricKind) -> Cow<'_, str> {
     match (format, kind) {
@@ -259,6 +286,7 @@ mod tests {
     #[derive(Default)]
     struct Seen {
         samples: Vec<String>,
+        starts: Vec<String>,
         metadata: Vec<String>,
     }
 
@@ -266,7 +294,8 @@ mod tests {
         type Error = ParseError;
 
         fn sample(&mut self, sample: Imported<'_>) -> Result<(), ParseError> {
-            let Imported { line, name, timestamp, value, .. } = &sample;
+            let Imported { line, name, timestamp, value, start, .. } = &sample;
+            self.starts.push(start.map(|start| start.to_string()).unwrap_or_default());
             let value = match value {
                 BatchValue::Float(v) => v.to_string(),
                 other => format!("{other:?}"),
@@ -306,6 +335,28 @@ mod tests {
         assert!(seen.samples[99_999].starts_with("100000: "));
         let broken = format!("{}a{{ 1\n", line.repeat(70_000));
         assert_eq!(read(&broken, 64 << 10).err().unwrap().line, 70_001);
+    }
+
+    #[test]
+    fn created_lines_are_start_timestamps() {
+        let page = "# TYPE a counter\na_total{b=\"1\"} 1 5\na_created{b=\"1\"} 1.5 5\na_total{b=\"2\"} 1 5\n\
+                    a_total{b=\"1\"} 2 6\na_created{b=\"1\"} 5.5 6\n\
+                    # TYPE h histogram\nh_bucket{c=\"d\",le=\"1\"} 1\nh_bucket{c=\"d\",le=\"+Inf\"} 1\nh_count{c=\"d\"} 1\n\
+                    h_sum{c=\"d\"} 1\nh_created{c=\"d\"} 2\n# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_created 3\ns_count 1\n\
+                    # TYPE g gauge\ng 1\ng_created 4\nw_total 1 7 st@6\n# EOF\n";
+        let starts =
+            ["1500", "", "", "5500", "", "2000", "2000", "2000", "2000", "", "3000", "", "3000", "", "", "6000"];
+        for piece in [1, 100, 1 << 20] {
+            let seen = read(page, piece).unwrap();
+            assert_eq!(seen.starts.iter().map(String::as_str).collect::<Vec<_>>(), starts, "{piece}");
+        }
+        // Points come whole, wherever the page is cut into parts.
+        let mut page = "# TYPE a counter\n".to_owned();
+        for i in 0..20_000 {
+            page += &format!("a_total{{n=\"{i}\"}} 1 5\na_created{{n=\"{i}\"}} 1.5 5\n");
+        }
+        let seen = read(&(page + "# EOF\n"), 1_000).unwrap();
+        assert_eq!(seen.starts.iter().filter(|start| *start == "1500").count(), 20_000);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use sonde_model::Histogram;
 
-pub use encode::Encoder;
+pub use encode::{Encoder, Tail};
 pub use parse::Parser;
 
 /// One of the two text formats.
@@ -125,6 +125,9 @@ pub struct Sample<'p, 'a> {
     pub value: f64,
     /// Milliseconds since the Unix epoch, where the page says a time.
     pub timestamp: Option<i64>,
+    /// Since when what the sample counts is counted, in milliseconds since the Unix epoch; only of a parser that was asked for
+    /// it.
+    pub start: Option<i64>,
     /// The exemplar, in OpenMetrics.
     pub exemplar: Option<Exemplar<'p, 'a>>,
 }
@@ -140,6 +143,10 @@ pub struct HistogramSample<'p, 'a> {
     pub histogram: Box<Histogram>,
     /// Milliseconds since the Unix epoch, where the page says a time.
     pub timestamp: Option<i64>,
+    /// Since when the histogram counts, in milliseconds since the Unix epoch.
+    pub start: Option<i64>,
+    /// The exemplar, in OpenMetrics.
+    pub exemplar: Option<Exemplar<'p, 'a>>,
 }
 
 /// The exemplar of a sample.

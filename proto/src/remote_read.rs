@@ -10,7 +10,7 @@ mod frame;
 pub mod message;
 mod request;
 
-pub use answer::SampleAnswer;
+pub use answer::{SampleAnswer, SampleResult};
 pub use frame::{Frame, FrameError, frames, read_frame};
 pub use request::{DecodeError, MAX_MATCHERS, MAX_QUERIES, Query, ReadRequest, RequestMatcher, ResponseType};
 

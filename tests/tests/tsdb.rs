@@ -36,7 +36,13 @@ fn page(now: i64) -> String {
     let times: Vec<i64> = (0..400).map(|i| now - 10 * DAY_MS + i * 1_800_000).collect();
     for job in ["api", "näher\\n\\\"quoted\\\""] {
         for (i, t) in times.iter().enumerate() {
-            page += &format!("requests_total{{job=\"{job}\"}} {} {}\n", i * 3, seconds(*t));
+            // Counted since the first sample of a hundred, with an exemplar now and then.
+            let start = if i % 100 > 0 { format!(" st@{}", seconds(times[i / 100 * 100])) } else { String::new() };
+            let exemplar = match i % 50 {
+                7 => format!(" # {{trace_id=\"{i}\",user=\"a \\\"b\\\"\"}} {i}.5 {}", seconds(*t - 1_500)),
+                _ => String::new(),
+            };
+            page += &format!("requests_total{{job=\"{job}\"}} {} {}{start}{exemplar}\n", i * 3, seconds(*t));
         }
     }
     page += "# TYPE temperature gauge\n# UNIT temperature_celsius celsius\n";
@@ -102,6 +108,8 @@ fn what_is_exported_can_be_imported_and_is_the_same() {
         "{exported:.300}"
     );
     assert_eq!(exported.lines().filter(|line| !line.starts_with('#')).count(), 1450);
+    assert_eq!(exported.lines().filter(|line| line.contains(" # {trace_id=\"")).count(), 2 * 8);
+    assert!(!exported.contains("st@"), "others do not read it");
     good(&["verify", &first]);
 
     // OpenMetrics, compressed, into another store, and out again.
@@ -116,6 +124,22 @@ fn what_is_exported_can_be_imported_and_is_the_same() {
     let line: Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
     assert_eq!(line["metric"]["__name__"], "requests_total");
     assert_eq!(line["values"].as_array().map(Vec::len), Some(400));
+    assert_eq!(
+        (line["starts"][100].as_i64(), line["starts"][101].as_i64()),
+        (Some(0), line["timestamps"][100].as_i64())
+    );
+    assert_eq!(line["exemplars"].as_array().map(Vec::len), Some(8));
+    // With the start timestamps, in a form that is our own.
+    good(&["export", &first, "--start-timestamps", "-o", &file("starts.om")]);
+    let with_starts = std::fs::read_to_string(file("starts.om")).expect("the file");
+    assert_eq!(with_starts.lines().filter(|line| line.contains(" st@")).count(), 2 * 4 * 99);
+    let fifth = file("five");
+    good(&["import", "--data-dir", &fifth, &file("starts.om")]);
+    assert_eq!(good(&["export", &fifth, "--start-timestamps"]), with_starts, "export, import, export");
+    assert_eq!(
+        good(&["export", &third, "--start-timestamps", "--match", "requests_total"]).matches(" st@").count(),
+        2 * 4 * 99
+    );
     // Samples are the same, metadata are not in JSON lines.
     let samples = |text: &str| text.lines().filter(|l| !l.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
     let mut of_third = samples(&good(&["export", &third]));

@@ -35,7 +35,7 @@ pub(crate) enum TsdbCommand {
     Inspect(InspectArgs),
     /// Read every byte of a store and say what is damaged. Nothing is changed.
     Verify(VerifyArgs),
-    /// Write samples as OpenMetrics text or as JSON lines.
+    /// Write samples as OpenMetrics text, as JSON lines or as Parquet.
     Export(ExportArgs),
     /// Put samples of OpenMetrics text, Prometheus text or JSON lines into a store.
     Import(ImportArgs),
@@ -115,10 +115,12 @@ Examples:
       Two selections of the last week, compressed by the ending of the name.
   sonde tsdb export /var/lib/sonde --format jsonl -o all.jsonl.gz
       The lines that VictoriaMetrics exports and imports.
+  sonde tsdb export /var/lib/sonde --format parquet -o all.parquet
+      For DuckDB and pandas; only in a sonde that was built with `--features parquet`.
 
 The store is opened as a collector would open it; take a snapshot first where one runs.";
 
-/// Write samples as OpenMetrics text or as JSON lines.
+/// Write samples as OpenMetrics text, as JSON lines or as Parquet.
 #[derive(Args, Debug)]
 #[command(after_help = EXPORT_EXAMPLES)]
 pub(crate) struct ExportArgs {
@@ -145,13 +147,19 @@ pub(crate) struct ExportArgs {
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub(crate) output: PathBuf,
 
-    /// How it is compressed; by default as the name of the file ends: .gz, .zst, or not at all.
+    /// How it is compressed; by default as the name of the file ends: .gz, .zst, or not at all. Parquet is compressed
+    /// inside: with zstd by default.
     #[arg(long, value_name = "KIND")]
     pub(crate) compression: Option<Compression>,
 
     /// Write stale markers, too, as `StaleNaN`: sonde reads it, others do not.
     #[arg(long)]
     pub(crate) stale_markers: bool,
+
+    /// Write start timestamps into OpenMetrics, too, as `st@SECONDS`: sonde reads it, others do not yet. The other formats
+    /// have them always.
+    #[arg(long)]
+    pub(crate) start_timestamps: bool,
 }
 
 /// Formats that are written.
@@ -161,6 +169,8 @@ pub(crate) enum ExportFormat {
     Openmetrics,
     /// A JSON object a line, as VictoriaMetrics exports: metric, values, timestamps.
     Jsonl,
+    /// Apache Parquet, a row a sample; this sonde has to be built with `--features parquet`.
+    Parquet,
 }
 
 /// How a file is compressed.

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, header};
 use sonde_model::{Labels, METRIC_NAME, Matcher, Series, TimestampMs, is_stale};
-use sonde_promql::{SelectError, SelectLimits};
+use sonde_promql::{QueryError, Queryable, SelectError, SelectLimits};
 use sonde_proto::exposition::{Encoder, Format, MetricKind};
 
 use super::answer::{ApiError, ErrorKind};
@@ -36,31 +36,48 @@ pub(super) async fn federate(
         let lookback_ms = i64::try_from(config.lookback.0.as_millis()).unwrap_or(i64::MAX);
         (config.timeout.0, lookback_ms, usize::try_from(config.max_samples).unwrap_or(usize::MAX))
     };
-    let work = move |_: Expired<'_>| {
-        let newest = newest(&source, &selectors, now.saturating_sub(lookback_ms), now, max_samples)?;
+    let work = move |expired: Expired<'_>| {
+        let range = (now.saturating_sub(lookback_ms), now);
+        let newest = newest(&source, &selectors, range, max_samples, expired)?;
         Ok(page(format, &newest))
     };
-    let page =
-        server.queries.run_for(&client, timeout, work).await.map_err(queue_error)?.map_err(|error: SelectError| {
-            let kind =
-                if matches!(error, SelectError::Storage(_)) { ErrorKind::Internal } else { ErrorKind::Execution };
-            ApiError::new(kind, error)
-        })?;
+    let page = server.queries.run_for(&client, timeout, work).await.map_err(queue_error)?.map_err(|error| {
+        let kind = match &error {
+            QueryError::Timeout => ErrorKind::Timeout,
+            QueryError::Canceled => ErrorKind::Canceled,
+            QueryError::Storage(SelectError::Storage(_)) => ErrorKind::Internal,
+            _ => ErrorKind::Execution,
+        };
+        ApiError::new(kind, error)
+    })?;
     Ok(([(header::CONTENT_TYPE, content_type)], page).into_response())
 }
 
+/// The newest sample of each series; series by series, so that one with its samples is in memory.
 fn newest(
     source: &StoreSource,
     selectors: &[Vec<Matcher>],
-    from: TimestampMs,
-    to: TimestampMs,
+    (from, to): (TimestampMs, TimestampMs),
     max_samples: usize,
-) -> Result<BTreeMap<Labels, (TimestampMs, f64)>, SelectError> {
+    expired: Expired<'_>,
+) -> Result<BTreeMap<Labels, (TimestampMs, f64)>, QueryError> {
+    let limits = SelectLimits { max_samples, max_series: usize::MAX };
     let mut newest = BTreeMap::new();
+    let mut series = Series::default();
     for matchers in selectors {
-        let limits = SelectLimits { max_samples, max_series: usize::MAX };
-        let found = source.series(matchers, from, to, &limits)?;
-        newest.extend(found.into_iter().filter_map(|series| Some((series.labels.clone(), last(&series)?))));
+        let found = source.select_newest(matchers, from, to, &limits).map_err(QueryError::Storage)?;
+        for index in 0..found.len() {
+            if let Some(interrupt) = expired() {
+                return Err(interrupt.into());
+            }
+            found.read(index, &mut series).map_err(QueryError::Storage)?;
+            if let Some(last) = last(&series) {
+                if newest.len() >= max_samples {
+                    return Err(QueryError::TooManySamples { limit: max_samples });
+                }
+                newest.insert(found.labels(index).clone(), last);
+            }
+        }
     }
     Ok(newest)
 }

@@ -1,7 +1,8 @@
 //! `POST /api/v1/import/prometheus` and, of samples of any age, `POST /api/v1/backfill/prometheus`: Prometheus text or OpenMetrics.
 //!
-//! A page is read as it comes, in parts of bounded size; each is durable before the next is read. Answers are those of
-//! remote write: 204, or 400 where something was refused and the rest is stored.
+//! A page is read as it comes, in parts of bounded size; each is durable before the next is read. While the next piece is
+//! waited for, only what is really held is reserved: a slow sender takes nothing from the others. Answers are those of remote
+//! write: 204, or 400 where something was refused and the rest is stored.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -19,7 +20,7 @@ use sonde_tsdb::{BatchValue, Metadata, Source};
 
 use super::form::Form;
 use crate::import::{Imported as Sample, PageReader, Sink};
-use crate::ingest::{ImportRow, Imported, Ingest, IngestError, IngestStats};
+use crate::ingest::{ImportRow, Imported, Ingest, IngestError, IngestStats, Reservation};
 use crate::server::Server;
 
 /// How long the next piece of a body may take to come.
@@ -30,7 +31,7 @@ const PIECE_BYTES: usize = 4 << 10;
 const BATCH_ROWS: usize = 10_000;
 /// Bytes of rows and metadata that wait for the store at most, give or take a line: 10,000 rows may be 10,000 long lines.
 const WAITING_BYTES: usize = 4 << 20;
-/// Memory that is reserved for a page: its parts, the rows of a batch, and what is decompressed at once.
+/// Memory that is reserved while a piece of a page is read: its parts, the rows of a batch, and what is decompressed at once.
 const RESERVED_BYTES: usize = 16 << 20;
 /// Memory that the window of a zstd frame may take, as a power of two.
 const ZSTD_WINDOW_LOG: u32 = 23;
@@ -104,17 +105,17 @@ async fn take(
     let mut rows = Rows::new(parts.uri.query().unwrap_or_default(), server.clock.now_ms())?;
     let mut decoder = Decoder::of(&parts.headers)?;
     let mut reader = PageReader::new(format(&parts.headers));
-    let full = || Failure::Busy("too many bytes of requests are being worked on (ingest.max_inflight)".to_owned());
-    // A budget that is smaller than this would never have room for it.
-    let reserved = if ingest.budget().could_hold(RESERVED_BYTES) { RESERVED_BYTES } else { 1 };
-    let _memory = ingest.budget().reserve(reserved).ok_or_else(full)?;
     let mut body = body;
+    let mut memory = reserve(ingest, 0).await?;
     loop {
+        memory = memory.shrink_to(rows.bytes + reader.held_bytes() + decoder.held_bytes());
         let late =
             |_| Failure::Wrong(StatusCode::REQUEST_TIMEOUT, format!("the body did not go on in {READ_TIMEOUT:?}"));
         let Some(chunk) = tokio::time::timeout(READ_TIMEOUT, body.frame()).await.map_err(late)? else { break };
         let ended = |_| Failure::Wrong(StatusCode::BAD_REQUEST, "the body ended early".to_owned());
         let Ok(chunk) = chunk.map_err(ended)?.into_data() else { continue };
+        drop(memory);
+        memory = reserve(ingest, BUSY_WAITS).await?;
         let mut chunk = &*chunk;
         while !chunk.is_empty() {
             let decoded = decoder.decode(&mut chunk)?;
@@ -126,12 +127,28 @@ async fn take(
             }
         }
     }
+    drop(memory);
+    let _memory = reserve(ingest, BUSY_WAITS).await?;
     reader.feed(&decoder.finish()?, &mut rows)?;
     reader.finish(&mut rows)?;
     while !rows.is_empty() {
         store(ingest, source, &mut rows, imported).await?;
     }
     Ok(())
+}
+
+/// Reserves the memory to work on a piece. A page whose beginning is stored waits a while for it.
+async fn reserve(ingest: &Ingest, waits: u32) -> Result<Reservation, Failure> {
+    // A budget that is smaller than this would never have room for it.
+    let bytes = if ingest.budget().could_hold(RESERVED_BYTES) { RESERVED_BYTES } else { 1 };
+    for _ in 0..waits {
+        if let Some(memory) = ingest.budget().reserve(bytes) {
+            return Ok(memory);
+        }
+        tokio::time::sleep(BUSY_WAIT).await;
+    }
+    let full = || Failure::Busy("too many bytes of requests are being worked on (ingest.max_inflight)".to_owned());
+    ingest.budget().reserve(bytes).ok_or_else(full)
 }
 
 /// Gives a batch of rows to the store and waits until it is durable.
@@ -240,7 +257,8 @@ impl Sink for Rows {
         labels.retain(|(name, _)| !self.added.iter().any(|(n, _)| n == name));
         labels.extend(self.added.iter().cloned());
         let exemplar = sample.exemplar_at(timestamp);
-        let row = ImportRow { labels, timestamp, value: sample.value, exemplar };
+        let start = sample.start.unwrap_or(0);
+        let row = ImportRow { labels, timestamp, start, value: sample.value, exemplar };
         self.bytes += bytes_of(&row);
         self.rows.push(row);
         Ok(())
@@ -293,6 +311,16 @@ impl Decoder {
                 let text = format!("{other:?} is no content encoding of an import: use gzip, zstd or none");
                 Err(Failure::Wrong(StatusCode::UNSUPPORTED_MEDIA_TYPE, text))
             }
+        }
+    }
+
+    /// Bytes that are held from piece to piece.
+    fn held_bytes(&self) -> usize {
+        match self {
+            Decoder::Identity => 0,
+            // The window, and tables.
+            Decoder::Gzip(_) => 48 << 10,
+            Decoder::Zstd(_) => (1 << ZSTD_WINDOW_LOG) + (256 << 10),
         }
     }
 

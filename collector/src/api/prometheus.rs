@@ -13,6 +13,7 @@ mod query;
 mod result;
 mod rules;
 mod series;
+pub(super) mod shown_url;
 mod status;
 mod targets;
 mod tree;

@@ -1,20 +1,23 @@
 //! `POST /api/v1/read`: Prometheus remote read, in one piece or in frames of chunks, as the reader wants it.
+//!
+//! Frames are made while they are sent: of such an answer some frames and one series are in memory.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use sonde_model::Matcher;
 use sonde_model::matcher::MatcherBudget;
-use sonde_promql::{SelectError, SelectLimits};
+use sonde_model::{Matcher, Series};
+use sonde_promql::{Queryable, SelectError, SelectLimits};
 use sonde_proto::remote_read::{
     FRAMES_CONTENT_TYPE, Query, ReadRequest, ResponseType, SAMPLES_CONTENT_TYPE, SampleAnswer, frames,
 };
 use sonde_proto::remote_write::{compress, decompress};
 
+use super::streamed::{Abandoned, PieceSender, Streamed, pieces};
 use crate::query::{Client, Expired, QueueError, StoreSource};
 use crate::server::Server;
 
@@ -26,8 +29,8 @@ const MAX_DECODED: usize = 8 << 20;
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The size that a frame should have: Prometheus's.
 const FRAME_BYTES: usize = 1 << 20;
-/// A snappy block tells its length in 32 bits; far below that an answer is too much for one piece.
-const MAX_ANSWER: usize = 2 << 30;
+/// An answer in one piece is in memory whole, and once more when it is compressed.
+const MAX_ANSWER: usize = 256 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +48,7 @@ enum Failure {
 
 /// `POST /api/v1/read`
 pub(super) async fn read(State(server): State<Arc<Server>>, client: Client, request: Request) -> Response {
-    match answer(&server, &client, request).await {
+    match answer(server, client, request).await {
         Ok(response) => response,
         Err(failure) => {
             let status = match failure {
@@ -62,7 +65,7 @@ pub(super) async fn read(State(server): State<Arc<Server>>, client: Client, requ
     }
 }
 
-async fn answer(server: &Server, client: &Client, request: Request) -> Result<Response, Failure> {
+async fn answer(server: Arc<Server>, client: Client, request: Request) -> Result<Response, Failure> {
     let source = server.source().ok_or_else(|| Failure::Unavailable("the store is being opened".into()))?;
     let body = tokio::time::timeout(READ_TIMEOUT, axum::body::to_bytes(request.into_body(), MAX_BODY));
     let body = body.await.map_err(|_| Failure::Wrong(format!("the body did not come in {READ_TIMEOUT:?}")))?;
@@ -77,15 +80,39 @@ async fn answer(server: &Server, client: &Client, request: Request) -> Result<Re
         let config = &server.config.load().query;
         (config.timeout.0, usize::try_from(config.max_samples).unwrap_or(usize::MAX))
     };
-    let response_type = request.response_type;
-    let work = move |expired: Expired<'_>| {
-        let reader = Reader { source: &source, expired, samples_left: max_samples, max_samples };
-        reader.answer(&queries, response_type)
-    };
-    server.queries.run_for(client, timeout, work).await.map_err(|error| match error {
+    let limits = Limits { samples_left: max_samples, max_samples };
+    match request.response_type {
+        ResponseType::Samples => {
+            let work = move |expired: Expired<'_>| in_one_piece(Reader { source: &source, expired, limits }, &queries);
+            server.queries.run_for(&client, timeout, work).await.map_err(not_run)?
+        }
+        ResponseType::Chunks => {
+            let (sender, mut receiver) = pieces();
+            let work = move |expired: Expired<'_>| {
+                in_frames(Reader { source: &source, expired, limits }, &queries, &sender);
+            };
+            let mut work =
+                Box::pin(async move { server.queries.run_for(&client, timeout, work).await.map_err(not_run) });
+            // Until the first frames have come there can be an answer that says why there are none.
+            let (first, work) = tokio::select! {
+                biased;
+                Some(first) = receiver.recv() => (Some(first), Some(work)),
+                ran = &mut work => {
+                    ran?;
+                    (receiver.recv().await, None)
+                }
+            };
+            let body = Streamed::body(first.transpose()?.unwrap_or_default(), receiver, work);
+            Ok(([(header::CONTENT_TYPE, FRAMES_CONTENT_TYPE)], body).into_response())
+        }
+    }
+}
+
+fn not_run(error: QueueError) -> Failure {
+    match error {
         QueueError::Full | QueueError::Timeout => Failure::Unavailable(error.to_string()),
         QueueError::Panicked => Failure::Failed(error.to_string()),
-    })?
+    }
 }
 
 struct Selection {
@@ -99,59 +126,104 @@ fn compile(query: Query, budget: &mut MatcherBudget) -> Result<Selection, Failur
     Ok(Selection { matchers: compiled.collect::<Result<_, _>>().map_err(wrong)?, query })
 }
 
-struct Reader<'a> {
-    source: &'a StoreSource,
-    expired: Expired<'a>,
+/// How many samples may be read; a histogram counts as many as take its memory.
+#[derive(Clone, Copy)]
+struct Limits {
     /// All queries of a request share the limit.
     samples_left: usize,
     max_samples: usize,
 }
 
+struct Reader<'a> {
+    source: &'a StoreSource,
+    expired: Expired<'a>,
+    limits: Limits,
+}
+
+fn in_one_piece(mut reader: Reader<'_>, queries: &[Selection]) -> Result<Response, Failure> {
+    let mut answer = SampleAnswer::default();
+    for query in queries {
+        answer.result(|out| {
+            reader.read(query, &mut |series| {
+                out.series(series);
+                if out.len() <= MAX_ANSWER {
+                    return Ok(());
+                }
+                let reason = "the answer is too long for one piece; ask for less, or accept STREAMED_XOR_CHUNKS";
+                Err(Failure::Wrong(reason.into()))
+            })
+        })?;
+    }
+    let block = compress(&answer.finish()).map_err(|e| Failure::Failed(e.to_string()))?;
+    let headers = [(header::CONTENT_TYPE, SAMPLES_CONTENT_TYPE), (header::CONTENT_ENCODING, "snappy")];
+    Ok((headers, Body::from(block)).into_response())
+}
+
+/// Sends frames by the piece. An error behind the first piece ends the answer in its middle: the reader notices.
+fn in_frames(mut reader: Reader<'_>, queries: &[Selection], sender: &PieceSender<Failure>) {
+    let expired = reader.expired;
+    let mut out = Vec::new();
+    let mut read = Ok(());
+    for (index, query) in queries.iter().enumerate() {
+        read = read.and_then(|()| {
+            reader.read(query, &mut |series| {
+                frames(&mut out, index, series, FRAME_BYTES);
+                if out.len() < FRAME_BYTES {
+                    return Ok(());
+                }
+                sender.send(Ok(Bytes::from(std::mem::take(&mut out))), expired).map_err(Failure::from)
+            })
+        });
+    }
+    let last = read.map(|()| Bytes::from(out));
+    // Where nobody listens any more there is nobody to be told.
+    let _ = sender.send(last, expired);
+}
+
+impl From<Abandoned> for Failure {
+    fn from(_: Abandoned) -> Self {
+        Failure::Unavailable("the reader has left, or the time of the request is over".into())
+    }
+}
+
 impl Reader<'_> {
-    fn answer(mut self, queries: &[Selection], response_type: ResponseType) -> Result<Response, Failure> {
-        match response_type {
-            ResponseType::Samples => {
-                let mut answer = SampleAnswer::default();
-                for query in queries {
-                    answer.result(&self.select(query)?);
-                    if answer.len() > MAX_ANSWER {
-                        let reason =
-                            "the answer is too long for one piece; ask for less, or accept STREAMED_XOR_CHUNKS";
-                        return Err(Failure::Wrong(reason.into()));
-                    }
-                }
-                let block = compress(&answer.finish()).map_err(|e| Failure::Failed(e.to_string()))?;
-                let headers = [(header::CONTENT_TYPE, SAMPLES_CONTENT_TYPE), (header::CONTENT_ENCODING, "snappy")];
-                Ok((headers, Body::from(block)).into_response())
+    /// Hands out the series of a query with their samples, one after the other.
+    fn read(
+        &mut self,
+        selection: &Selection,
+        visit: &mut dyn FnMut(&Series) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let limits = SelectLimits { max_samples: self.limits.samples_left, max_series: usize::MAX };
+        let Query { from, to, .. } = selection.query;
+        let found = self.source.select(&selection.matchers, from, to, &limits).map_err(|e| self.told(&e))?;
+        let mut series = Series::default();
+        for index in 0..found.len() {
+            if let Some(interrupt) = (self.expired)() {
+                return Err(Failure::Unavailable(format!("the time of the request is over: {interrupt:?}")));
             }
-            ResponseType::Chunks => {
-                let mut out = Vec::new();
-                for (index, query) in queries.iter().enumerate() {
-                    for series in self.select(query)? {
-                        frames(&mut out, index, &series, FRAME_BYTES);
-                    }
-                }
-                Ok(([(header::CONTENT_TYPE, FRAMES_CONTENT_TYPE)], Body::from(out)).into_response())
+            found.read(index, &mut series).map_err(|e| self.told(&e))?;
+            let histograms: usize = series.histograms.values.iter().map(|histogram| histogram.weight()).sum();
+            let samples = series.floats.len() + histograms;
+            let left = self.limits.samples_left.checked_sub(samples);
+            self.limits.samples_left = left.ok_or_else(|| self.too_many())?;
+            if samples > 0 {
+                series.labels.clone_from(found.labels(index));
+                visit(&series)?;
             }
+        }
+        Ok(())
+    }
+
+    fn told(&self, error: &SelectError) -> Failure {
+        match error {
+            SelectError::Storage(_) => Failure::Failed(error.to_string()),
+            SelectError::TooManySamples { .. } => self.too_many(),
+            SelectError::TooManySeries { .. } => Failure::Wrong(error.to_string()),
         }
     }
 
-    fn select(&mut self, selection: &Selection) -> Result<Vec<sonde_model::Series>, Failure> {
-        if let Some(interrupt) = (self.expired)() {
-            return Err(Failure::Unavailable(format!("the time of the request is over: {interrupt:?}")));
-        }
-        let limits = SelectLimits { max_samples: self.samples_left, max_series: usize::MAX };
-        let Query { from, to, .. } = selection.query;
-        let found = self.source.series(&selection.matchers, from, to, &limits).map_err(|error| match error {
-            SelectError::Storage(_) => Failure::Failed(error.to_string()),
-            SelectError::TooManySamples { .. } => {
-                Failure::Wrong(format!("exceeded sample limit ({}, query.max_samples)", self.max_samples))
-            }
-            SelectError::TooManySeries { .. } => Failure::Wrong(error.to_string()),
-        })?;
-        let samples: usize = found.iter().map(|s| s.floats.len() + s.histograms.len()).sum();
-        self.samples_left = self.samples_left.saturating_sub(samples);
-        Ok(found)
+    fn too_many(&self) -> Failure {
+        Failure::Wrong(format!("exceeded sample limit ({}, query.max_samples)", self.limits.max_samples))
     }
 }
 

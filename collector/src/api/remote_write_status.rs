@@ -28,7 +28,7 @@ fn row(server: &Server, target: &Target) -> Value {
     let newest = stats.newest.load(Relaxed);
     let failure = stats.last_failure.lock().clone();
     let message = match target.message() {
-        ProtobufMessage::V2 if !stats.fell_back.load(Relaxed) => "io.prometheus.write.v2.Request",
+        ProtobufMessage::V2 if !stats.has_fallen_back(server.clock.now_ms()) => "io.prometheus.write.v2.Request",
         _ => "prometheus.WriteRequest",
     };
     json!({

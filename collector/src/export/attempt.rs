@@ -109,9 +109,14 @@ impl Sender {
         if status == StatusCode::UNSUPPORTED_MEDIA_TYPE && version == Version::V2 {
             return Attempt::UnknownVersion(reason);
         }
-        let busy = status == StatusCode::TOO_MANY_REQUESTS && self.target.retry_429;
+        let passes = match status {
+            StatusCode::TOO_MANY_REQUESTS => self.target.retry_429,
+            // Who we are is not in the samples: credentials expire, and are mended.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::REQUEST_TIMEOUT => true,
+            status => !status.is_client_error(),
+        };
         match written {
-            _ if busy || !status.is_client_error() => Attempt::Retry { after, reason },
+            _ if passes => Attempt::Retry { after, reason },
             Some(written) if version == Version::V2 && written != [0; 3] => Attempt::Partly(written, reason),
             _ => Attempt::Refused { status: status.as_u16(), reason },
         }

@@ -73,9 +73,9 @@ impl Shards {
             match self.post(version, &body, None).await? {
                 // A shard may meet it after another one has.
                 Attempt::UnknownVersion(reason) => {
-                    if !self.stats.fell_back.swap(true, Relaxed) {
+                    if self.stats.fall_back(self.clock.now_ms()) {
                         let name = &self.target.name;
-                        tracing::warn!(target_name = name, "remote write 1.0 is sent from now on, not 2.0: {reason}");
+                        tracing::warn!(target_name = name, "remote write 1.0 is sent for an hour, not 2.0: {reason}");
                     }
                 }
                 attempt => return Ok((version, attempt)),
@@ -85,7 +85,7 @@ impl Shards {
 
     /// The version that the receiver knows.
     pub(super) fn version(&self) -> Version {
-        if self.stats.fell_back.load(Relaxed) { Version::V1 } else { self.target.version }
+        if self.stats.has_fallen_back(self.clock.now_ms()) { Version::V1 } else { self.target.version }
     }
 
     /// Posts a body until there is an answer that is final, at most so often.

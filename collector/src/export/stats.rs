@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
+/// For so long a receiver that does not know 2.0 is not asked again.
+const TRY_AGAIN_MS: u64 = 3_600_000;
+
 /// The targets that there are, with their counters.
 #[derive(Debug, Default)]
 pub(crate) struct ExportStats {
@@ -49,8 +52,8 @@ pub(crate) struct TargetStats {
     pub(crate) position: AtomicU64,
     /// Whether the end of the log was reached; a state.
     pub(crate) caught_up: AtomicBool,
-    /// Whether 1.0 is spoken because the receiver does not know 2.0; a state.
-    pub(crate) fell_back: AtomicBool,
+    /// When the receiver was found not to know 2.0, in milliseconds; 0 if it was not. A state.
+    fell_back: AtomicI64,
     /// Bytes that the round in memory takes, as they were counted when it was read; a state.
     pub(crate) round_bytes: AtomicU64,
     /// The last failure, and when it was.
@@ -75,6 +78,25 @@ impl ExportStats {
 }
 
 impl TargetStats {
+    /// Whether 1.0 is spoken because the receiver does not know 2.0. Now and then that is tried again: it may have been
+    /// replaced by one that does.
+    pub(crate) fn has_fallen_back(&self, now_ms: i64) -> bool {
+        let at = self.fell_back.load(Relaxed);
+        at != 0 && now_ms.abs_diff(at) < TRY_AGAIN_MS
+    }
+
+    /// The receiver does not know 2.0; whether that was not known already.
+    pub(super) fn fall_back(&self, now_ms: i64) -> bool {
+        let was_known = self.has_fallen_back(now_ms);
+        self.fell_back.store(now_ms.max(1), Relaxed);
+        !was_known
+    }
+
+    /// What is known of the receiver may not hold any more.
+    pub(super) fn expect_anything(&self) {
+        self.fell_back.store(0, Relaxed);
+    }
+
     /// Remembers why something failed.
     pub(super) fn failed(&self, now_ms: i64, reason: &str) {
         *self.last_failure.lock() = Some((now_ms, reason.to_owned()));

@@ -63,7 +63,7 @@ enum StepError {
 pub(super) async fn run(start: Start) {
     let name = start.target.name.clone();
     let Start { target, stats, db, fs, dir, clock, token, fresh } = start;
-    stats.fell_back.store(false, Relaxed);
+    stats.expect_anything();
     let shards = loop {
         match Sender::new(Arc::clone(&target), Arc::clone(&fs), clock.now_ms()) {
             Ok(sender) => {

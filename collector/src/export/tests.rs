@@ -381,6 +381,39 @@ async fn remote_write_2_0_carries_all_kinds_and_falls_back() {
 }
 
 #[tokio::test]
+async fn credentials_that_expire_cost_nothing() {
+    let fixture = Fixture::new();
+    let receiver = Receiver::start(&[Step::Status(401), Step::Status(403), Step::Status(408)]).await;
+    let running = fixture.start(&receiver.url, "");
+    started(&running).await;
+    fixture.append(&[("up", 1, 1.0)]).await;
+    until("the sample", || receiver.count() == 1).await;
+    assert_eq!(running.stats.refused.load(Relaxed), 0);
+    assert_eq!(running.stats.retries.load(Relaxed), 3);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_learns_2_0_is_found_to_know_it() {
+    let fixture = Fixture::new();
+    let receiver = Receiver::start(&[]).await;
+    receiver.received.lock().of_v2 = Some(Step::Status(415));
+    let running = fixture.start(&receiver.url, "  protobuf_message: io.prometheus.write.v2.Request\n");
+    started(&running).await;
+    fixture.append(&[("up", 1, 1.0)]).await;
+    until("the first sample", || receiver.count() == 1).await;
+    assert!(running.stats.has_fallen_back(fixture.clock.now_ms()));
+    assert!(!running.stats.has_fallen_back(fixture.clock.now_ms() + 3_600_001));
+    // An hour later, and the receiver is another one.
+    running.stats.fall_back(fixture.clock.now_ms() - 3_600_000);
+    receiver.received.lock().of_v2 = None;
+    fixture.append(&[("up", 2, 2.0)]).await;
+    until("the second sample", || receiver.count() == 2).await;
+    running.stop().await;
+    assert_eq!(receiver.received.lock().versions, [Version::V1, Version::V2]);
+}
+
+#[tokio::test]
 async fn a_target_goes_on_where_it_was_and_a_new_one_begins_now() {
     let fixture = Fixture::new();
     let receiver = Receiver::start(&[]).await;

@@ -18,7 +18,16 @@ pub(crate) struct Budget {
 
 /// A part of the budget, given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Reservation(#[expect(dead_code, reason = "it is held for its drop")] OwnedSemaphorePermit);
+pub(crate) struct Reservation(OwnedSemaphorePermit);
+
+impl Reservation {
+    /// Gives back what is over `bytes`.
+    pub(crate) fn shrink_to(mut self, bytes: usize) -> Self {
+        let surplus = self.0.num_permits().saturating_sub(bytes.div_ceil(UNIT));
+        drop(self.0.split(surplus));
+        self
+    }
+}
 
 impl Budget {
     /// A budget of `bytes`.
@@ -66,5 +75,11 @@ mod tests {
         drop(first);
         assert_eq!((budget.used(), budget.refused()), (0, 1));
         assert!(budget.reserve(usize::MAX).is_none());
+        let rest = budget.reserve(10 * UNIT).expect("it is empty").shrink_to(3 * UNIT - 1);
+        assert_eq!(budget.used(), 3 * UNIT);
+        let rest = rest.shrink_to(usize::MAX);
+        assert_eq!(budget.used(), 3 * UNIT);
+        drop(rest);
+        assert_eq!(budget.used(), 0);
     }
 }

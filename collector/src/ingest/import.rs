@@ -14,6 +14,8 @@ use crate::config::IngestConfig;
 pub(crate) struct Row {
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) timestamp: TimestampMs,
+    /// Since when it is counted; 0 where that is not known.
+    pub(crate) start: TimestampMs,
     pub(crate) value: BatchValue,
     pub(crate) exemplar: Option<Exemplar>,
 }
@@ -40,7 +42,7 @@ impl Ingest {
         let mut origins: Vec<usize> = Vec::new();
         let (outcome, pending) = self.append(|_| {
             (refused, origins) = (Vec::new(), Vec::new());
-            let (mut samples, mut exemplars) = (Vec::with_capacity(rows.len()), Vec::new());
+            let (mut samples, mut starts, mut exemplars) = (Vec::with_capacity(rows.len()), Vec::new(), Vec::new());
             let mut last: Option<(&Row, SeriesRef)> = None;
             for (index, row) in rows.iter().enumerate() {
                 // Samples come series by series as a rule.
@@ -50,12 +52,16 @@ impl Ingest {
                         last = Some((row, series));
                         origins.push(index);
                         exemplars.extend(row.exemplar.clone().map(|exemplar| BatchExemplar { series, exemplar }));
+                        starts.push(row.start);
                         samples.push(BatchSample { series, timestamp: row.timestamp, value: row.value.clone() });
                     }
                     Err(problem) => refused.push((index, problem)),
                 }
             }
-            Batch { source, cursor: None, samples, starts: Vec::new(), metadata: metadata.clone(), exemplars }
+            if starts.iter().all(|start| *start == 0) {
+                starts.clear();
+            }
+            Batch { source, cursor: None, samples, starts, metadata: metadata.clone(), exemplars }
         })?;
         self.stats.import_samples.fetch_add(rows.len() as u64, Relaxed);
         self.stats.exemplars.fetch_add(rows.iter().filter(|row| row.exemplar.is_some()).count() as u64, Relaxed);

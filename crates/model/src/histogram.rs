@@ -89,6 +89,13 @@ impl Histogram {
         self.schema == CUSTOM_BUCKETS_SCHEMA
     }
 
+    /// How many float samples of 16 bytes it takes as much memory as.
+    pub fn weight(&self) -> usize {
+        let spans = self.positive_spans.len() + self.negative_spans.len();
+        let buckets = self.positive_buckets.len() + self.negative_buckets.len();
+        7 + (spans + buckets) / 2
+    }
+
     /// Whether the hint says that this is a gauge.
     pub fn is_gauge(&self) -> bool {
         self.reset_hint == CounterResetHint::Gauge

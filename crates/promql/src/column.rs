@@ -200,14 +200,14 @@ impl StepSeries {
     pub(crate) fn weight(&self) -> usize {
         let labels = self.labels.text_len();
         let labels = if labels > ORDINARY_LABEL_BYTES { labels / 16 } else { 0 };
-        labels + self.floats.len() + self.histograms.values.iter().map(|h| histogram_weight(h)).sum::<usize>()
+        labels + self.floats.len() + self.histograms.values.iter().map(|h| h.weight()).sum::<usize>()
     }
 }
 
 impl SampleSeries {
     /// What the series takes of a query's budget.
     pub(crate) fn weight(&self) -> usize {
-        self.floats.len() + self.histograms.values.iter().map(|h| histogram_weight(h)).sum::<usize>()
+        self.floats.len() + self.histograms.values.iter().map(|h| h.weight()).sum::<usize>()
     }
 }
 
@@ -224,10 +224,3 @@ impl Evaluated {
 
 /// The labels of a series that are stored are not longer than that; those that functions make may be.
 const ORDINARY_LABEL_BYTES: usize = 1 << 10;
-
-/// How many float samples of 16 bytes a histogram weighs.
-fn histogram_weight(histogram: &Histogram) -> usize {
-    let spans = histogram.positive_spans.len() + histogram.negative_spans.len();
-    let buckets = histogram.positive_buckets.len() + histogram.negative_buckets.len();
-    7 + (spans + buckets) / 2
-}

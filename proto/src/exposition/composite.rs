@@ -14,6 +14,8 @@ use super::scan::{Scanner, float, shown};
 /// Spans, buckets and bounds of a histogram at most: as many as the store takes.
 const MAX_ITEMS: usize = 16_384;
 
+/// What stands before a start timestamp, in the words of the drafts of OpenMetrics 2.0.
+pub(super) const START: &str = "st@";
 /// Stands for a stale marker, which is a NaN of its own.
 pub(super) const STALE: &str = "StaleNaN";
 

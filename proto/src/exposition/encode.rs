@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use sonde_model::Histogram;
 use sonde_model::labels::{is_legacy_label_name, is_legacy_metric_name};
+use sonde_model::{Exemplar, Histogram};
 
 use super::{Format, MetricKind, composite};
 
@@ -12,6 +12,17 @@ use super::{Format, MetricKind, composite};
 pub struct Encoder {
     format: Format,
     page: String,
+}
+
+/// What stands behind the value of a sample; times in milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tail<'a> {
+    /// When it was so.
+    pub timestamp: Option<i64>,
+    /// Since when what it counts is counted, which [`Parser::extended`](super::Parser::extended) reads.
+    pub start: Option<i64>,
+    /// An exemplar, in OpenMetrics.
+    pub exemplar: Option<&'a Exemplar>,
 }
 
 impl Encoder {
@@ -46,24 +57,29 @@ impl Encoder {
 
     /// Writes a sample; the time is in milliseconds since the Unix epoch.
     pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64, timestamp: Option<i64>) {
+        self.sample_with(name, labels, value, Tail { timestamp, ..Tail::default() });
+    }
+
+    /// Writes a sample with what stands behind its value.
+    pub fn sample_with(&mut self, name: &str, labels: &[(&str, &str)], value: f64, tail: Tail<'_>) {
         self.series(name, labels);
         self.float(value);
-        self.end(timestamp);
+        self.end(tail);
     }
 
     /// Writes a native histogram as one composite value, which [`Parser::extended`](super::Parser::extended) reads.
     /// OpenMetrics 1.0 has no place for it; the form is that of the drafts of 2.0.
-    pub fn histogram(&mut self, name: &str, labels: &[(&str, &str)], histogram: &Histogram, timestamp: Option<i64>) {
+    pub fn histogram(&mut self, name: &str, labels: &[(&str, &str)], histogram: &Histogram, tail: Tail<'_>) {
         self.series(name, labels);
         composite::write(histogram, &mut self.page);
-        self.end(timestamp);
+        self.end(tail);
     }
 
     /// Writes a stale marker, which [`Parser::extended`](super::Parser::extended) reads.
     pub fn stale(&mut self, name: &str, labels: &[(&str, &str)], timestamp: Option<i64>) {
         self.series(name, labels);
         self.page.push_str(composite::STALE);
-        self.end(timestamp);
+        self.end(Tail { timestamp, ..Tail::default() });
     }
 
     /// Takes what was written so far, so that a long page need not be held; the next lines go on behind it.
@@ -95,32 +111,59 @@ impl Encoder {
                 if i > 0 || !bare {
                     self.page.push(',');
                 }
-                if is_legacy_label_name(label) {
-                    self.page.push_str(label)
-                } else {
-                    self.quoted(label)
-                }
-                self.page.push('=');
-                self.quoted(value);
+                self.pair(label, value);
             }
             self.page.push('}');
         }
         self.page.push(' ');
     }
 
-    fn end(&mut self, timestamp: Option<i64>) {
-        if let Some(ms) = timestamp {
-            let written = match self.format {
-                Format::Text => write!(self.page, " {ms}"),
-                Format::OpenMetrics => {
-                    let sign = if ms < 0 { "-" } else { "" };
-                    let ms = ms.unsigned_abs();
-                    write!(self.page, " {sign}{}.{:03}", ms / 1000, ms % 1000)
+    fn end(&mut self, tail: Tail<'_>) {
+        if let Some(ms) = tail.timestamp {
+            self.page.push(' ');
+            self.time(ms);
+        }
+        if let Some(ms) = tail.start {
+            self.page.push(' ');
+            self.page.push_str(composite::START);
+            self.time(ms);
+        }
+        if let Some(exemplar) = tail.exemplar {
+            self.page.push_str(" # {");
+            for (i, (name, value)) in exemplar.labels.iter().enumerate() {
+                if i > 0 {
+                    self.page.push(',');
                 }
-            };
-            written.expect("BUG: writing to a string failed");
+                self.pair(name, value);
+            }
+            self.page.push_str("} ");
+            self.float(exemplar.value);
+            self.page.push(' ');
+            self.time(exemplar.timestamp);
         }
         self.page.push('\n');
+    }
+
+    fn time(&mut self, ms: i64) {
+        let written = match self.format {
+            Format::Text => write!(self.page, "{ms}"),
+            Format::OpenMetrics => {
+                let sign = if ms < 0 { "-" } else { "" };
+                let ms = ms.unsigned_abs();
+                write!(self.page, "{sign}{}.{:03}", ms / 1000, ms % 1000)
+            }
+        };
+        written.expect("BUG: writing to a string failed");
+    }
+
+    fn pair(&mut self, name: &str, value: &str) {
+        if is_legacy_label_name(name) {
+            self.page.push_str(name)
+        } else {
+            self.quoted(name)
+        }
+        self.page.push('=');
+        self.quoted(value);
     }
 
     /// The page.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use sonde_model::stale_nan;
 
-use super::composite::STALE;
+use super::composite::{STALE, START};
 use super::scan::{Labels, Scanner, shown, unescape};
 use super::{Entry, Exemplar, Format, HistogramSample, Limits, MetricKind, ParseError, Sample, composite};
 
@@ -57,7 +57,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads what the formats have no word for, as [`Encoder`](super::Encoder) writes it: native histograms as composite
-    /// values, and `StaleNaN` for a stale marker.
+    /// values, `StaleNaN` for a stale marker, and start timestamps behind `st@`.
     pub fn extended(self) -> Self {
         Parser { extended: true, ..self }
     }
@@ -168,26 +168,26 @@ impl<'a> Parser<'a> {
         }
         let name = name.filter(|name| !name.is_empty()).ok_or("the sample has no metric name")?;
         scanner.skip_blanks();
+        let mut histogram = None;
+        let mut value = 0.0;
         if self.extended && scanner.rest().starts_with('{') {
-            let histogram = Box::new(composite::read(&mut scanner)?);
-            scanner.skip_blanks();
-            let has_time = !scanner.rest().is_empty();
-            let timestamp = if has_time { Some(milliseconds(&mut scanner, self.format)?) } else { None };
-            scanner.skip_blanks();
-            if !scanner.rest().is_empty() {
-                return Err(format!("unexpected text after the histogram: {}", shown(scanner.rest())));
-            }
-            return Ok(Entry::Histogram(HistogramSample { name, labels: &self.labels, histogram, timestamp }));
+            histogram = Some(Box::new(composite::read(&mut scanner)?));
+        } else {
+            let is_stale = self.extended && scanner.take_word(STALE);
+            value = if is_stale { stale_nan() } else { scanner.float()? };
         }
-        let is_stale = self.extended && scanner.take_word(STALE);
-        let value = if is_stale { stale_nan() } else { scanner.float()? };
         scanner.skip_blanks();
-        let timestamp = match scanner.rest() {
-            "" => None,
-            rest if rest.starts_with('#') => None,
-            _ => Some(milliseconds(&mut scanner, self.format)?),
-        };
+        let has_start = |scanner: &Scanner<'_>| self.extended && scanner.rest().starts_with(START);
+        let ends = scanner.rest().is_empty() || scanner.rest().starts_with('#') || has_start(&scanner);
+        let has_time = !ends;
+        let timestamp = if has_time { Some(milliseconds(&mut scanner, self.format)?) } else { None };
         scanner.skip_blanks();
+        let mut start = None;
+        if has_start(&scanner) {
+            START.chars().for_each(|c| _ = scanner.take(c));
+            start = Some(milliseconds(&mut scanner, self.format)?);
+            scanner.skip_blanks();
+        }
         let mut exemplar = None;
         if self.format == Format::OpenMetrics && scanner.take('#') {
             scanner.skip_blanks();
@@ -204,11 +204,18 @@ impl<'a> Parser<'a> {
         }
         scanner.skip_blanks();
         if !scanner.rest().is_empty() {
-            return Err(format!("unexpected text after the sample: {}", shown(scanner.rest())));
+            let what = if histogram.is_some() { "histogram" } else { "sample" };
+            return Err(format!("unexpected text after the {what}: {}", shown(scanner.rest())));
         }
-        let labels = &self.exemplar_labels;
-        let exemplar = exemplar.map(|(value, timestamp)| Exemplar { labels, value, timestamp });
-        Ok(Entry::Sample(Sample { name, labels: &self.labels, value, timestamp, exemplar }))
+        let exemplar_labels = &self.exemplar_labels;
+        let exemplar = exemplar.map(|(value, timestamp)| Exemplar { labels: exemplar_labels, value, timestamp });
+        let labels = &self.labels;
+        Ok(match histogram {
+            Some(histogram) => {
+                Entry::Histogram(HistogramSample { name, labels, histogram, timestamp, start, exemplar })
+            }
+            None => Entry::Sample(Sample { name, labels, value, timestamp, start, exemplar }),
+        })
     }
 }
 

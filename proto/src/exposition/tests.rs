@@ -166,6 +166,32 @@ fn composite_values_are_read_where_they_are_asked_for() {
     assert!(parser.next_entry().is_err());
 }
 
+fn shown(exemplar: super::Exemplar<'_, '_>) -> (String, f64, Option<i64>) {
+    let labels = exemplar.labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+    (sonde_model::Labels::from_pairs(labels).to_string(), exemplar.value, exemplar.timestamp)
+}
+
+#[test]
+fn start_timestamps_stand_behind_the_time() {
+    let read = |line: &str| {
+        let limits = Limits::default();
+        let mut parser = Parser::part(line.as_bytes(), 0, Format::OpenMetrics, &limits).unwrap().extended();
+        match parser.next_entry() {
+            Ok(Some(Entry::Sample(s))) => Ok((s.timestamp, s.start, s.exemplar.map(|e| e.value))),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.reason),
+        }
+    };
+    assert_eq!(read("a 1 2.5 st@1.25 # {} 3 4"), Ok((Some(2_500), Some(1_250), Some(3.0))));
+    assert_eq!(read("a 1 st@1"), Ok((None, Some(1_000), None)));
+    assert_eq!(read("a 1 # {} 3"), Ok((None, None, Some(3.0))));
+    assert_eq!(read("a 1 2 st@x").unwrap_err(), "\"x\" is not a timestamp");
+    assert_eq!(read("a 1 2 st@1 st@1").unwrap_err(), "unexpected text after the sample: \"st@1\"");
+    // A scrape has none.
+    let mut parser = Parser::new(b"a 1 2 st@1\n", Format::Text, &Limits::default()).unwrap();
+    assert!(parser.next_entry().is_err());
+}
+
 proptest! {
     #[test]
     fn histograms_and_stale_markers_come_back(
@@ -200,7 +226,13 @@ proptest! {
         prop_assume!(histogram.validate().is_ok());
         let mut encoder = Encoder::new(Format::OpenMetrics);
         let labels: &[(&str, &str)] = if custom { &[] } else { &[("c", "d\n")] };
-        encoder.histogram("a_b", labels, &histogram, Some(time));
+        let exemplar =
+            sonde_model::Exemplar { labels: sonde_model::Labels::from_pairs([("a.b", "c\"d")]), value: sum.abs(), timestamp: time };
+        let has_more = time % 2 == 0;
+        let (start, exemplar) = (has_more.then_some(time - 7), Some(&exemplar).filter(|e| has_more && e.value.is_finite()));
+        let tail = Tail { timestamp: Some(time), start, exemplar };
+        encoder.histogram("a_b", labels, &histogram, tail);
+        encoder.sample_with("c", labels, 1.5, Tail { timestamp: None, ..tail });
         encoder.stale("s", &[], Some(time));
         let page = encoder.finish();
         let mut parser = Parser::new(page.as_bytes(), Format::OpenMetrics, &Limits::default()).unwrap().extended();
@@ -208,8 +240,16 @@ proptest! {
             Ok(Some(Entry::Histogram(read))) => {
                 prop_assert_eq!(format!("{:?}", read.histogram), format!("{histogram:?}"));
                 prop_assert_eq!(read.histogram.sum.to_bits(), sum.to_bits());
-                prop_assert_eq!(read.timestamp, Some(time));
+                prop_assert_eq!((read.timestamp, read.start), (Some(time), start));
                 prop_assert_eq!(read.labels.len(), labels.len());
+                prop_assert_eq!(read.exemplar.map(shown), exemplar.map(|e| (e.labels.to_string(), e.value, Some(time))));
+            }
+            other => prop_assert!(false, "{page}: {other:?}"),
+        }
+        match parser.next_entry() {
+            Ok(Some(Entry::Sample(s))) => {
+                prop_assert_eq!((s.value, s.timestamp, s.start), (1.5, None, start));
+                prop_assert_eq!(s.exemplar.map(shown), exemplar.map(|e| (e.labels.to_string(), e.value, Some(time))));
             }
             other => prop_assert!(false, "{page}: {other:?}"),
         }

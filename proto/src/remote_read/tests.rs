@@ -93,8 +93,11 @@ fn too_much_is_refused() {
 fn samples_are_what_prost_reads() {
     let all = [series("one", 300, 2), series("two", 0, 0)];
     let mut answer = SampleAnswer::default();
-    answer.result(&all);
-    answer.result(&[]);
+    let filled = answer.result(|out| {
+        all.iter().for_each(|series| out.series(series));
+        Ok::<(), ()>(())
+    });
+    assert_eq!((filled, answer.result(|_| Err(7))), (Ok(()), Err(7)));
     let read = message::ReadResponse::decode(answer.finish().as_slice()).expect("a message");
     assert_eq!(read.results.len(), 2);
     let [one, two] = read.results[0].timeseries.as_slice() else { panic!("{read:?}") };

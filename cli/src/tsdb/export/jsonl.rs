@@ -1,11 +1,12 @@
 //! JSON lines as VictoriaMetrics exports them: `{"metric":{...},"values":[...],"timestamps":[...]}`.
 //!
-//! Native histograms, which it has no form for, are lines with `histograms` in the place of `values`.
+//! Native histograms, which it has no form for, are lines with `histograms` in the place of `values`. `starts` and `exemplars` are
+//! further keys, which it passes over.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use sonde_model::{CounterResetHint, Histogram, Series, Span, TimestampMs, is_stale};
+use sonde_model::{CounterResetHint, Exemplar, Histogram, Labels, Series, Span, TimestampMs, is_stale};
 
 use super::super::files::Output;
 
@@ -24,18 +25,25 @@ impl Writer {
         Writer { output, line: String::new() }
     }
 
-    pub(super) fn series(&mut self, series: &Series) -> io::Result<()> {
-        let metric: serde_json::Map<String, serde_json::Value> =
-            series.labels.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-        let metric = serde_json::Value::from(metric).to_string();
+    pub(super) fn series(&mut self, series: &Series, exemplars: &[Exemplar]) -> io::Result<()> {
+        let metric = object(&series.labels);
+        let mut exemplars = exemplars;
         let floats = &series.floats;
-        for (times, values) in floats.timestamps.chunks(LINE_SAMPLES).zip(floats.values.chunks(LINE_SAMPLES)) {
-            self.line(&metric, "values", times, values, |out, value| number(out, *value))?;
+        for (i, (times, values)) in
+            floats.timestamps.chunks(LINE_SAMPLES).zip(floats.values.chunks(LINE_SAMPLES)).enumerate()
+        {
+            let starts = floats.starts.get(i * LINE_SAMPLES..).unwrap_or_default();
+            let more =
+                More { starts: &starts[..starts.len().min(times.len())], exemplars: std::mem::take(&mut exemplars) };
+            self.line(&metric, "values", times, values, more, |out, value| number(out, *value))?;
         }
         let histograms = &series.histograms;
         let times = histograms.timestamps.chunks(LINE_HISTOGRAMS);
-        for (times, values) in times.zip(histograms.values.chunks(LINE_HISTOGRAMS)) {
-            self.line(&metric, "histograms", times, values, histogram)?;
+        for (i, (times, values)) in times.zip(histograms.values.chunks(LINE_HISTOGRAMS)).enumerate() {
+            let starts = histograms.starts.get(i * LINE_HISTOGRAMS..).unwrap_or_default();
+            let more =
+                More { starts: &starts[..starts.len().min(times.len())], exemplars: std::mem::take(&mut exemplars) };
+            self.line(&metric, "histograms", times, values, more, histogram)?;
         }
         Ok(())
     }
@@ -50,6 +58,7 @@ impl Writer {
         key: &str,
         times: &[TimestampMs],
         values: &[V],
+        more: More<'_>,
         put: impl Fn(&mut String, &V),
     ) -> io::Result<()> {
         self.line.clear();
@@ -61,10 +70,40 @@ impl Writer {
         line.push_str("\":");
         list(line, values, put);
         line.push_str(",\"timestamps\":");
-        list(line, times, |out, t| write!(out, "{t}").expect("BUG: writing to a string failed"));
+        let time = |out: &mut String, t: &TimestampMs| write!(out, "{t}").expect("BUG: writing to a string failed");
+        list(line, times, time);
+        if more.starts.iter().any(|start| *start != 0) {
+            line.push_str(",\"starts\":");
+            list(line, more.starts, time);
+        }
+        if !more.exemplars.is_empty() {
+            line.push_str(",\"exemplars\":");
+            list(line, more.exemplars, exemplar);
+        }
         line.push_str("}\n");
         self.output.write_all(self.line.as_bytes())
     }
+}
+
+/// What a line has besides values and times.
+struct More<'s> {
+    /// As many as times, or none.
+    starts: &'s [TimestampMs],
+    exemplars: &'s [Exemplar],
+}
+
+fn object(labels: &Labels) -> String {
+    let map: serde_json::Map<String, serde_json::Value> =
+        labels.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    serde_json::Value::from(map).to_string()
+}
+
+fn exemplar(out: &mut String, exemplar: &Exemplar) {
+    out.push_str("{\"labels\":");
+    out.push_str(&object(&exemplar.labels));
+    out.push_str(",\"value\":");
+    number(out, exemplar.value);
+    write!(out, ",\"timestamp\":{}}}", exemplar.timestamp).expect("BUG: writing to a string failed");
 }
 
 fn list<V>(out: &mut String, values: &[V], put: impl Fn(&mut String, &V)) {

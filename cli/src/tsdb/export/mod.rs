@@ -2,16 +2,18 @@
 
 mod jsonl;
 mod openmetrics;
+#[cfg(feature = "parquet")]
+mod parquet;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 
-use sonde_model::{Labels, METRIC_NAME, Matcher, Series, TimestampMs, is_stale};
+use sonde_model::{Exemplar, Labels, METRIC_NAME, Matcher, Series, TimestampMs, is_stale};
 use sonde_runtime::Clock;
 use sonde_tsdb::{Db, Metadata, MetricKind, Options, SelectError, SelectLimits};
 
-use super::args::{ExportArgs, ExportFormat};
-use super::files::Output;
+use super::args::{Compression, ExportArgs, ExportFormat};
+use super::files::{Output, by_name};
 use super::progress::{Progress, Unit, count};
 use super::store;
 use crate::problem::Problem;
@@ -25,13 +27,37 @@ const HELD_SAMPLES: usize = 4_000_000;
 enum Format {
     OpenMetrics(openmetrics::Writer),
     JsonLines(jsonl::Writer),
+    #[cfg(feature = "parquet")]
+    Parquet(Box<parquet::Writer>),
 }
 
 impl Format {
-    fn new(format: ExportFormat, output: Output) -> io::Result<Self> {
-        Ok(match format {
-            ExportFormat::Openmetrics => Format::OpenMetrics(openmetrics::Writer::new(output)),
-            ExportFormat::Jsonl => Format::JsonLines(jsonl::Writer::new(output)),
+    /// Makes the file. Parquet is compressed inside, page by page, and so by default.
+    fn create(args: &ExportArgs) -> Result<Self, Problem> {
+        let output = |compression| Output::create(&args.output, compression);
+        let compression = args.compression.unwrap_or_else(|| by_name(&args.output));
+        Ok(match args.format {
+            ExportFormat::Openmetrics => {
+                Format::OpenMetrics(openmetrics::Writer::new(output(compression)?, args.start_timestamps))
+            }
+            ExportFormat::Jsonl => Format::JsonLines(jsonl::Writer::new(output(compression)?)),
+            ExportFormat::Parquet
+                if by_name(&args.output) != Compression::None || args.compression == Some(Compression::Gzip) =>
+            {
+                return Err(Problem::new("a Parquet file is compressed inside, with zstd or not at all")
+                    .hint("Name it `.parquet`; `--compression none` leaves it as it is."));
+            }
+            #[cfg(feature = "parquet")]
+            ExportFormat::Parquet => {
+                let compressed = args.compression != Some(Compression::None);
+                let writer = parquet::Writer::new(output(Compression::None)?, compressed);
+                Format::Parquet(Box::new(writer.map_err(broken)?))
+            }
+            #[cfg(not(feature = "parquet"))]
+            ExportFormat::Parquet => {
+                return Err(Problem::new("this sonde was built without Parquet")
+                    .hint("Build one that has it: `cargo build --release -p sonde --features parquet`."));
+            }
         })
     }
 
@@ -42,10 +68,12 @@ impl Format {
         }
     }
 
-    fn series(&mut self, series: &Series) -> io::Result<()> {
+    fn series(&mut self, series: &Series, exemplars: &[Exemplar]) -> io::Result<()> {
         match self {
-            Format::OpenMetrics(writer) => writer.series(series),
-            Format::JsonLines(writer) => writer.series(series),
+            Format::OpenMetrics(writer) => writer.series(series, exemplars),
+            Format::JsonLines(writer) => writer.series(series, exemplars),
+            #[cfg(feature = "parquet")]
+            Format::Parquet(writer) => writer.series(series),
         }
     }
 
@@ -53,6 +81,8 @@ impl Format {
         match self {
             Format::OpenMetrics(writer) => writer.finish(),
             Format::JsonLines(writer) => writer.finish(),
+            #[cfg(feature = "parquet")]
+            Format::Parquet(writer) => writer.finish(),
         }
     }
 }
@@ -68,9 +98,9 @@ struct Selection {
 pub(super) fn run(args: &ExportArgs) -> Result<(), Problem> {
     let now = Clock::system().now_ms();
     let selection = selection(args, now)?;
+    let format = Format::create(args)?;
     let db = store::open(&args.store.dir, Options::default(), now, false)?;
-    let output = Output::create(&args.output, args.compression)?;
-    let written = export(&db, &selection, args.format, output);
+    let written = export(&db, &selection, format);
     db.close();
     let (series, samples) = written?;
     crate::client::tell(&format!("{} samples of {} series", count(samples), count(series)));
@@ -97,15 +127,16 @@ fn selection(args: &ExportArgs, now: TimestampMs) -> Result<Selection, Problem> 
 }
 
 /// Writes all that is selected; gives the number of series and of samples.
-fn export(db: &Db, selection: &Selection, format: ExportFormat, output: Output) -> Result<(u64, u64), Problem> {
-    let broken = |e: io::Error| Problem::new(format!("the export cannot be written: {e}"));
-    let mut format = Format::new(format, output).map_err(broken)?;
+fn export(db: &Db, selection: &Selection, mut format: Format) -> Result<(u64, u64), Problem> {
     let mut progress = Progress::new("exporting", Unit::Samples);
     let status = db.status();
     let is_everything = selection.selectors.iter().all(Vec::is_empty)
         && (selection.from, selection.to) == (TimestampMs::MIN, TimestampMs::MAX);
     let total = is_everything.then_some(status.samples + status.block_samples);
     let (mut series, mut samples) = (0u64, 0u64);
+    // The store bounds how many there are.
+    let exemplars = db.exemplars(&selection.selectors, selection.from, selection.to, usize::MAX);
+    let exemplars: HashMap<Labels, Vec<Exemplar>> = exemplars.into_iter().map(|of| (of.labels, of.exemplars)).collect();
     for (family, metrics) in families(db, selection)? {
         let known = db.metadata(Some(&family), 1).pop();
         if let Some((_, metadata)) = &known {
@@ -118,7 +149,8 @@ fn export(db: &Db, selection: &Selection, format: ExportFormat, output: Output) 
                 }
                 let n = (one.floats.len() + one.histograms.len()) as u64;
                 if n > 0 {
-                    format.series(&one).map_err(broken)?;
+                    let exemplars = exemplars.get(&one.labels).map_or(&[][..], Vec::as_slice);
+                    format.series(&one, exemplars).map_err(broken)?;
                     series += 1;
                     samples += n;
                     progress.at(samples, total);
@@ -194,6 +226,10 @@ fn each_series(
     Ok(())
 }
 
+fn broken(error: io::Error) -> Problem {
+    Problem::new(format!("the export cannot be written: {error}"))
+}
+
 fn unreadable(error: &SelectError) -> Problem {
     problem(error).hint("`sonde tsdb verify` says what is damaged; a start of the collector sets it aside.")
 }
@@ -203,11 +239,13 @@ fn without_stale(series: &mut Series) {
         let kept: Vec<bool> = series.floats.values.iter().map(|v| !is_stale(*v)).collect();
         keep(&mut series.floats.timestamps, &kept);
         keep(&mut series.floats.values, &kept);
+        keep(&mut series.floats.starts, &kept);
     }
     if series.histograms.values.iter().any(|h| h.is_stale()) {
         let kept: Vec<bool> = series.histograms.values.iter().map(|h| !h.is_stale()).collect();
         keep(&mut series.histograms.timestamps, &kept);
         keep(&mut series.histograms.values, &kept);
+        keep(&mut series.histograms.starts, &kept);
     }
 }
 
@@ -216,19 +254,24 @@ fn keep<T>(list: &mut Vec<T>, kept: &[bool]) {
     list.retain(|_| *kept.next().unwrap_or(&true));
 }
 
-/// The samples of a series in the order of time, floats and histograms together.
-fn in_order(series: &Series) -> impl Iterator<Item = (TimestampMs, Sample<'_>)> {
-    let mut floats = series.floats.timestamps.iter().zip(&series.floats.values).peekable();
-    let mut histograms = series.histograms.timestamps.iter().zip(&series.histograms.values).peekable();
+/// The samples of a series in the order of time, floats and histograms together: when, since when it counts (0 where that
+/// is not known), what.
+fn in_order(series: &Series) -> impl Iterator<Item = (TimestampMs, TimestampMs, Sample<'_>)> {
+    let Series { floats, histograms, .. } = series;
+    let (mut f, mut h) = (0, 0);
     std::iter::from_fn(move || {
-        let float_first = match (floats.peek(), histograms.peek()) {
-            (Some((f, _)), Some((h, _))) => f < h,
+        let float_first = match (floats.timestamps.get(f), histograms.timestamps.get(h)) {
+            (Some(float), Some(histogram)) => float < histogram,
             (float, _) => float.is_some(),
         };
+        let start = |starts: &[TimestampMs], i: usize| starts.get(i).copied().unwrap_or(0);
         if float_first {
-            floats.next().map(|(t, v)| (*t, Sample::Float(*v)))
+            f += 1;
+            Some((floats.timestamps[f - 1], start(&floats.starts, f - 1), Sample::Float(floats.values[f - 1])))
         } else {
-            histograms.next().map(|(t, h)| (*t, Sample::Histogram(h)))
+            let histogram = histograms.values.get(h)?;
+            h += 1;
+            Some((histograms.timestamps[h - 1], start(&histograms.starts, h - 1), Sample::Histogram(histogram)))
         }
     })
 }

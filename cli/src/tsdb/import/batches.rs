@@ -19,6 +19,15 @@ const BATCH_SAMPLES: usize = 10_000;
 /// Batches on their way to the disk.
 const ON_THE_WAY: usize = 4;
 
+/// A sample of a series.
+pub(super) struct OneSample {
+    pub(super) timestamp: TimestampMs,
+    /// Since when it is counted; 0 where that is not known.
+    pub(super) start: TimestampMs,
+    pub(super) value: BatchValue,
+    pub(super) exemplar: Option<Exemplar>,
+}
+
 /// What became of the samples.
 pub(super) struct Done {
     pub(super) stored: u64,
@@ -38,6 +47,8 @@ pub(super) struct Batches<'d> {
     /// The series of the sample before: samples come series by series as a rule.
     last: Option<(Vec<(String, String)>, SeriesRef)>,
     samples: Vec<BatchSample>,
+    /// Since when each sample is counted; 0 where that is not known.
+    starts: Vec<TimestampMs>,
     exemplars: Vec<BatchExemplar>,
     metadata: Vec<(String, Metadata)>,
     on_the_way: VecDeque<Receiver<Result<(), sonde_tsdb::Error>>>,
@@ -57,6 +68,7 @@ impl<'d> Batches<'d> {
             head_bytes: 128 << 20,
             last: None,
             samples: Vec::with_capacity(BATCH_SAMPLES),
+            starts: Vec::new(),
             exemplars: Vec::new(),
             metadata: Vec::new(),
             on_the_way: VecDeque::new(),
@@ -72,15 +84,26 @@ impl<'d> Batches<'d> {
         &mut self,
         metric: &'a str,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
-        timestamp: TimestampMs,
-        value: BatchValue,
-        exemplar: Option<Exemplar>,
+        sample: OneSample,
     ) -> Result<(), Problem> {
         let labels: Vec<(&str, &str)> = labels.collect();
         let Some(series) = self.series(metric, labels) else { return Ok(()) };
+        let OneSample { timestamp, start, value, exemplar } = sample;
         self.samples.push(BatchSample { series, timestamp, value });
+        self.starts.push(start);
         self.exemplars.extend(exemplar.map(|exemplar| BatchExemplar { series, exemplar }));
         if self.samples.len() >= BATCH_SAMPLES { self.send() } else { Ok(()) }
+    }
+
+    /// Adds exemplars of a series.
+    pub(super) fn exemplars<'a>(
+        &mut self,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        exemplars: impl Iterator<Item = Exemplar>,
+    ) {
+        if let Some(series) = self.series("", labels.collect()) {
+            self.exemplars.extend(exemplars.map(|exemplar| BatchExemplar { series, exemplar }));
+        }
     }
 
     /// Says what is known of a metric.
@@ -145,7 +168,7 @@ impl<'d> Batches<'d> {
     }
 
     fn send(&mut self) -> Result<(), Problem> {
-        if self.samples.is_empty() && self.metadata.is_empty() {
+        if self.samples.is_empty() && self.metadata.is_empty() && self.exemplars.is_empty() {
             return Ok(());
         }
         let samples = std::mem::replace(&mut self.samples, Vec::with_capacity(BATCH_SAMPLES));
@@ -155,8 +178,7 @@ impl<'d> Batches<'d> {
             source: Source::AgentLink,
             cursor: None,
             samples,
-            // The text has no word for them.
-            starts: Vec::new(),
+            starts: Some(std::mem::take(&mut self.starts)).filter(|s| s.iter().any(|s| *s != 0)).unwrap_or_default(),
             metadata: std::mem::take(&mut self.metadata),
             exemplars: std::mem::take(&mut self.exemplars),
         };

@@ -1,4 +1,5 @@
-//! JSON lines: `{"metric":{...},"values":[...],"timestamps":[...]}`, and the same with `histograms`.
+//! JSON lines: `{"metric":{...},"values":[...],"timestamps":[...]}`, the same with `histograms`, with or without `starts`, and
+//! lines of `exemplars`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,10 +7,10 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
-use sonde_model::{CounterResetHint, Histogram, NORMAL_NAN_BITS, Span, TimestampMs, stale_nan};
+use sonde_model::{CounterResetHint, Exemplar, Histogram, Labels, NORMAL_NAN_BITS, Span, TimestampMs, stale_nan};
 use sonde_tsdb::BatchValue;
 
-use super::batches::Batches;
+use super::batches::{Batches, OneSample};
 use super::{Input, Progress, not_understood, read_line};
 use crate::problem::Problem;
 
@@ -23,7 +24,21 @@ struct Line {
     values: Vec<Number>,
     #[serde(default)]
     histograms: Vec<HistogramValue>,
+    #[serde(default)]
     timestamps: Vec<TimestampMs>,
+    /// Since when each value is counted; 0 where that is not known.
+    #[serde(default)]
+    starts: Vec<TimestampMs>,
+    #[serde(default)]
+    exemplars: Vec<OneExemplar>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OneExemplar {
+    labels: BTreeMap<String, String>,
+    value: Number,
+    timestamp: TimestampMs,
 }
 
 #[derive(Deserialize)]
@@ -136,15 +151,32 @@ fn add(line: &Line, batches: &mut Batches<'_>, wrong: &dyn Fn(&str) -> Problem) 
     if values + histograms != line.timestamps.len() || (values > 0 && histograms > 0) {
         return Err(wrong("there are not as many timestamps as values or histograms"));
     }
-    for (at, value) in line.timestamps.iter().zip(&line.values) {
-        batches.sample("", labels(), *at, BatchValue::Float(value.0), None)?;
+    if !line.starts.is_empty() && line.starts.len() != line.timestamps.len() {
+        return Err(wrong("there are not as many starts as timestamps"));
     }
-    for (at, histogram) in line.timestamps.iter().zip(&line.histograms) {
+    let starts = line.starts.iter().copied().chain(std::iter::repeat(0));
+    let times = line.timestamps.iter().copied().zip(starts);
+    let one = |(timestamp, start), value| OneSample { timestamp, start, value, exemplar: None };
+    for (time, value) in times.clone().zip(&line.values) {
+        batches.sample("", labels(), one(time, BatchValue::Float(value.0)))?;
+    }
+    for (time, histogram) in times.zip(&line.histograms) {
         let histogram = Histogram::from(histogram);
         histogram.validate().map_err(|e| wrong(&e.to_string()))?;
-        batches.sample("", labels(), *at, BatchValue::Histogram(Box::new(histogram)), None)?;
+        batches.sample("", labels(), one(time, BatchValue::Histogram(Box::new(histogram))))?;
+    }
+    if !line.exemplars.is_empty() {
+        batches.exemplars(labels(), line.exemplars.iter().map(Exemplar::from));
     }
     Ok(())
+}
+
+impl From<&OneExemplar> for Exemplar {
+    fn from(exemplar: &OneExemplar) -> Self {
+        let OneExemplar { labels, value, timestamp } = exemplar;
+        let labels = Labels::from_pairs(labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        Exemplar { labels, value: value.0, timestamp: *timestamp }
+    }
 }
 
 impl From<&HistogramValue> for Histogram {

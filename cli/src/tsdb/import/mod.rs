@@ -18,7 +18,7 @@ use super::progress::{Progress, Unit, count};
 use super::store;
 use crate::problem::Problem;
 use crate::process::problem;
-use batches::Batches;
+use batches::{Batches, OneSample};
 
 /// Bytes that are read at once.
 const PIECE_BYTES: usize = 256 << 10;
@@ -130,7 +130,9 @@ impl Sink for PageSink<'_, '_> {
         };
         let labels = sample.labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
         let exemplar = sample.exemplar_at(timestamp);
-        self.batches.sample(sample.name, labels, timestamp, sample.value, exemplar).map_err(Stop::Problem)
+        let start = sample.start.unwrap_or(0);
+        let one = OneSample { timestamp, start, value: sample.value, exemplar };
+        self.batches.sample(sample.name, labels, one).map_err(Stop::Problem)
     }
 
     fn metadata(&mut self, metric: &str, metadata: &Metadata) {

@@ -15,6 +15,7 @@ use sonde_model::{Labels, TimestampMs};
 use super::answer;
 use super::parameters;
 use crate::api::form::Form;
+use crate::api::prometheus::shown_url::without_user;
 use crate::server::{Core, Server};
 
 /// A rule's alert is shown as lasting this many evaluations beyond the last: what Prometheus tells an Alertmanager.
@@ -92,7 +93,7 @@ impl Sight {
 /// All alerts that fire: those of rules, and those of other senders, which win where both have one.
 pub(super) fn firing(server: &Server, core: &Core) -> BTreeMap<Labels, Known> {
     let now = server.clock.now_ms();
-    let url = crate::settings::external_url(&server.config.load(), &server.flags);
+    let url = without_user(&crate::settings::external_url(&server.config.load(), &server.flags));
     let mut all = BTreeMap::new();
     for group in core.rules.snapshot() {
         let interval = i64::try_from(group.interval.as_millis()).unwrap_or(i64::MAX / 8).max(MIN_INTERVAL_MS);

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde_json::Value;
 
+use super::shown_url::{HIDDEN, shown_url};
 use crate::api::answer::{Answer, ApiError, ErrorKind};
 use crate::server::Server;
 
-/// What stands in the place of a secret, in the word of Prometheus.
-const HIDDEN: &str = "<secret>";
 /// A key with one of these in its name holds a secret, unless it names a file.
 const SECRET_WORDS: [&str; 6] = ["password", "secret", "token", "credential", "authorization", "header"];
 
@@ -27,7 +26,7 @@ pub(super) async fn config(State(server): State<Arc<Server>>) -> Result<Answer, 
 }
 
 /// Hides secrets. The address of a receiver of notifications is one, because it often holds the key to a channel; of other
-/// addresses only what stands before the host is.
+/// addresses what stands before the host and the values of the query are.
 fn hide(value: &mut Value, is_notify: bool) {
     match value {
         Value::Object(map) => {
@@ -36,7 +35,7 @@ fn hide(value: &mut Value, is_notify: bool) {
                 if is_secret || (is_notify && key == "url") {
                     hide_all(value);
                 } else if let (Value::String(text), true) = (&mut *value, key.ends_with("url")) {
-                    *text = without_user(text);
+                    *text = shown_url(text);
                 } else {
                     hide(value, is_notify || key == "notify");
                 }
@@ -53,16 +52,6 @@ fn hide_all(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(hide_all),
         Value::String(text) if !text.is_empty() => HIDDEN.clone_into(text),
         _ => {}
-    }
-}
-
-/// A URL without the name and password before its host.
-fn without_user(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let host_end = rest.find('/').unwrap_or(rest.len());
-    match rest[..host_end].rfind('@') {
-        Some(at) => format!("{scheme}://{HIDDEN}{}", &rest[at..]),
-        None => url.to_owned(),
     }
 }
 
@@ -103,13 +92,13 @@ mod tests {
         let mut value = json!({
             "api": {"external_url": "http://a:b@c/d"},
             "notify": {"webhooks": [{"url": "https://hooks/T0/B0", "name": "x"}], "tls_config": {"key_file": "k"}},
-            "remote": [{"password": "p", "password_file": "f", "headers": {"X": "y"}, "url": "http://h@ost"}],
+            "remote": [{"password": "p", "password_file": "f", "headers": {"X": "y"}, "url": "http://h@ost/write?key=k"}],
         });
         hide(&mut value, false);
         let shown = json!({
             "api": {"external_url": "http://<secret>@c/d"},
             "notify": {"webhooks": [{"url": "<secret>", "name": "x"}], "tls_config": {"key_file": "k"}},
-            "remote": [{"password": "<secret>", "password_file": "f", "headers": {"X": "<secret>"}, "url": "http://<secret>@ost"}],
+            "remote": [{"password": "<secret>", "password_file": "f", "headers": {"X": "<secret>"}, "url": "http://<secret>@ost/write?key=<secret>"}],
         });
         assert_eq!(value, shown);
     }

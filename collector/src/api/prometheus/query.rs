@@ -45,11 +45,9 @@ struct Statistics {
 impl Options {
     fn new(server: &Server, form: &Form) -> Result<Self, ApiError> {
         let config = &server.config.load().query;
-        let lookback_ms = match parameters::duration(form, "lookback_delta")? {
-            Some(ms) if ms <= 0 => return Err(ApiError::parameter("lookback_delta", "must be greater than 0")),
-            Some(ms) => ms,
-            None => config.lookback.0.as_millis() as i64,
-        };
+        // Nothing and less are no lookback of one's own, as they are to Prometheus.
+        let asked = parameters::duration(form, "lookback_delta")?.filter(|ms| *ms > 0);
+        let lookback_ms = asked.unwrap_or(config.lookback.0.as_millis() as i64);
         let engine = Engine::new(EngineOptions {
             lookback_ms,
             max_samples: usize::try_from(config.max_samples).unwrap_or(usize::MAX),

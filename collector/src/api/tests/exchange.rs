@@ -115,3 +115,72 @@ async fn federation_shows_what_is_new_and_alive() {
     fixture.clock.advance(std::time::Duration::from_secs(600));
     assert_eq!(fixture.get("/federate?match[]=up").await, (200, String::new()), "beyond the lookback");
 }
+
+#[tokio::test]
+async fn a_histogram_counts_for_what_it_takes() {
+    let mut config = Config::default();
+    config.query.max_samples = 100;
+    let fixture = Fixture::open_with(config, Flags::default());
+    let mut sizes = series(&[("__name__", "sizes")], &[]);
+    sizes.histograms =
+        (0..20).map(|i| sonde_proto::remote_write::Histogram { timestamp: i * 100, ..histogram(3, &[1, 1]) }).collect();
+    assert_eq!(fixture.write(&of(vec![sizes])).await.0, 204);
+    for accepted in [&[0][..], &[1]] {
+        let few = request(&[(0, "__name__", "sizes")], 1_000, accepted);
+        assert_eq!(ask(&fixture, &few).await.0, 200, "11 of 8 samples each");
+        let (status, _, body) = ask(&fixture, &request(&[(0, "__name__", "sizes")], 1_900, accepted)).await;
+        let text = String::from_utf8_lossy(&body);
+        assert!(status == 400 && text.contains("exceeded sample limit (100"), "{accepted:?}: {status} {text}");
+    }
+}
+
+/// Of what is answered in frames little is in memory, however much it is, and a reader that leaves ends the work.
+#[tokio::test]
+async fn frames_are_made_while_they_are_sent() {
+    let fixture = Fixture::open();
+    let mut random = fastrand::Rng::with_seed(7);
+    let long = "x".repeat(1_000);
+    for batch in 0..30 {
+        let one = |n: usize| {
+            let values: Vec<(i64, f64)> = (0..100).map(|i| (i * 500, random.f64())).collect();
+            series(&[("__name__", "wide"), ("batch", &format!("{batch:02}")), ("n", &format!("{n}{long}"))], &values)
+        };
+        assert_eq!(fixture.write(&of((0..100).map(one).collect())).await.0, 204);
+    }
+    let asked = || {
+        let body = compress(&request(&[(0, "__name__", "wide")], 60_000, &[1]).encode_to_vec()).expect("it fits");
+        Request::post("/api/v1/read").body(Body::from(body)).expect("a request")
+    };
+    let mut response = fixture.send(asked()).await;
+    let frame = http_body_util::BodyExt::frame(response.body_mut()).await.expect("a piece").expect("of frames");
+    let piece = frame.into_data().expect("data");
+    assert!((1 << 20..3 << 20).contains(&piece.len()), "{}", piece.len());
+    assert_eq!(fixture.server.queries.running(), 1, "it waits for the reader");
+    drop(response);
+    while fixture.server.queries.running() > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let body = axum::body::to_bytes(fixture.send(asked()).await.into_body(), 64 << 20).await.expect("all of it");
+    let (mut rest, mut found) = (&body[..], 0);
+    while let Some((message, behind)) = read_frame(rest).expect("a frame") {
+        let answer = ChunkedReadResponse::decode(message).expect("a message");
+        found += answer.chunked_series[0]
+            .chunks
+            .iter()
+            .map(|c| decode_floats(&c.data).expect("a chunk").0.len())
+            .sum::<usize>();
+        rest = behind;
+    }
+    assert_eq!(found, 30 * 100 * 100);
+    assert_eq!(fixture.server.queries.running(), 0);
+}
+
+#[tokio::test]
+async fn federation_has_a_deadline() {
+    let mut config = Config::default();
+    config.query.timeout = sonde_runtime::config::Duration(std::time::Duration::ZERO);
+    let fixture = Fixture::open_with(config, Flags::default());
+    assert_eq!(fixture.write(&of(vec![series(&[("__name__", "up")], &[(1_000, 1.0)])])).await.0, 204);
+    let (status, text) = fixture.get("/federate?match[]=up").await;
+    assert!(status == 503 && text.contains("timed out"), "{status} {text}");
+}
