@@ -20,7 +20,7 @@ pub use agent::Agent;
 pub use clock::{Stopwatch, now_ms};
 pub use http::{Reply, encode, get, post, post_form, request};
 pub use otlp::{Point, metrics_request, span_request};
-pub use peers::{Tool, kubernetes_validate, node, not_run, python, tool};
+pub use peers::{Tool, kubernetes_validate, node, not_run, python, python_with_parquet, tool};
 pub use process::{Server, Spawn, free_port, sonde_binary};
 pub use prometheus::Prometheus;
 pub use shop::{Order, Shop};

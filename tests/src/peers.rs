@@ -48,6 +48,12 @@ pub fn kubernetes_validate(test: &str) -> Option<PathBuf> {
     found(venv.join("complete"), test, "PyPI's kubernetes-validate").map(|_| venv.join("bin/kubernetes-validate"))
 }
 
+/// The interpreter of the virtual environment with DuckDB, pandas and pyarrow; `cargo xtask soak` makes it.
+pub fn python_with_parquet(test: &str) -> Option<PathBuf> {
+    let venv = tools_dir().join("parquet");
+    found(venv.join("complete"), test, "PyPI's duckdb, pandas and pyarrow").map(|_| venv.join("bin/python"))
+}
+
 /// Records that `test` did not run because of what this machine is, for the summary of the whole run.
 pub fn not_run(test: &str, why: &str) {
     if let Some(path) = std::env::var_os("SONDE_NOT_RUN") {
@@ -62,7 +68,7 @@ fn found(path: PathBuf, test: &str, name: &str) -> Option<PathBuf> {
     if path.is_file() {
         return Some(path);
     }
-    let why = format!("{name} is not there ({}); `cargo xtask test` fetches it", path.display());
+    let why = format!("{name} is not there ({}); `cargo xtask` fetches it", path.display());
     let required = std::env::var("SONDE_CONFORMANCE_REQUIRED").is_ok_and(|v| v == "1");
     assert!(!required, "{test} did not run: {why}");
     not_run(test, &why);

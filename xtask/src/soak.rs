@@ -1,9 +1,10 @@
-//! `cargo xtask soak`: the tests that go on for as long as they are let, one after another.
+//! `cargo xtask soak`: the tests that go on for as long as they are let, and those whose build is long, one after another.
 
 use anyhow::Result;
 
 use crate::command::{self, cargo};
 use crate::steps::Steps;
+use crate::tools;
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -60,5 +61,19 @@ pub(crate) fn soak(options: &Options) -> Result<()> {
             command::run(cargo(&args).env("SONDE_SOAK", "1"))
         });
     }
+    if options.only.as_ref().is_none_or(|only| "parquet".contains(only.as_str())) {
+        steps.step("parquet", parquet);
+    }
     steps.sum_up()
+}
+
+/// The export to Parquet, which is behind a feature; last, because the command is built anew with it.
+fn parquet() -> Result<()> {
+    const COMMAND: [&str; 5] = ["-p", "sonde", "--features", "parquet", "--locked"];
+    command::run(cargo(&["clippy"]).args(COMMAND).args(["--all-targets", "--", "-D", "warnings"]))?;
+    command::run(cargo(&["test"]).args(COMMAND).args(["--bins", "tsdb"]))?;
+    command::run(cargo(&["build"]).args(COMMAND))?;
+    tools::install_parquet_readers()?;
+    let mut test = cargo(&["test", "-p", "sonde-tests", "--locked", "--test", "parquet"]);
+    command::run(test.env("SONDE_TOOLS", tools::dir()))
 }

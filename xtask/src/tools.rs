@@ -31,6 +31,9 @@ const NODE_PACKAGES: [&str; 7] = [
 /// The published JSON schemas of Kubernetes and what validates against them.
 const KUBERNETES_PACKAGES: [&str; 1] = ["kubernetes-validate"];
 
+/// What people read Parquet with; half a gigabyte, for [`install_parquet_readers`] alone.
+const PARQUET_PACKAGES: [&str; 3] = ["duckdb", "pandas", "pyarrow"];
+
 /// Where the tools lie; tests find it through `SONDE_TOOLS`.
 pub(crate) fn dir() -> PathBuf {
     command::target_dir().join("tools")
@@ -56,6 +59,11 @@ pub(crate) fn install() -> Vec<String> {
         missing.push(format!("Node's OTLP SDK: {error:#}"));
     }
     missing
+}
+
+/// Installs what reads Parquet.
+pub(crate) fn install_parquet_readers() -> Result<()> {
+    python_packages("parquet", "PyPI's duckdb, pandas and pyarrow", &PARQUET_PACKAGES)
 }
 
 fn debian_package(package: &str) -> Result<()> {

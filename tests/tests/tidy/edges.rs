@@ -113,9 +113,20 @@ impl Package {
     }
 }
 
+/// Of what is built by default.
 fn metadata() -> Metadata {
+    metadata_with(&[])
+}
+
+/// Of what can be built.
+fn metadata_of_all_features() -> Metadata {
+    metadata_with(&["--all-features"])
+}
+
+fn metadata_with(more: &[&str]) -> Metadata {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["metadata", "--format-version", "1", "--locked"])
+        .args(more)
         .current_dir(workspace_root())
         .output()
         .expect("cargo metadata");
@@ -158,7 +169,7 @@ pub(crate) fn check_only_in(crates: &[&str], members_allowed: &[&str]) {
 
 /// Fails where one of `crates` is there in two versions.
 pub(crate) fn check_single(crates: &[&str]) {
-    let metadata = metadata();
+    let metadata = metadata_of_all_features();
     for name in crates {
         let versions: Vec<&str> =
             metadata.packages.iter().filter(|p| p.name == *name).map(|p| p.version.as_str()).collect();
@@ -166,9 +177,17 @@ pub(crate) fn check_single(crates: &[&str]) {
     }
 }
 
-/// Fails where one of `crates` is there at all.
+/// Fails where one of `crates` is there at all, with whatever features.
 pub(crate) fn check_absent(crates: &[&str]) {
-    let metadata = metadata();
+    absent(crates, &metadata_of_all_features());
+}
+
+/// Fails where one of `crates` is there by default.
+pub(crate) fn check_absent_by_default(crates: &[&str]) {
+    absent(crates, &metadata());
+}
+
+fn absent(crates: &[&str], metadata: &Metadata) {
     for package in &metadata.packages {
         assert!(!crates.contains(&package.name.as_str()), "{} is banned", package.name);
     }
@@ -177,7 +196,7 @@ pub(crate) fn check_absent(crates: &[&str]) {
 /// Fails where a dependency has no alternative among the licences of the list.
 pub(crate) fn check_licences() {
     let ok = |licence: &str| LICENCES.contains(&licence) || MORE_LICENCES.contains(&licence);
-    for package in metadata().packages {
+    for package in metadata_of_all_features().packages {
         let text = package.license.unwrap_or_default().replace(['(', ')'], "").replace('/', " OR ");
         let any = text.split(" OR ").any(|choice| choice.split(" AND ").all(|licence| ok(licence.trim())));
         assert!(any, "{} {} has licence {text:?}", package.name, package.version);

@@ -49,7 +49,9 @@ fn there_is_one_tls_stack_and_no_second_major_of_what_is_large() {
         "tower-http",
         "http",
     ]);
-    edges::check_absent(&["openssl", "openssl-sys", "native-tls", "aws-lc-rs", "serde_yaml", "chrono"]);
+    edges::check_absent(&["openssl", "openssl-sys", "native-tls", "aws-lc-rs", "serde_yaml"]);
+    // The crate of the feature `parquet` of the command brings it.
+    edges::check_absent_by_default(&["chrono", "parquet"]);
 }
 
 #[test]
