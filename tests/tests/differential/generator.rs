@@ -270,7 +270,15 @@ impl Generator {
     }
 
     fn set(&mut self, depth: u32) -> String {
-        let (op, left, right) = (self.pick(&["and", "or", "unless"]), self.vector(depth), self.leaf());
+        let op = self.pick(&["and", "or", "unless"]);
+        let (left, right) = if self.in_subquery && op == "or" {
+            // Of one metric: the class "series that take turns".
+            let metric = self.rng.usize(..METRICS.len());
+            let mut side = || format!("{}{}", self.selector_of(metric), self.modifier());
+            (side(), side())
+        } else {
+            (self.vector(depth), self.leaf())
+        };
         let on = ["", " on (job)", " on (instance)", " ignoring (code, zone, le)"][self.rng.usize(..4)];
         format!("({left}) {op}{on} ({right})")
     }
