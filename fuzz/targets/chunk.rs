@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use sonde_model::{FloatColumn, HistogramColumn};
 use sonde_tsdb::codec::chunk::decode_histograms;
-use sonde_tsdb::codec::sealed::{Extent, decode_floats, decode_floats_within};
+use sonde_tsdb::codec::sealed::{Extent, ReadScratch, decode_floats, decode_floats_within};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = decode_histograms(bytes, &mut HistogramColumn::default());
@@ -15,10 +15,11 @@ fuzz_target!(|bytes: &[u8]| {
     let (min, max) = (i64::from_le_bytes(*min), i64::from_le_bytes(*max));
     let extent = Extent { min, max, samples: u16::from_le_bytes(*samples).into() };
     let mut whole = FloatColumn::default();
-    let is_read = decode_floats(chunk, extent, &mut whole).is_ok();
+    let mut scratch = ReadScratch::default();
+    let is_read = decode_floats(chunk, extent, &mut scratch, &mut whole).is_ok();
     // A part of what can be read as a whole is that part of it.
     let range = (min.saturating_add(1), max.saturating_sub(1));
-    let (mut scratch, mut part) = (FloatColumn::default(), FloatColumn::default());
+    let mut part = FloatColumn::default();
     if decode_floats_within(chunk, extent, range, &mut scratch, &mut part).is_ok() && is_read {
         let within = whole.timestamps.iter().enumerate().filter(|(_, t)| (range.0..=range.1).contains(*t));
         let places: Vec<usize> = within.map(|(place, _)| place).collect();

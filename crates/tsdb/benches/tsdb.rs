@@ -11,7 +11,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sonde_disk::MemFs;
 use sonde_model::{FloatColumn, Matcher};
-use sonde_tsdb::codec::sealed::{Extent, Scratch, decode_floats, encode_floats};
+use sonde_tsdb::codec::sealed::{Extent, ReadScratch, Scratch, decode_floats, encode_floats};
 use sonde_tsdb::{Batch, BatchSample, BatchValue, Db, Options, SelectLimits, SeriesRef, Source};
 
 const START: i64 = 1_800_000_000_000;
@@ -50,12 +50,12 @@ fn chunks(c: &mut Criterion) {
                     encode_floats(&ts, black_box(&values), &[], &mut scratch, &mut bytes);
                 });
             });
-            let mut column = FloatColumn::default();
+            let (mut scratch, mut column) = (ReadScratch::default(), FloatColumn::default());
             group.bench_function(BenchmarkId::new("decode", shape), |b| {
                 b.iter(|| {
                     column.timestamps.clear();
                     column.values.clear();
-                    decode_floats(black_box(&bytes), extent, &mut column).unwrap();
+                    decode_floats(black_box(&bytes), extent, &mut scratch, &mut column).unwrap();
                 });
             });
         }

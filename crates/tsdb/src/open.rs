@@ -13,7 +13,7 @@ use sonde_disk::{Fs, FsLock, Wal, WalOptions, write_atomic};
 use sonde_model::{Signal, StreamId, Streams, TimestampMs};
 
 use crate::block::footer::OLDEST;
-use crate::block::{Block, PageCache, outdated};
+use crate::block::{Block, Cached, PageCache, outdated};
 use crate::codec::DecodeError;
 use crate::data::Data;
 use crate::db::{Db, Maintenance};
@@ -92,7 +92,7 @@ impl Db {
         let tiers = Tier::open_all(&fs, dir, &options, now)?;
         let mut report = OpenReport::default();
         let stats = Stats::default();
-        let cache = Arc::new(PageCache::new(options.cache_bytes, |page| page.len()));
+        let cache = Arc::new(PageCache::new(options.cache_bytes, Cached::bytes));
         let listed = directory::list_blocks(fs.as_ref(), dir)?;
         let known = read_manifest(fs.as_ref(), dir, &mut report)?;
         let Deletes { flushed, tombstones: deleted } = read_tombstones(fs.as_ref(), dir, &mut report)?;

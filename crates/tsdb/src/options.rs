@@ -56,7 +56,7 @@ pub struct Options {
     pub max_exemplars_per_series: usize,
     /// Estimated bytes of memory that exemplars may take. 64 MiB.
     pub exemplar_bytes: usize,
-    /// Bytes of block pages kept in memory. 64 MiB.
+    /// Bytes of block pages, and of what was unpacked of them, kept in memory. 64 MiB.
     pub cache_bytes: usize,
     /// The size of a WAL segment. 64 MiB.
     pub wal_segment_bytes: u64,

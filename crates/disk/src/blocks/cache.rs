@@ -50,6 +50,9 @@ impl<P: Clone> PageCache<P> {
 
     fn put_young(&self, generations: &mut Generations<P>, key: PageKey, page: P) {
         let bytes = (self.weigh)(&page);
+        if let Some(before) = generations.young.remove(&key) {
+            generations.young_bytes -= (self.weigh)(&before);
+        }
         if generations.young_bytes + bytes > self.bytes / 2 {
             generations.old = std::mem::take(&mut generations.young);
             generations.young_bytes = 0;
@@ -72,5 +75,14 @@ mod tests {
             cache.put((2, scanned), 60);
         }
         assert_eq!((cache.get((2, 0)), cache.get((2, 9))), (None, Some(60)));
+    }
+
+    #[test]
+    fn what_is_replaced_takes_no_room() {
+        let cache: PageCache<usize> = PageCache::new(200, |page| *page);
+        cache.put((1, 0), 10);
+        (30..60).for_each(|bytes| cache.put((2, 0), bytes));
+        assert_eq!((cache.get((1, 0)), cache.get((2, 0))), (Some(10), Some(59)));
+        assert_eq!(cache.generations.lock().young_bytes, 69);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The writer streams series in order and knows no reader; the reader needs only the file. Neither knows of the head.
 
+mod cache;
 pub(crate) mod footer;
 pub(crate) mod hidden;
 mod index;
@@ -14,13 +15,11 @@ pub(crate) mod usage;
 pub(crate) mod verify;
 pub(crate) mod writer;
 
+pub(crate) use cache::{Cached, PageCache};
 pub(crate) use index::BlockIndex;
 pub(crate) use reader::{Block, Caching, HeldPage};
 pub(crate) use series_page::{ChunkRef, SeriesEntry};
 pub(crate) use writer::{BlockWriter, Identity};
-
-/// The pages of all blocks that are kept in memory.
-pub(crate) type PageCache = sonde_disk::blocks::cache::PageCache<std::sync::Arc<[u8]>>;
 
 #[cfg(test)]
 mod tests;

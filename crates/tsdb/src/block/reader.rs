@@ -9,15 +9,15 @@ use sonde_disk::blocks::file;
 use sonde_disk::{File, Fs};
 use sonde_model::{FloatColumn, TimestampMs};
 
-use super::PageCache;
+use super::cache::{Cached, PageCache, key_of_chunk};
 use super::footer::{self, Directories, MAGIC, Meta, PageRef};
 use super::hidden::{self, Hidden};
 use super::packing::unpack;
 use super::pages::{self, SYMBOLS_PER_PAGE, SymbolPage};
 use super::series_page::{self, ChunkRef, SERIES_PER_PAGE, SeriesEntry};
 use crate::Error;
-use crate::codec::sealed::{self, Extent};
-use crate::codec::{DecodeError, chunk};
+use crate::codec::sealed::{self, Extent, ReadScratch};
+use crate::codec::{DecodeError, chunk, unseal};
 use crate::columns::{Columns, overlay};
 
 /// An open block.
@@ -86,6 +86,11 @@ impl Block {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    #[cfg(test)]
+    pub(super) fn cached(&self, key: sonde_disk::blocks::cache::PageKey) -> Option<Cached> {
+        self.cache.get(key)
     }
 
     pub(super) fn file(&self) -> &dyn File {
@@ -196,15 +201,14 @@ impl Block {
         // Within a chunk times grow; that they do from chunk to chunk is checked here.
         let (mut last_float, mut last_histogram) = (None, None);
         for chunk_ref in chunks.iter().filter(|c| c.min <= to && c.max >= from) {
-            let ChunkRef { min, max, samples, .. } = *chunk_ref;
+            let ChunkRef { min, max, .. } = *chunk_ref;
             let mut scratch = std::mem::take(&mut held.scratch);
             let bytes = self.chunk(chunk_ref, caching, held)?;
             let (last, decoded) = if chunk::holds_histograms(bytes) {
                 (&mut last_histogram, chunk::decode_histograms(bytes, &mut histograms.histograms))
             } else {
-                let (extent, range) = (Extent { min, max, samples }, (from, to));
-                let decoded = sealed::decode_floats_within(bytes, extent, range, &mut scratch, &mut columns.floats);
-                (&mut last_float, decoded)
+                let floats = &mut columns.floats;
+                (&mut last_float, self.read_floats(bytes, chunk_ref, (from, to), caching, &mut scratch, floats))
             };
             held.scratch = scratch;
             decoded.map_err(|e| self.undecodable(e))?;
@@ -221,6 +225,36 @@ impl Block {
             columns.restrict(from, to);
         }
         deleted.iter().for_each(|(from, to)| columns.remove(*from, *to));
+        Ok(())
+    }
+
+    /// Reads what a chunk of floats has of a range, and keeps what it unpacks for that from the second time on.
+    fn read_floats(
+        &self,
+        bytes: &[u8],
+        chunk: &ChunkRef,
+        range: (TimestampMs, TimestampMs),
+        caching: Caching,
+        scratch: &mut ReadScratch,
+        out: &mut FloatColumn,
+    ) -> Result<(), DecodeError> {
+        let ChunkRef { min, max, samples, .. } = *chunk;
+        let extent = Extent { min, max, samples };
+        if caching == Caching::Pass || !unseal::is_dear(bytes, samples) {
+            return sealed::decode_floats_within(bytes, extent, range, scratch, out);
+        }
+        let key = key_of_chunk(self.meta.seq, chunk);
+        let known = match self.cache.get(key) {
+            Some(Cached::Chunk(known)) => Some(known),
+            Some(_) => None,
+            None => {
+                self.cache.put(key, Cached::Met);
+                return sealed::decode_floats_within(bytes, extent, range, scratch, out);
+            }
+        };
+        if let Some(more) = unseal::decode_floats_known(bytes, extent, range, known.as_deref(), scratch, out)? {
+            self.cache.put(key, Cached::Chunk(Arc::new(more)));
+        }
         Ok(())
     }
 
@@ -261,7 +295,7 @@ impl Block {
     pub(super) fn page(&self, place: PageRef, caching: Caching) -> Result<Arc<[u8]>, Error> {
         let key = (self.meta.seq, place.offset);
         if caching == Caching::Keep
-            && let Some(page) = self.cache.get(key)
+            && let Some(Cached::Page(page)) = self.cache.get(key)
         {
             return Ok(page);
         }
@@ -272,7 +306,7 @@ impl Block {
         let bytes = if place.unpacked == 0 { Ok(bytes) } else { unpack(&bytes, place.unpacked) };
         let page: Arc<[u8]> = bytes.map_err(|e| self.undecodable(e))?.into();
         if caching == Caching::Keep {
-            self.cache.put(key, Arc::clone(&page));
+            self.cache.put(key, Cached::Page(Arc::clone(&page)));
         }
         Ok(page)
     }
@@ -306,7 +340,7 @@ impl Block {
 /// The page of chunks that was read last: the next series is likely to lie in it.
 #[derive(Debug, Default)]
 pub(crate) struct HeldPage {
-    scratch: FloatColumn,
+    scratch: ReadScratch,
     number: (u64, u32),
     page: Option<Arc<[u8]>>,
 }

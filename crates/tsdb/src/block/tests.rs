@@ -51,7 +51,7 @@ fn series(n: usize, samples: usize) -> BTreeMap<Labels, Columns> {
 }
 
 fn open(fs: &dyn Fs, path: &Path) -> Result<Block, crate::Error> {
-    Block::open(fs, path, Arc::new(PageCache::new(1 << 20, |page| page.len())))
+    Block::open(fs, path, Arc::new(PageCache::new(1 << 20, Cached::bytes)))
 }
 
 fn read_all(block: &Block) -> Result<BTreeMap<Labels, Columns>, crate::Error> {
@@ -182,4 +182,45 @@ fn pages_that_overlap_are_told_and_counted() {
     assert_eq!((usage.series, usage.sections.frame.bytes), (40, 0));
     let flaws = block.flaws(&mut |_| {});
     assert!(flaws.iter().any(|flaw| flaw.reason.contains("overlap")), "{flaws:?}");
+}
+
+#[test]
+fn parts_of_long_chunks_are_the_same_whatever_was_read_before() {
+    let (fs, path) = (MemFs::new(), Path::new("block"));
+    let all = series(3, 1_440);
+    write(&fs, path, &all);
+    let block = open(&fs, path).unwrap();
+    let read = |from: i64, to: i64, caching: Caching| {
+        let (mut read, mut held) = (Vec::new(), HeldPage::default());
+        let mut take = |entry: &SeriesEntry| {
+            read.push(block.samples(entry, from, to, caching, &mut held)?);
+            Ok(())
+        };
+        block.visit_series(0..block.meta().series, Caching::Keep, &mut take).unwrap();
+        read
+    };
+    let expected = |from: i64, to: i64| {
+        let cut = |columns: &Columns| {
+            let mut cut = columns.clone();
+            cut.restrict(from, to);
+            cut
+        };
+        all.values().map(cut).collect::<Vec<_>>()
+    };
+    let end = 1_000_000 + 1_440 * 15_000;
+    for (from, to) in
+        [(-300_000, 0), (-300_000, 0), (-400_000, 0), (-300_000, 0), (-20_000_000, -19_000_000), (-21_600_000, 9)]
+    {
+        let (from, to) = (end + from, end + to);
+        assert_eq!(read(from, to, Caching::Keep), expected(from, to), "{from} {to}");
+        assert_eq!(read(from, to, Caching::Pass), expected(from, to), "{from} {to}");
+    }
+    let numbers: Vec<u32> = (0..block.meta().series).collect();
+    block
+        .visit_series(numbers, Caching::Keep, &mut |entry| {
+            let key = super::cache::key_of_chunk(block.meta().seq, &entry.chunks[0]);
+            assert!(matches!(block.cached(key), Some(Cached::Chunk(_))), "{entry:?}");
+            Ok(())
+        })
+        .unwrap();
 }

@@ -12,7 +12,7 @@ use super::footer::{self, PageRef, TRAILER_LEN};
 use super::pages::{self, PostingsList, next_postings};
 use super::reader::{Block, Caching};
 use super::series_page::{self, ChunkRef, SERIES_PER_PAGE, SeriesEntry};
-use crate::codec::sealed::{self, Extent};
+use crate::codec::sealed::{self, Extent, ReadScratch};
 use crate::codec::{DecodeError, chunk};
 use crate::examine::Lost;
 
@@ -42,6 +42,7 @@ struct Walk<'b> {
     times: Option<(TimestampMs, TimestampMs)>,
     /// The page of chunks at hand, and what is wrong with it.
     page: Option<(u32, PageRead)>,
+    scratch: ReadScratch,
     /// What is lost with pages of chunks.
     lost: HashMap<u32, (String, Lost)>,
 }
@@ -87,6 +88,7 @@ impl<'b> Walk<'b> {
             samples: 0,
             times: None,
             page: None,
+            scratch: ReadScratch::default(),
             lost: HashMap::new(),
         }
     }
@@ -246,7 +248,8 @@ impl<'b> Walk<'b> {
         let wrong = |error: DecodeError| format!("a chunk: {error}");
         if !chunk::holds_histograms(bytes) {
             let ChunkRef { min, max, samples, .. } = *chunk;
-            return sealed::decode_floats(bytes, Extent { min, max, samples }, floats).map_err(wrong);
+            return sealed::decode_floats(bytes, Extent { min, max, samples }, &mut self.scratch, floats)
+                .map_err(wrong);
         }
         let before = histograms.timestamps.len();
         chunk::decode_histograms(bytes, histograms).map_err(wrong)?;
@@ -359,7 +362,7 @@ mod tests {
     use sonde_disk::MemFs;
 
     use super::*;
-    use crate::block::{BlockWriter, Identity, PageCache};
+    use crate::block::{BlockWriter, Cached, Identity, PageCache};
     use crate::columns::Columns;
 
     #[test]
@@ -371,7 +374,7 @@ mod tests {
         columns.floats.push(5, 1.0);
         writer.series(&[(0, 1)], &columns).unwrap();
         writer.finish().unwrap();
-        let block = Block::open(&fs, path, Arc::new(PageCache::new(1 << 20, |page| page.len()))).unwrap();
+        let block = Block::open(&fs, path, Arc::new(PageCache::new(1 << 20, Cached::bytes))).unwrap();
         let mut walk = Walk::new(&block);
         let place = block.directories.series[0];
         let mut entries = Vec::new();

@@ -35,6 +35,35 @@ pub(crate) fn restore(mantissa: i64, power: f64) -> f64 {
     mantissa as f64 / power
 }
 
+/// Mantissas below this are turned into floats by adding and taking away, many at a time.
+const MAX_RESTORED: i64 = 1 << 51;
+
+/// Appends the values of mantissas over a power of ten. A mantissa out of the range of [`mantissa`] by far is refused.
+#[inline]
+pub(crate) fn restore_all(
+    mantissas: impl ExactSizeIterator<Item = i64>,
+    power: f64,
+    out: &mut Vec<f64>,
+) -> Result<(), OutOfRange> {
+    /// 1.5 * 2^52: the low bits of a float around it are an integer.
+    const MIDDLE: f64 = 6_755_399_441_055_744.0;
+    let mut outside = 0;
+    let mut exact = |m: i64| {
+        outside |= m.wrapping_add(MAX_RESTORED) as u64 / (2 * MAX_RESTORED as u64);
+        f64::from_bits(MIDDLE.to_bits().wrapping_add(m as u64)) - MIDDLE
+    };
+    if power == 1.0 {
+        out.extend(mantissas.map(&mut exact));
+    } else {
+        out.extend(mantissas.map(|m| exact(m) / power));
+    }
+    if outside == 0 { Ok(()) } else { Err(OutOfRange) }
+}
+
+/// A mantissa that no writer wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutOfRange;
+
 /// The smallest exponent at which `value` is exact, and its mantissa there. `hint` is tried first and taken if it
 /// fits, even if a smaller one would too.
 #[inline]

@@ -11,6 +11,7 @@ pub(crate) mod pack;
 pub mod sealed;
 pub(crate) mod starts;
 pub(crate) mod timestamps;
+pub(crate) mod unseal;
 pub(crate) mod xor;
 
 pub use sonde_disk::varint::DecodeError;

@@ -3,14 +3,19 @@
 //! What is written is pco's wrapped format: its header, the metadata of one chunk, one page. The count is kept by the
 //! caller.
 
+use std::ops::Range;
+
 use pco::data_types::Number;
 use pco::wrapped::{FileCompressor, FileDecompressor};
-use pco::{ChunkConfig, DeltaSpec, ModeSpec, PagingSpec};
+use pco::{ChunkConfig, DecompressorScratch, DeltaSpec, FULL_BATCH_N, ModeSpec, PagingSpec};
 
 use super::DecodeError;
 
 /// Of pco's levels the one from which on more time hardly buys anything: 4 is 3 % larger, 8 less than 0.5 % smaller.
 const LEVEL: usize = 6;
+
+/// Numbers are packed and unpacked so many at a time.
+pub(crate) const BATCH: usize = FULL_BATCH_N;
 
 /// All numbers fit into 32 bits.
 const NARROW: u8 = 0;
@@ -37,20 +42,76 @@ pub(crate) fn put_floats(numbers: &[f64], out: &mut Vec<u8>) -> Result<(), Unpac
     pack(numbers, &config(ModeSpec::Auto, DeltaSpec::Auto), out)
 }
 
-/// Hands out `n` integers, one after the other.
-pub(crate) fn read_integers(bytes: &[u8], n: usize, mut take: impl FnMut(i64)) -> Result<(), DecodeError> {
-    let (width, bytes) = bytes.split_first().ok_or(DecodeError::Truncated)?;
-    match *width {
-        NARROW => unpack::<i32>(bytes, n)?.into_iter().for_each(|m| take(i64::from(m))),
-        WIDE => unpack::<i64>(bytes, n)?.into_iter().for_each(take),
-        value => return Err(DecodeError::Unknown { what: "width of packed integers", value }),
-    }
-    Ok(())
+/// What a reader keeps from column to column.
+#[derive(Debug, Default)]
+pub(crate) struct Unpacker {
+    scratch: DecompressorScratch,
 }
 
-/// Reads `n` floats.
-pub(crate) fn read_floats(bytes: &[u8], n: usize) -> Result<Vec<f64>, DecodeError> {
-    unpack(bytes, n)
+/// Integers of a packed column, some at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Integers<'a> {
+    Narrow(&'a [i32]),
+    Wide(&'a [i64]),
+}
+
+impl Unpacker {
+    /// Hands out those of `n` integers that are at `places`, in their order.
+    pub(crate) fn read_integers(
+        &mut self,
+        bytes: &[u8],
+        n: usize,
+        places: Range<usize>,
+        mut take: impl FnMut(Integers<'_>) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let (width, bytes) = bytes.split_first().ok_or(DecodeError::Truncated)?;
+        match *width {
+            NARROW => self.unpack::<i32>(bytes, n, places, |numbers| take(Integers::Narrow(numbers))),
+            WIDE => self.unpack::<i64>(bytes, n, places, |numbers| take(Integers::Wide(numbers))),
+            value => Err(DecodeError::Unknown { what: "width of packed integers", value }),
+        }
+    }
+
+    /// Appends those of `n` floats that are at `places`.
+    pub(crate) fn read_floats(
+        &mut self,
+        bytes: &[u8],
+        n: usize,
+        places: Range<usize>,
+        out: &mut Vec<f64>,
+    ) -> Result<(), DecodeError> {
+        self.unpack::<f64>(bytes, n, places, |numbers| {
+            out.extend_from_slice(numbers);
+            Ok(())
+        })
+    }
+
+    /// Reads as far as the end of `places`, in the batches in which pco works, which stay in the nearest cache.
+    fn unpack<T: Number + Default>(
+        &mut self,
+        bytes: &[u8],
+        n: usize,
+        places: Range<usize>,
+        mut take: impl FnMut(&[T]) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let broken = |_| DecodeError::Inconsistent { what: "a packed column cannot be unpacked" };
+        let (file, rest) = FileDecompressor::new(bytes).map_err(broken)?;
+        let (chunk, rest) = file.chunk_decompressor::<T, _>(rest).map_err(broken)?;
+        let mut page = chunk.page_decompressor_with_scratch(rest, n, &mut self.scratch).map_err(broken)?;
+        let mut batch = [T::default(); BATCH];
+        let end = places.end.min(n);
+        let mut at = 0;
+        while at < end {
+            let numbers = &mut batch[..(n - at).min(BATCH)];
+            page.read(numbers).map_err(broken)?;
+            let within = places.start.saturating_sub(at).min(numbers.len())..(end - at).min(numbers.len());
+            if !within.is_empty() {
+                take(&numbers[within])?;
+            }
+            at += numbers.len();
+        }
+        Ok(())
+    }
 }
 
 /// Numbers that pco did not take: another codec has to.
@@ -75,20 +136,6 @@ fn pack<T: Number>(numbers: &[T], config: &ChunkConfig, out: &mut Vec<u8>) -> Re
         Ok::<(), pco::errors::PcoError>(())
     };
     written().map_err(|_| Unpackable)
-}
-
-fn unpack<T: Number + Default>(bytes: &[u8], n: usize) -> Result<Vec<T>, DecodeError> {
-    let read = || {
-        let (file, rest) = FileDecompressor::new(bytes)?;
-        let (mut chunk, rest) = file.chunk_decompressor::<T, _>(rest)?;
-        let mut numbers = vec![T::default(); n];
-        let progress = chunk.page_decompressor(rest, n)?.read(&mut numbers)?;
-        Ok::<_, pco::errors::PcoError>((numbers, progress.finished))
-    };
-    match read() {
-        Ok((numbers, true)) => Ok(numbers),
-        _ => Err(DecodeError::Inconsistent { what: "a packed column cannot be unpacked" }),
-    }
 }
 
 /// How often differences should be taken: the order at which the numbers vary least. The mean does not matter, since an

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use sonde_disk::varint::Reader;
 use sonde_model::{FloatColumn, Histogram, HistogramColumn, Span};
 
-use super::{chunk, histogram, number, pack, sealed};
+use super::pack::{Integers, Unpacker};
+use super::{chunk, decimal, histogram, number, pack, sealed, unseal};
 
 /// Values as they come: counters, decimals, noise, constants, odd ones.
 fn values() -> impl Strategy<Value = Vec<f64>> {
@@ -67,6 +68,23 @@ fn bits(values: &[f64]) -> Vec<u64> {
 
 fn extent(ts: &[i64]) -> sealed::Extent {
     sealed::Extent { min: ts[0], max: ts[ts.len() - 1], samples: ts.len() as u32 }
+}
+
+fn integers(
+    unpacker: &mut Unpacker,
+    bytes: &[u8],
+    n: usize,
+    places: std::ops::Range<usize>,
+) -> Result<Vec<i64>, super::DecodeError> {
+    let mut read = Vec::new();
+    unpacker.read_integers(bytes, n, places, |numbers| {
+        match numbers {
+            Integers::Narrow(numbers) => read.extend(numbers.iter().map(|n| i64::from(*n))),
+            Integers::Wide(numbers) => read.extend_from_slice(numbers),
+        }
+        Ok(())
+    })?;
+    Ok(read)
 }
 
 const STALE: f64 = f64::from_bits(sonde_model::STALE_NAN_BITS);
@@ -136,7 +154,7 @@ proptest! {
         if behind {
             column.push(i64::MIN, 0.5);
         }
-        sealed::decode_floats(&bytes, extent(&ts), &mut column).unwrap();
+        sealed::decode_floats(&bytes, extent(&ts), &mut sealed::ReadScratch::default(), &mut column).unwrap();
         prop_assert_eq!(&column.timestamps[usize::from(behind)..], &ts[..]);
         prop_assert_eq!(bits(&column.values[usize::from(behind)..]), bits(&values));
         if starts.iter().all(|start| *start == 0) {
@@ -173,7 +191,7 @@ proptest! {
         };
         sealed::encode_floats(&ts, &values, &starts, &mut sealed::Scratch::default(), &mut bytes);
         let (from, to) = (ts[a.index(ts.len())] + before, ts[b.index(ts.len())] + behind);
-        let (mut scratch, mut column) = (FloatColumn::default(), FloatColumn::default());
+        let (mut scratch, mut column) = (sealed::ReadScratch::default(), FloatColumn::default());
         column.push(i64::MIN, 0.5);
         sealed::decode_floats_within(&bytes, extent(&ts), (from, to), &mut scratch, &mut column).unwrap();
         let expected = ts.iter().copied().zip(bits(&values)).filter(|(t, _)| (from..=to).contains(t));
@@ -190,17 +208,77 @@ proptest! {
     }
 
     #[test]
-    fn packed_numbers_are_lossless(v in prop::collection::vec(any::<i64>(), 1..300), shift in 0u32..64) {
+    fn what_was_unpacked_of_a_chunk_serves_its_other_parts(
+        (ts, values) in samples(),
+        repeat in 2usize..8,
+        regular in any::<bool>(),
+        start in 0i64..2,
+        ranges in prop::collection::vec(any::<(prop::sample::Index, prop::sample::Index)>(), 1..6),
+    ) {
+        let span = ts[ts.len() - 1] - ts[0] + 15_000;
+        let mut ts: Vec<i64> = (0..repeat as i64).flat_map(|r| ts.iter().map(move |t| t + r * span)).collect();
+        if regular {
+            let first = ts[0];
+            ts.iter_mut().enumerate().for_each(|(i, t)| *t = first + i as i64 * 10);
+        }
+        let values = values.repeat(repeat);
+        let (mut bytes, starts) = (Vec::new(), vec![start; ts.len()]);
+        sealed::encode_floats(&ts, &values, &starts, &mut sealed::Scratch::default(), &mut bytes);
+        if unseal::is_dear(&bytes, ts.len() as u32) {
+            let (mut scratch, mut known) = (sealed::ReadScratch::default(), None);
+            for (a, b) in ranges {
+                let range = (ts[a.index(ts.len())] - 1, ts[b.index(ts.len())] + 1);
+                let (mut read, mut part) = (FloatColumn::default(), FloatColumn::default());
+                let more =
+                    unseal::decode_floats_known(&bytes, extent(&ts), range, known.as_ref(), &mut scratch, &mut read);
+                known = more.unwrap().or(known);
+                sealed::decode_floats_within(&bytes, extent(&ts), range, &mut scratch, &mut part).unwrap();
+                prop_assert_eq!((&read.timestamps, &read.starts), (&part.timestamps, &part.starts));
+                prop_assert_eq!(bits(&read.values), bits(&part.values));
+                // Asked again, it is all there.
+                let again =
+                    unseal::decode_floats_known(&bytes, extent(&ts), range, known.as_ref(), &mut scratch, &mut read);
+                prop_assert!(again.unwrap().is_none());
+                prop_assert_eq!(bits(&read.values[part.values.len()..]), bits(&part.values));
+            }
+        }
+    }
+
+    #[test]
+    fn mantissas_become_floats_many_at_a_time(
+        m in prop::collection::vec(-(1i64 << 51)..1i64 << 51, 0..40),
+        outside in prop_oneof![i64::MIN..-(1i64 << 51), (1i64 << 51)..=i64::MAX],
+        exponent in 0..=decimal::MAX_EXPONENT,
+    ) {
+        let power = decimal::POWERS[exponent as usize];
+        let mut all = Vec::new();
+        prop_assert_eq!(decimal::restore_all(m.iter().copied(), power, &mut all), Ok(()));
+        prop_assert_eq!(bits(&all), m.iter().map(|m| decimal::restore(*m, power).to_bits()).collect::<Vec<_>>());
+        prop_assert!(decimal::restore_all([7, outside, -7].into_iter(), power, &mut all).is_err());
+    }
+
+    #[test]
+    fn packed_numbers_are_lossless(
+        v in prop::collection::vec(any::<i64>(), 1..900),
+        shift in 0u32..64,
+        (from, to) in any::<(prop::sample::Index, prop::sample::Index)>(),
+    ) {
         let v: Vec<i64> = v.iter().map(|n| n >> shift).collect();
         let mut bytes = Vec::new();
         pack::put_integers(&v, &mut bytes).unwrap();
-        let mut read = Vec::new();
-        pack::read_integers(&bytes, v.len(), |n| read.push(n)).unwrap();
-        prop_assert_eq!(&read, &v);
+        let mut unpacker = Unpacker::default();
+        let (from, to) = (from.index(v.len()), to.index(v.len()) + 1);
+        let places = from.min(to)..to;
+        prop_assert_eq!(integers(&mut unpacker, &bytes, v.len(), 0..v.len()).unwrap(), &v[..]);
+        prop_assert_eq!(integers(&mut unpacker, &bytes, v.len(), places.clone()).unwrap(), &v[places.clone()]);
         let floats: Vec<f64> = v.iter().map(|n| f64::from_bits(*n as u64)).collect();
         bytes.clear();
         pack::put_floats(&floats, &mut bytes).unwrap();
-        prop_assert_eq!(bits(&pack::read_floats(&bytes, v.len()).unwrap()), bits(&floats));
+        let mut read = Vec::new();
+        unpacker.read_floats(&bytes, v.len(), 0..v.len(), &mut read).unwrap();
+        unpacker.read_floats(&bytes, v.len(), places.clone(), &mut read).unwrap();
+        prop_assert_eq!(bits(&read[..v.len()]), bits(&floats));
+        prop_assert_eq!(bits(&read[v.len()..]), bits(&floats[places]));
     }
 
     #[test]
@@ -235,14 +313,15 @@ proptest! {
         let _ = chunk::decode_histograms(&bytes, &mut HistogramColumn::default());
         for samples in [0, 1, 7, 1000, u32::MAX] {
             let extent = sealed::Extent { min: 0, max: 15_000 * (i64::from(samples) - 1), samples };
-            let _ = sealed::decode_floats(&bytes, extent, &mut FloatColumn::default());
+            let _ =
+                sealed::decode_floats(&bytes, extent, &mut sealed::ReadScratch::default(), &mut FloatColumn::default());
             let range = (extent.min.saturating_add(1), extent.max.saturating_sub(7));
-            let (mut scratch, mut column) = (FloatColumn::default(), FloatColumn::default());
+            let (mut scratch, mut column) = (sealed::ReadScratch::default(), FloatColumn::default());
             let _ = sealed::decode_floats_within(&bytes, extent, range, &mut scratch, &mut column);
         }
         for n in [1, 7, 300] {
-            let _ = pack::read_integers(&bytes, n, |_| ());
-            let _ = pack::read_floats(&bytes, n);
+            let _ = integers(&mut Unpacker::default(), &bytes, n, 0..n);
+            let _ = Unpacker::default().read_floats(&bytes, n, 0..n, &mut Vec::new());
         }
         let _ = histogram::decode(&mut Reader::new(&bytes), None);
         let _ = number::read(&mut Reader::new(&bytes));
@@ -262,12 +341,13 @@ proptest! {
         sealed::encode_floats(&ts, &values.repeat(repeat), &[], &mut sealed::Scratch::default(), &mut bytes);
         let mut cut_off = bytes.clone();
         cut_off.truncate(cut.index(bytes.len()));
-        let _ = sealed::decode_floats(&cut_off, extent(&ts), &mut FloatColumn::default());
+        let mut scratch = sealed::ReadScratch::default();
+        let _ = sealed::decode_floats(&cut_off, extent(&ts), &mut scratch, &mut FloatColumn::default());
         for (at, flip) in flips {
             let at = at.index(bytes.len());
             bytes[at] ^= flip;
         }
-        let _ = sealed::decode_floats(&bytes, extent(&ts), &mut FloatColumn::default());
+        let _ = sealed::decode_floats(&bytes, extent(&ts), &mut scratch, &mut FloatColumn::default());
     }
 }
 

@@ -3,6 +3,8 @@
 //! The scheme is that of the Gorilla paper (Pelkonen et al., VLDB 2015, section 4.1.2): one bit for an equal value,
 //! otherwise the meaningful bits, in the window of the value before where they fit.
 
+use std::ops::Range;
+
 use super::DecodeError;
 use super::bits::{BitReader, BitWriter};
 
@@ -44,13 +46,15 @@ pub(crate) fn encode(values: &[f64], out: &mut Vec<u8>) {
     writer.finish();
 }
 
-/// Reads `n` values, `n` at least one.
-pub(crate) fn decode(bytes: &[u8], n: usize, out: &mut Vec<f64>) -> Result<(), DecodeError> {
+/// Reads as far as the end of `places`, and appends the values of `places`.
+pub(crate) fn decode(bytes: &[u8], places: Range<usize>, out: &mut Vec<f64>) -> Result<(), DecodeError> {
     let mut reader = BitReader::new(bytes);
     let mut previous = reader.get(64)?;
-    out.push(f64::from_bits(previous));
+    if places.contains(&0) {
+        out.push(f64::from_bits(previous));
+    }
     let mut window: Option<(u32, u32)> = None;
-    for _ in 1..n {
+    for i in 1..places.end {
         if reader.bit()? {
             if reader.bit()? {
                 let leading = reader.get(5)? as u32;
@@ -64,7 +68,9 @@ pub(crate) fn decode(bytes: &[u8], n: usize, out: &mut Vec<f64>) -> Result<(), D
                 window.ok_or(DecodeError::Inconsistent { what: "a window is used before it is set" })?;
             previous ^= reader.get(64 - leading - trailing)? << trailing;
         }
-        out.push(f64::from_bits(previous));
+        if i >= places.start {
+            out.push(f64::from_bits(previous));
+        }
     }
     Ok(())
 }

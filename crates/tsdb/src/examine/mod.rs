@@ -19,7 +19,7 @@ use sonde_disk::{Fs, FsLock, read_all};
 pub use report::{BlockUse, CodecUse, Damage, Inspection, LogUse, Lost, MetricUse, SectionUse, Sections, Verification};
 
 use crate::Error;
-use crate::block::{Block, PageCache};
+use crate::block::{Block, Cached, PageCache};
 use crate::db::Db;
 use crate::manifest::Manifest;
 use crate::tier::TIERS;
@@ -108,7 +108,7 @@ impl Examiner {
 
     fn block(&self, seq: u64) -> Result<Block, Error> {
         // Pages are read once: none is kept.
-        let cache = Arc::new(PageCache::new(0, |page| page.len()));
+        let cache = Arc::new(PageCache::new(0, Cached::bytes));
         Block::open(self.fs.as_ref(), &layout::block(&self.dir, seq), cache)
     }
 
