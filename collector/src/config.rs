@@ -203,6 +203,8 @@ pub struct QueryConfig {
     pub queue: usize,
     /// How many samples one query may hold in memory.
     pub max_samples: u64,
+    /// How much memory one query may take, about, for samples, labels and intermediate results.
+    pub max_memory: ByteSize,
     /// How many samples all queries together may hold in memory. Restart.
     pub max_samples_total: u64,
     /// How many series one query may read.
@@ -220,6 +222,7 @@ impl Default for QueryConfig {
             concurrency: 20,
             queue: 200,
             max_samples: 50_000_000,
+            max_memory: ByteSize::mib(2048),
             max_samples_total: 100_000_000,
             max_series: 2_000_000,
             lookback: Duration::from_secs(300),
@@ -327,6 +330,7 @@ impl Config {
             ("query.timeout", self.query.timeout.0.as_millis() as u64),
             ("query.concurrency", self.query.concurrency as u64),
             ("query.max_samples", self.query.max_samples),
+            ("query.max_memory", self.query.max_memory.0),
             ("query.max_samples_total", self.query.max_samples_total),
             ("query.max_series", self.query.max_series as u64),
             ("query.lookback", self.query.lookback.0.as_millis() as u64),

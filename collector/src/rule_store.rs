@@ -40,6 +40,7 @@ impl StoreForRules {
         let engine = Engine::new(EngineOptions {
             lookback_ms: config.query.lookback.0.as_millis() as i64,
             max_samples: usize::try_from(config.query.max_samples).unwrap_or(usize::MAX),
+            max_bytes: usize::try_from(config.query.max_memory.0).unwrap_or(usize::MAX),
             max_series: config.query.max_series,
             ..EngineOptions::default()
         });

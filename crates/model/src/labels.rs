@@ -186,7 +186,12 @@ impl PartialOrd for Labels {
 impl Ord for Labels {
     /// The order of Prometheus: name by name, value by value, the shorter set first.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.iter().cmp(other.iter())
+        let (Some(a), Some(b)) = (&self.0, &other.0) else { return self.len().cmp(&other.len()) };
+        // Neighbours in this order have most of their text in common, which is found many bytes at a time.
+        let ends = a.ends.iter().zip(&b.ends).take_while(|(a, b)| a == b).count();
+        let text = common_prefix(a.text.as_bytes(), b.text.as_bytes());
+        let same = a.ends[..ends].partition_point(|end| *end as usize <= text) / 2;
+        self.iter().skip(same).cmp(other.iter().skip(same))
     }
 }
 
@@ -194,6 +199,13 @@ impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         Labels::from_pairs(pairs)
     }
+}
+
+/// How many bytes both begin with.
+fn common_prefix(a: &[u8], b: &[u8]) -> usize {
+    let ((a_words, _), (b_words, _)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let whole = 16 * a_words.iter().zip(b_words).take_while(|(a, b)| a == b).count();
+    whole + a[whole..].iter().zip(&b[whole..]).take_while(|(a, b)| a == b).count()
 }
 
 impl fmt::Display for Labels {
@@ -286,6 +298,23 @@ mod tests {
         let labels = Labels::from_pairs([("__name__", "http.requests"), ("service.name", "a\"b")]);
         assert_eq!(labels.to_string(), r#"{"http.requests", "service.name"="a\"b"}"#);
         assert_eq!(Labels::empty().to_string(), "{}");
+    }
+
+    #[test]
+    fn the_order_is_that_of_names_and_values() {
+        let texts = ["", "a", "ab", "b", "a-long-text-of-more-than-16-bytes", "a-long-text-of-more-than-17-bytes"];
+        let mut sets = vec![Labels::empty()];
+        for a in texts {
+            for b in texts {
+                sets.extend(["n", "na", "nab"].map(|name| Labels::from_pairs([(name, a), ("z", b)])));
+                sets.push(Labels::from_pairs([("a-long-name-of-more-than-16-bytes", a), ("n", b), ("o", a)]));
+            }
+        }
+        for a in &sets {
+            for b in &sets {
+                assert_eq!(a.cmp(b), a.iter().cmp(b.iter()), "{a:?} {b:?}");
+            }
+        }
     }
 
     #[test]

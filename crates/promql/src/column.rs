@@ -2,9 +2,12 @@
 //!
 //! This is what the engine hands to functions, operators and aggregations, and what they hand back.
 
+use std::ops::Add;
 use std::sync::Arc;
 
 use sonde_model::{Histogram, Labels, TimestampMs};
+
+use crate::weight::Weight;
 
 /// The points in time at which an expression is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,13 @@ impl Steps {
     /// The last point.
     pub(crate) fn end(&self) -> TimestampMs {
         self.time(self.count.saturating_sub(1))
+    }
+
+    /// How many of the points see a sample of these times, which grow, for so long, about.
+    pub(crate) fn within(&self, times: &[TimestampMs], seen_for: i64) -> usize {
+        let (Some(first), Some(last)) = (times.first(), times.last()) else { return 0 };
+        let seen = last.saturating_sub(*first).saturating_add(seen_for);
+        usize::try_from(seen / self.step).unwrap_or(usize::MAX).saturating_add(1).min(self.count)
     }
 
     /// All points.
@@ -118,6 +128,12 @@ impl<T> Default for Samples<T> {
 }
 
 impl<T> Points<T> {
+    /// Makes room for so many values.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.steps.reserve_exact(count);
+        self.values.reserve_exact(count);
+    }
+
     /// Appends a value at a later step.
     pub(crate) fn push(&mut self, step: u32, value: T) {
         self.steps.push(step);
@@ -195,29 +211,35 @@ impl StepSeries {
         }
     }
 
-    /// What the series takes of a query's budget: a float is one sample, a histogram and extraordinarily long labels as
-    /// many as fit into their memory.
-    pub(crate) fn weight(&self) -> usize {
+    /// What the series takes of a query's budget.
+    pub(crate) fn weight(&self) -> Weight {
         let labels = self.labels.text_len();
-        let labels = if labels > ORDINARY_LABEL_BYTES { labels / 16 } else { 0 };
-        labels + self.floats.len() + self.histograms.values.iter().map(|h| h.weight()).sum::<usize>()
+        let labels = Weight { samples: if labels > ORDINARY_LABEL_BYTES { labels / 16 } else { 0 }, bytes: 0 };
+        Weight::labels(&self.labels) + labels + self.weight_of_values()
+    }
+
+    /// The same without its labels, where others hold them, too.
+    pub(crate) fn weight_of_values(&self) -> Weight {
+        let histograms = Weight::histograms(self.histograms.values.iter().map(|histogram| &**histogram));
+        Weight::series() + Weight::floats(self.floats.len()) + histograms
     }
 }
 
 impl SampleSeries {
     /// What the series takes of a query's budget.
-    pub(crate) fn weight(&self) -> usize {
-        self.floats.len() + self.histograms.values.iter().map(|h| h.weight()).sum::<usize>()
+    pub(crate) fn weight(&self) -> Weight {
+        let histograms = Weight::histograms(self.histograms.values.iter().map(|histogram| &**histogram));
+        Weight::floats(self.floats.len()) + histograms
     }
 }
 
 impl Evaluated {
     /// What the value takes of a query's budget.
-    pub(crate) fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> Weight {
         match self {
-            Evaluated::Scalar(values) => values.len(),
-            Evaluated::String(_) => 0,
-            Evaluated::Vector(series) => series.iter().map(StepSeries::weight).sum(),
+            Evaluated::Scalar(values) => Weight::floats(values.len()),
+            Evaluated::String(text) => Weight { samples: 0, bytes: text.len() },
+            Evaluated::Vector(series) => series.iter().map(StepSeries::weight).fold(Weight::default(), Weight::add),
         }
     }
 }

@@ -33,6 +33,7 @@ use crate::column::Steps;
 use crate::error::{Control, QueryError};
 use crate::queryable::Queryable;
 use crate::value::QueryResult;
+use crate::weight::Weight;
 
 pub use budget::SamplePool;
 pub use grid::{Grid, GridAnswer, GridGroups};
@@ -53,6 +54,8 @@ pub struct EngineOptions {
     pub lookback_ms: i64,
     /// The most samples that one query may hold at one time, intermediate results included.
     pub max_samples: usize,
+    /// The most bytes of memory that one query may take at one time, about: samples, labels and intermediate results.
+    pub max_bytes: usize,
     /// The most series that one selector may match.
     pub max_series: usize,
     /// The most steps of a range query and of a subquery.
@@ -68,6 +71,7 @@ impl Default for EngineOptions {
         EngineOptions {
             lookback_ms: 300_000,
             max_samples: 50_000_000,
+            max_bytes: 2 << 30,
             max_series: usize::MAX,
             max_steps: 10_000_000,
             default_subquery_step_ms: 60_000,
@@ -162,7 +166,8 @@ impl Engine {
         (start, end): (TimestampMs, TimestampMs),
         grid: QueryGrid,
     ) -> Evaluation<'a> {
-        let budget = Budget::new(self.options.max_samples, Arc::clone(&self.pool));
+        let most = Weight { samples: self.options.max_samples, bytes: self.options.max_bytes };
+        let budget = Budget::new(most, Arc::clone(&self.pool));
         let owned = (&self.options, &*self.helpers);
         let evaluation = Evaluation::new(source, control, owned, start, end, grid, budget);
         Evaluation { observer: self.observer.as_deref(), ..evaluation }

@@ -22,6 +22,14 @@ pub enum QueryError {
         /// The limit.
         limit: usize,
     },
+    /// It would take more memory at one time than the limit allows.
+    #[error("query processing would take more memory than it may: {needed} bytes, the limit is {limit} bytes")]
+    TooManyBytes {
+        /// What it would take.
+        needed: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// All queries together would hold more samples at one time than they may.
     #[error(
         "too many samples are in memory for queries: {held} of {limit} that all of them may hold at one time; ask again \

@@ -80,6 +80,7 @@ impl RangeCall {
     ) -> Result<StepSeries, QueryError> {
         let mut notes = Notes::new(annotations, control, series.labels.metric_name(), self.position);
         let mut values = StepSeries::new(series.labels.clone(), !keeps_name);
+        values.floats.reserve(windows.steps.within(&series.floats.timestamps, windows.range));
         self.evaluate(series, windows, &mut values, &mut notes)?;
         Ok(values)
     }
@@ -100,8 +101,8 @@ impl RangeCall {
             Function::Delta => Rate::DELTA.evaluate(series, windows, values, notes),
             Function::Irate => instant_rate::evaluate(series, windows, true, values, notes),
             Function::Idelta => instant_rate::evaluate(series, windows, false, values, notes),
-            Function::Changes => changes::evaluate(series, windows, changes::is_change, values),
-            Function::Resets => changes::evaluate(series, windows, changes::is_reset, values),
+            Function::Changes => changes::evaluate(series, windows, changes::Pairs::Changes, values),
+            Function::Resets => changes::evaluate(series, windows, changes::Pairs::Resets, values),
             Function::MinOverTime | Function::MaxOverTime | Function::TsOfMinOverTime | Function::TsOfMaxOverTime => {
                 extremes::evaluate(self.function, series, windows, values, notes);
             }

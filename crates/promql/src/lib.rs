@@ -18,6 +18,7 @@ pub mod parse;
 mod print;
 pub mod queryable;
 pub mod value;
+mod weight;
 
 pub use annotations::{Annotation, Annotations};
 pub use ast::Expr;

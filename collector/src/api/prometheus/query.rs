@@ -51,6 +51,7 @@ impl Options {
         let engine = Engine::new(EngineOptions {
             lookback_ms,
             max_samples: usize::try_from(config.max_samples).unwrap_or(usize::MAX),
+            max_bytes: usize::try_from(config.max_memory.0).unwrap_or(usize::MAX),
             max_series: config.max_series,
             ..EngineOptions::default()
         })
@@ -236,7 +237,7 @@ async fn run(
         warnings.extend(options.stats.as_ref().and_then(|stats| stats.warning.clone()));
         let answer = Answer::new(|json| {
             json.raw("{");
-            result::write_value(json, &result.value);
+            result::write_value(json, result.value);
             if let Some(statistics) = &options.stats {
                 let [queued, took] = [started - asked, evaluated - started].map(|d| d.as_secs_f64());
                 json.raw(",");
@@ -286,6 +287,7 @@ fn query_error(error: QueryError) -> ApiError {
         QueryError::Storage(_)
         | QueryError::Execution(_)
         | QueryError::TooManySamples { .. }
+        | QueryError::TooManyBytes { .. }
         | QueryError::NotImplemented(_) => ErrorKind::Execution,
     };
     // The key that raises a limit is known here only.
@@ -293,6 +295,7 @@ fn query_error(error: QueryError) -> ApiError {
         QueryError::TooManySamples { limit } => {
             format!(": it would hold more than {limit} at one time (query.max_samples)")
         }
+        QueryError::TooManyBytes { .. } => " (query.max_memory)".to_owned(),
         QueryError::Overloaded { .. } => " (query.max_samples_total)".to_owned(),
         QueryError::Storage(SelectError::TooManySeries { .. }) => " (query.max_series)".to_owned(),
         _ => String::new(),

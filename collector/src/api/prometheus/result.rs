@@ -5,25 +5,30 @@ use sonde_promql::{SampleValue, Value, VectorSample};
 
 use crate::api::json::JsonWriter;
 
-/// Writes `"resultType":...,"result":...`.
-pub(super) fn write_value(json: &mut JsonWriter, value: &Value) {
+/// Writes `"resultType":...,"result":...`. What is written of a large answer is let go, so that not all of it is in memory
+/// twice.
+pub(super) fn write_value(json: &mut JsonWriter, value: Value) {
     json.key("resultType").string(value.kind()).raw(",").key("result");
     match value {
         Value::Scalar { t, v } => {
-            json.raw("[").timestamp(*t).raw(",").value(*v).raw("]");
+            json.raw("[").timestamp(t).raw(",").value(v).raw("]");
         }
         Value::String { t, s } => {
-            json.raw("[").timestamp(*t).raw(",").string(s).raw("]");
+            json.raw("[").timestamp(t).raw(",").string(&s).raw("]");
         }
-        Value::Vector(samples) => write_list(json, samples, write_sample),
-        Value::Matrix(series) => write_list(json, series, write_series),
+        Value::Vector(samples) => write_each(json, samples, |json, sample| write_sample(json, &sample)),
+        Value::Matrix(series) => write_each(json, series, |json, series| write_series(json, &series)),
     }
 }
 
 /// Writes an array.
-pub(super) fn write_list<T>(json: &mut JsonWriter, items: &[T], mut write: impl FnMut(&mut JsonWriter, &T)) {
+pub(super) fn write_list<T>(json: &mut JsonWriter, items: &[T], write: impl FnMut(&mut JsonWriter, &T)) {
+    write_each(json, items, write);
+}
+
+fn write_each<T>(json: &mut JsonWriter, items: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut JsonWriter, T)) {
     json.raw("[");
-    for (i, item) in items.iter().enumerate() {
+    for (i, item) in items.into_iter().enumerate() {
         if i > 0 {
             json.raw(",");
         }
@@ -115,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    fn check(value: &Value, expected: &str) {
+    fn check(value: Value, expected: &str) {
         let mut json = JsonWriter::new();
         json.raw("{");
         write_value(&mut json, value);
@@ -143,14 +148,14 @@ mod tests {
     #[test]
     fn values_are_written_as_prometheus_does() {
         let labels = Labels::from_pairs([("__name__", "up"), ("job", "a\"b")]);
-        check(&Value::Scalar { t: 1_500, v: f64::NAN }, r#"{"resultType":"scalar","result":[1.500,"NaN"]}"#);
-        check(&Value::String { t: 0, s: "é\n".into() }, r#"{"resultType":"string","result":[0,"é\n"]}"#);
-        check(&Value::Vector(vec![]), r#"{"resultType":"vector","result":[]}"#);
+        check(Value::Scalar { t: 1_500, v: f64::NAN }, r#"{"resultType":"scalar","result":[1.500,"NaN"]}"#);
+        check(Value::String { t: 0, s: "é\n".into() }, r#"{"resultType":"string","result":[0,"é\n"]}"#);
+        check(Value::Vector(vec![]), r#"{"resultType":"vector","result":[]}"#);
         let float = VectorSample { labels: labels.clone(), t: 1_000, value: SampleValue::Float(0.25) };
         let native =
             VectorSample { labels: Labels::empty(), t: 1_000, value: SampleValue::Histogram(Box::new(histogram())) };
         check(
-            &Value::Vector(vec![float, native]),
+            Value::Vector(vec![float, native]),
             concat!(
                 r#"{"resultType":"vector","result":[{"metric":{"__name__":"up","job":"a\"b"},"value":[1,"0.25"]},"#,
                 r#"{"metric":{},"histogram":[1,{"count":"10","sum":"18.5","buckets":[[1,"-1","-0.5","3"],"#,
@@ -167,7 +172,7 @@ mod tests {
             },
         };
         check(
-            &Value::Matrix(vec![series]),
+            Value::Matrix(vec![series]),
             concat!(
                 r#"{"resultType":"matrix","result":[{"metric":{"__name__":"up","job":"a\"b"},"#,
                 r#""values":[[0,"1"],[0.001,"2.5"]],"histograms":[[0.002,{"count":"0","sum":"0"}]]}]}"#

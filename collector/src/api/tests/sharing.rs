@@ -4,6 +4,8 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
+use sonde_runtime::config::ByteSize;
+
 use super::*;
 
 const RANGE: &str = "/api/v1/query_range?query=sum(http_requests_total)&start=0&end=60&step=15";
@@ -129,4 +131,31 @@ async fn listings_take_turns_by_client() {
     let [first, second] = of_one;
     assert_eq!((first.await.0, second.await.0, of_other.await.0), (200, 503, 200));
     assert_eq!(guest.await, Ok(true));
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_limit_the_use_and_the_key() {
+    for (text, config) in [
+        ("1 bytes (query.max_memory)", {
+            let mut config = Config::default();
+            config.query.max_memory = ByteSize(1);
+            config
+        }),
+        ("it would hold more than 1 at one time (query.max_samples)", {
+            let mut config = Config::default();
+            config.query.max_samples = 1;
+            config
+        }),
+        ("more than 1 series: make its matchers narrower (query.max_series)", {
+            let mut config = Config::default();
+            config.query.max_series = 1;
+            config
+        }),
+    ] {
+        let fixture = Fixture::open_with(config, Flags::default());
+        let two = ["a", "b"].map(|job| series(&[("__name__", "up"), ("job", job)], &[(0, 1.0)]));
+        assert_eq!(fixture.write(&of(two.to_vec())).await.0, 204);
+        let (status, body) = fixture.get("/api/v1/query?query=up&time=1").await;
+        assert!(status == 422 && body.contains(text), "{text}: {status} {body}");
+    }
 }

@@ -3,7 +3,7 @@
 
 use crate::annotations::Annotation;
 use crate::ast::{Call, ExprKind, RangeMode, Span, ValueType};
-use crate::column::{Evaluated, SampleSeries, StepSeries, Steps};
+use crate::column::{Evaluated, StepSeries, Steps};
 use crate::error::QueryError;
 use crate::functions::{self, Function, FunctionCall};
 use crate::kernels::RangeCall;
@@ -77,7 +77,12 @@ impl Evaluation<'_> {
                 let seen = self.enter(arg);
                 let input = self.subquery(subquery, steps)?;
                 if let Some(before) = seen {
-                    self.leave(arg, before, input.series.len(), input.series.iter().map(SampleSeries::weight).sum());
+                    self.leave(
+                        arg,
+                        before,
+                        input.series.len(),
+                        input.series.iter().map(|series| series.weight().samples).sum(),
+                    );
                 }
                 let mut result = Vec::with_capacity(input.series.len());
                 for series in &input.series {

@@ -13,6 +13,7 @@ use crate::error::{Control, QueryError};
 use crate::functions::Function;
 use crate::queryable::Queryable;
 use crate::value::{QueryResult, QueryStats, Value};
+use crate::weight::Weight;
 
 use super::budget::Budget;
 use super::grid::{Grid, GridAnswer};
@@ -96,14 +97,14 @@ impl<'a> Evaluation<'a> {
     pub(super) fn evaluate(&mut self, expr: &Expr, steps: Steps) -> Result<Evaluated, QueryError> {
         self.control.check()?;
         let held = self.budget.held();
-        if steps.count > self.budget.left() && expr.value_type() == ValueType::Scalar {
+        if steps.count > self.budget.samples_left() && expr.value_type() == ValueType::Scalar {
             return Err(QueryError::TooManySamples { limit: self.options.max_samples });
         }
         let is_literal = matches!(expr.kind, ExprKind::Number(_) | ExprKind::String(_));
         let seen = if is_literal { None } else { self.enter(expr) };
         let value = if steps.count > 1 && !is_literal && is_step_invariant(expr) {
             let once = self.evaluate_node(expr, Steps { count: 1, ..steps })?;
-            let weight = once.weight().saturating_mul(steps.count);
+            let weight = once.weight().times(steps.count);
             self.budget.acquire(weight)?;
             repeated(once, steps.count)
         } else {
@@ -113,7 +114,7 @@ impl<'a> Evaluation<'a> {
         self.budget.settle(held, value.weight())?;
         if let Some(before) = seen {
             let series = if let Evaluated::Vector(series) = &value { series.len() } else { 1 };
-            self.leave(expr, before, series, value.weight());
+            self.leave(expr, before, series, value.weight().samples);
         }
         Ok(value)
     }
@@ -184,11 +185,11 @@ impl<'a> Evaluation<'a> {
             return Ok(series);
         }
         let series = self.vector(&node.operand, steps)?;
-        if !series.is_empty() && steps.count > self.budget.left() {
+        if !series.is_empty() && steps.count > self.budget.samples_left() {
             return Err(QueryError::TooManySamples { limit: self.options.max_samples });
         }
         let budget = &mut self.budget;
-        aggregation.evaluate(series, &mut self.annotations, &mut |held| budget.acquire(held))
+        aggregation.evaluate(series, &mut self.annotations, &mut |held| budget.acquire(Weight::floats(held)))
     }
 
     /// An aggregation whose operand is computed series by series; `None` where it is not. A function of its own, because what it
@@ -205,12 +206,12 @@ impl<'a> Evaluation<'a> {
             aggregation,
             control: self.control,
             finds_resets: self.histogram_use.finds_resets(),
-            max_samples: self.options.max_samples,
-            samples_left: self.budget.left(),
+            limit: self.budget.limit(),
+            left: self.budget.left(),
         });
         if let Some(answer) = answer {
             let GridAnswer { series, annotations, stats, held } = answer?;
-            self.budget.acquire(held)?;
+            self.budget.acquire(Weight::floats(held))?;
             self.annotations.merge(annotations);
             self.stats.series += stats.series;
             self.stats.samples += stats.samples;
@@ -220,7 +221,7 @@ impl<'a> Evaluation<'a> {
         let mut groups = aggregation.groups(&mut self.annotations);
         self.run(&pipeline, |series, budget, annotations| {
             let held = groups.add(&series, annotations);
-            if held > 0 { budget.acquire(held) } else { Ok(()) }
+            if held > 0 { budget.acquire(Weight::floats(held)) } else { Ok(()) }
         })?;
         Ok(Some(groups.finish(&mut self.annotations)))
     }

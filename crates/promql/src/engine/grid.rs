@@ -7,6 +7,7 @@ use crate::annotations::Annotations;
 use crate::column::{SampleSeries, StepSeries};
 use crate::error::{Control, QueryError};
 use crate::value::QueryStats;
+use crate::weight::Weight;
 
 use super::pipeline::Plan;
 
@@ -19,8 +20,8 @@ pub struct Grid<'a> {
     pub(super) aggregation: &'a Aggregation<'a>,
     pub(super) control: &'a Control<'a>,
     pub(super) finds_resets: bool,
-    pub(super) max_samples: usize,
-    pub(super) samples_left: usize,
+    pub(super) limit: Weight,
+    pub(super) left: Weight,
 }
 
 /// The groups of a [`Grid`], which take series in one by one.
@@ -76,14 +77,19 @@ impl GridGroups<'_> {
         if grid.finds_resets {
             self.samples.find_resets();
         }
-        self.stats.series += u64::from(weight > 0);
-        self.stats.samples += weight as u64;
+        self.stats.series += u64::from(weight.samples > 0);
+        self.stats.samples += weight.samples as u64;
         let values = grid.plan.compute.of(&mut self.samples, grid.plan.steps, grid.control, &mut self.annotations)?;
         if !values.is_empty() {
             self.held += self.groups.add(&values, &mut self.annotations);
         }
-        if self.held.saturating_add(weight) > grid.samples_left {
-            return Err(QueryError::TooManySamples { limit: grid.max_samples });
+        let held = Weight::floats(self.held) + weight;
+        if held.samples > grid.left.samples {
+            return Err(QueryError::TooManySamples { limit: grid.limit.samples });
+        }
+        if held.bytes > grid.left.bytes {
+            let needed = grid.limit.bytes - grid.left.bytes + held.bytes;
+            return Err(QueryError::TooManyBytes { needed, limit: grid.limit.bytes });
         }
         Ok(())
     }

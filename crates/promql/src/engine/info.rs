@@ -7,6 +7,7 @@ use sonde_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher, Timestam
 use crate::ast::{Call, Expr, ExprKind};
 use crate::column::{Evaluated, SampleSeries, StepSeries, StepValue, Steps};
 use crate::error::QueryError;
+use crate::weight::Weight;
 
 use super::evaluation::Evaluation;
 use super::lookback::Lookback;
@@ -109,7 +110,7 @@ impl Evaluation<'_> {
         let selection = self.select(&matchers, from, to, false)?;
         for one in self.read(&*selection)? {
             // A time at each step.
-            self.budget.acquire(steps.count)?;
+            self.budget.acquire(Weight::floats(steps.count))?;
             let info = Info { times: sample_times(&one, timing, steps, lookback)?, labels: one.labels };
             let of_name = by_name.entry(info.labels.metric_name().to_owned()).or_default();
             let key = identifying(&info.labels);

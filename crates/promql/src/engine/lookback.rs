@@ -23,6 +23,11 @@ impl Lookback {
         Lookback { ms, thinned }
     }
 
+    /// The longest that any sample is seen.
+    pub(super) fn most(&self) -> i64 {
+        self.thinned.iter().flatten().map(|thinned| thinned.step_ms.saturating_mul(STEPS)).fold(self.ms, i64::max)
+    }
+
     /// For a sample of this time.
     pub(super) fn of(&self, sample: TimestampMs) -> i64 {
         let rare = self.thinned.iter().flatten().filter(|thinned| sample < thinned.before);

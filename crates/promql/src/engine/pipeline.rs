@@ -1,6 +1,8 @@
 //! Series by series: what is computed of each series of a selection on its own, read, evaluated and handed on, so that
 //! each thread holds the samples of one series at a time.
 
+use std::ops::Add;
+
 use sonde_model::{Matcher, Series, TimestampMs};
 
 use crate::annotations::Annotations;
@@ -8,6 +10,7 @@ use crate::column::{SampleSeries, StepSeries, Steps};
 use crate::error::{Control, QueryError};
 use crate::kernels::{Notes, RangeCall, Windows};
 use crate::queryable::Selection;
+use crate::weight::Weight;
 
 use super::budget::Budget;
 use super::evaluation::Evaluation;
@@ -54,7 +57,7 @@ struct Scratch {
 struct One {
     values: StepSeries,
     /// What its samples weighed.
-    weight: usize,
+    weight: Weight,
     annotations: Annotations,
 }
 
@@ -64,6 +67,8 @@ impl<'a> Evaluation<'a> {
         // One step looks at one sample of each series.
         let newest = matches!(plan.compute, Compute::Last { .. }) && plan.steps.count == 1;
         let selection = self.select(&plan.matchers, plan.from, plan.to, newest)?;
+        let of_series = |index: usize| Weight::series() + Weight::labels(selection.labels(index));
+        self.budget.acquire((0..selection.len()).map(of_series).fold(Weight::default(), Weight::add))?;
         Ok(Pipeline { selection, steps: plan.steps, compute: plan.compute })
     }
 
@@ -90,15 +95,16 @@ impl<'a> Evaluation<'a> {
             Ok(One { values, weight, annotations })
         };
         let (budget, stats, annotations) = (&mut self.budget, &mut self.stats, &mut self.annotations);
-        self.helpers.in_order(selection.len(), steps.count, work, |one| {
-            if one.weight > 0 {
+        let weigh = |one: &One| one.values.weight_of_values().bytes;
+        self.helpers.in_order(selection.len(), steps.count, work, weigh, |one| {
+            if one.weight.samples > 0 {
                 stats.series += 1;
-                stats.samples += one.weight as u64;
+                stats.samples += one.weight.samples as u64;
             }
             // The samples are held while the series is evaluated, and gone after it.
             let held = budget.held();
             budget.acquire(one.weight)?;
-            budget.settle(held, 0)?;
+            budget.settle(held, Weight::default())?;
             annotations.merge(one.annotations);
             if one.values.is_empty() { Ok(()) } else { take(one.values, budget, annotations) }
         })
@@ -108,7 +114,7 @@ impl<'a> Evaluation<'a> {
     pub(super) fn collect(&mut self, pipeline: &Pipeline<'_>) -> Result<Vec<StepSeries>, QueryError> {
         let mut result = Vec::new();
         self.run(pipeline, |values, budget, _| {
-            budget.acquire(values.weight())?;
+            budget.acquire(values.weight_of_values())?;
             result.push(values);
             Ok(())
         })?;
@@ -128,6 +134,7 @@ impl Compute {
         match self {
             Compute::Last { timing, lookback } => {
                 let mut values = StepSeries::new(series.labels.clone(), false);
+                values.floats.reserve(steps.within(&series.floats.timestamps, lookback.most()));
                 last_at_steps(series, *timing, steps, *lookback, |step, _, value| values.push(step, value));
                 Ok(values)
             }

@@ -10,6 +10,7 @@ use crate::column::{Evaluated, SampleSeries, Samples, StepSeries, StepValue, Ste
 use crate::error::QueryError;
 use crate::kernels::{Notes, interpolated, interpolated_histogram};
 use crate::queryable::{SelectError, SelectLimits, Selection};
+use crate::weight::Weight;
 
 use super::evaluation::Evaluation;
 use super::lookback::Lookback;
@@ -86,7 +87,7 @@ impl<'a> Evaluation<'a> {
         if from > to {
             return Ok(Box::new(Vec::new()));
         }
-        let limits = SelectLimits { max_series: self.options.max_series, max_samples: self.budget.left() };
+        let limits = SelectLimits { max_series: self.options.max_series, max_samples: self.budget.samples_left() };
         let selection = match newest {
             true => self.source.select_newest(matchers, from, to, &limits),
             false => self.source.select(matchers, from, to, &limits),
@@ -108,8 +109,8 @@ impl<'a> Evaluation<'a> {
             }
             let weight = one.weight();
             self.stats.series += 1;
-            self.stats.samples += weight as u64;
-            self.budget.acquire(weight)?;
+            self.stats.samples += weight.samples as u64;
+            self.budget.acquire(weight + Weight::series() + Weight::labels(&one.labels))?;
             series.push(one);
         }
         Ok(series)

@@ -1,10 +1,12 @@
 //! Sub-expressions that come several times in a query are evaluated once.
 
 use std::collections::HashMap;
+use std::ops::Add;
 
 use crate::ast::{Expr, ExprKind, Span};
 use crate::column::{Evaluated, StepSeries, Steps};
 use crate::error::QueryError;
+use crate::weight::Weight;
 
 use super::evaluation::{Evaluation, HistogramUse};
 
@@ -27,7 +29,7 @@ struct Known {
     steps: Steps,
     histogram_use: HistogramUse,
     series: Vec<StepSeries>,
-    weight: usize,
+    weight: Weight,
 }
 
 impl Shared {
@@ -103,7 +105,8 @@ impl Evaluation<'_> {
 
     /// Forgets what is known of sub-expressions: other steps come.
     pub(super) fn forget_shared(&mut self) {
-        let pinned: usize = self.shared.known.iter().flatten().map(|known| known.weight).sum();
+        let known = self.shared.known.iter().flatten().map(|known| known.weight);
+        let pinned = known.fold(Weight::default(), Weight::add);
         self.budget.unpin(pinned);
         self.shared.forget();
     }

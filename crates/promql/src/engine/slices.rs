@@ -9,6 +9,7 @@ use sonde_model::Labels;
 use crate::ast::Expr;
 use crate::column::{Evaluated, Points, StepSeries, Steps};
 use crate::error::QueryError;
+use crate::weight::Weight;
 
 use super::evaluation::{Evaluation, HistogramUse};
 use super::shared::Shared;
@@ -29,11 +30,12 @@ impl Evaluation<'_> {
     fn evaluate_slice(&mut self, expr: &Expr, steps: Steps, halvings: u32) -> Result<Evaluated, QueryError> {
         let (held, stats) = (self.budget.held(), self.stats);
         match self.evaluate(expr, steps) {
-            Err(QueryError::TooManySamples { .. }) if halvings > 0 && steps.count > 1 => {}
+            Err(QueryError::TooManySamples { .. } | QueryError::TooManyBytes { .. })
+                if halvings > 0 && steps.count > 1 => {}
             result => return result,
         }
         self.forget_shared();
-        self.budget.settle(held, 0)?;
+        self.budget.settle(held, Weight::default())?;
         self.stats = stats;
         self.histogram_use = HistogramUse::default();
         let half = steps.count / 2;

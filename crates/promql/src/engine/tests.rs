@@ -201,6 +201,38 @@ fn a_query_holds_no_more_samples_than_it_may() {
     }
 }
 
+/// Memory counts beside samples: labels weigh, and so do series that are held for nothing else.
+#[test]
+fn a_query_takes_no_more_memory_than_it_may() {
+    let long = "x".repeat(50_000);
+    let source = Memory::new(&[(&format!("up{{job=\"{long}\"}}"), &[1.0; 6]), ("up{job=\"b\"}", &[2.0; 6])]);
+    for (text, bytes) in [
+        ("up", 60_000),
+        ("count(up)", 60_000),
+        ("max_over_time(up[2m])", 60_000),
+        ("label_join(up, \"all\", \",\", \"job\", \"job\")", 210_000),
+    ] {
+        let expr = crate::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let run = |max_bytes: usize| {
+            let engine = Engine::new(EngineOptions { max_bytes, ..EngineOptions::default() });
+            engine.range(&source, &expr, 0, 300_000, 60_000, &Control::unlimited())
+        };
+        assert!(run(bytes).is_ok(), "{text}: {:?}", run(bytes));
+        let refused = run(40_000);
+        let is_told = matches!(refused, Err(QueryError::TooManyBytes { needed, limit: 40_000 }) if needed > 50_000);
+        assert!(is_told, "{text}: {refused:?}");
+    }
+    // Slices of the steps need less at a time.
+    let expr = crate::parse("sum(count_values without () (\"v\", requests_total))").expect("valid");
+    let run = |max_bytes: usize| {
+        let engine = Engine::new(EngineOptions { max_bytes, ..EngineOptions::default() });
+        engine.range(&fixture(), &expr, 0, 600_000, 1_000, &Control::unlimited())
+    };
+    let whole = run(usize::MAX).expect("no limit");
+    let sliced = run(100_000).expect("it fits in slices");
+    assert_eq!(show(&sliced.value), show(&whole.value));
+}
+
 /// What does not fit at once is evaluated in slices of its steps, with the same result.
 #[test]
 fn a_range_query_holds_no_more_than_a_slice() {

@@ -17,6 +17,8 @@ const BLOCK_POINTS: usize = 1 << 16;
 const MAX_POINTS_AHEAD: usize = 1 << 20;
 /// How many blocks a thread may be ahead of the results that were taken.
 const AHEAD: usize = 4;
+/// How many bytes of results may wait to be taken before threads wait, too.
+const AHEAD_BYTES: usize = 16 << 20;
 /// With fewer series no help is asked for: a thread would cost more than it saves.
 const WORTH_HELP: usize = 64;
 
@@ -40,13 +42,14 @@ impl Helpers {
     }
 
     /// Hands `work(index)` of the numbers below `count`, each of which yields about `points`, to `take`, in their order.
-    /// Each thread has a `scratch` of its own. After an error nothing more is taken; the error is that of the smallest
-    /// number.
+    /// Each thread has a `scratch` of its own; threads are only so far ahead of what was taken as `weigh`, in bytes, allows.
+    /// After an error nothing more is taken; the error is that of the smallest number.
     pub(super) fn in_order<S: Default, T: Send>(
         &self,
         count: usize,
         points: usize,
         work: impl Fn(usize, &mut S) -> Result<T, QueryError> + Sync,
+        weigh: impl Fn(&T) -> usize + Sync,
         mut take: impl FnMut(T) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let is_worth = count >= WORTH_HELP && points <= MAX_POINTS_AHEAD;
@@ -57,14 +60,16 @@ impl Helpers {
         };
         let size = (BLOCK_POINTS / points.max(1)).clamp(1, MAX_BLOCK);
         let blocks = Blocks {
-            state: Mutex::new(State { next: 0, taken: 0, done: BTreeMap::new(), stopped: false }),
+            state: Mutex::new(State { next: 0, taken: 0, done: BTreeMap::new(), waiting: 0, stopped: false }),
             changed: Condvar::new(),
             count: count.div_ceil(size),
             ahead: AHEAD * (lent.threads + 1),
         };
         let compute = |block: usize, scratch: &mut S| {
             let end = count.min((block + 1) * size);
-            (block * size..end).map(|index| work(index, scratch)).collect::<Result<Vec<T>, QueryError>>()
+            let results = (block * size..end).map(|index| work(index, scratch)).collect::<Result<Vec<T>, QueryError>>();
+            let bytes = results.iter().flatten().map(&weigh).sum();
+            Done { results, bytes }
         };
         std::thread::scope(|scope| {
             // Whatever ends this, the helpers end, too.
@@ -82,7 +87,7 @@ impl Helpers {
             for block in 0..blocks.count {
                 let results = loop {
                     match blocks.turn(block) {
-                        Turn::Ready(results) => break results?,
+                        Turn::Ready(done) => break done.results?,
                         Turn::Work(other) => blocks.put(other, compute(other, &mut scratch)),
                         // A helper has panicked: the scope hands its panic on.
                         Turn::Stopped => return Ok(()),
@@ -120,13 +125,28 @@ struct State<T> {
     next: usize,
     /// How many blocks' results were taken.
     taken: usize,
-    done: BTreeMap<usize, Result<Vec<T>, QueryError>>,
+    done: BTreeMap<usize, Done<T>>,
+    /// The bytes of what is done and was not taken.
+    waiting: usize,
     stopped: bool,
+}
+
+/// The results of a block.
+struct Done<T> {
+    results: Result<Vec<T>, QueryError>,
+    bytes: usize,
+}
+
+impl<T> State<T> {
+    /// Whether the next block is near enough to what was taken to be worked on.
+    fn is_near(&self, ahead: usize) -> bool {
+        self.next == self.taken || (self.next < self.taken + ahead && self.waiting <= AHEAD_BYTES)
+    }
 }
 
 /// What the thread that takes the results does next.
 enum Turn<T> {
-    Ready(Result<Vec<T>, QueryError>),
+    Ready(Done<T>),
     Work(usize),
     Stopped,
 }
@@ -147,7 +167,7 @@ impl<T> Blocks<T> {
             if state.stopped || state.next == self.count {
                 return None;
             }
-            if state.next < state.taken + self.ahead {
+            if state.is_near(self.ahead) {
                 state.next += 1;
                 return Some(state.next - 1);
             }
@@ -155,8 +175,11 @@ impl<T> Blocks<T> {
         }
     }
 
-    fn put(&self, block: usize, results: Result<Vec<T>, QueryError>) {
-        self.lock().done.insert(block, results);
+    fn put(&self, block: usize, done: Done<T>) {
+        let mut state = self.lock();
+        state.waiting += done.bytes;
+        state.done.insert(block, done);
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -164,15 +187,16 @@ impl<T> Blocks<T> {
     fn turn(&self, block: usize) -> Turn<T> {
         let mut state = self.lock();
         loop {
-            if let Some(results) = state.done.remove(&block) {
+            if let Some(done) = state.done.remove(&block) {
                 state.taken = block + 1;
+                state.waiting -= done.bytes;
                 self.changed.notify_all();
-                return Turn::Ready(results);
+                return Turn::Ready(done);
             }
             if state.stopped {
                 return Turn::Stopped;
             }
-            if state.next < self.count && state.next < state.taken + self.ahead {
+            if state.next < self.count && state.is_near(self.ahead) {
                 state.next += 1;
                 return Turn::Work(state.next - 1);
             }
@@ -217,10 +241,16 @@ mod tests {
                 *scratch += 1;
                 Ok(index * 2)
             };
-            let done = helpers.in_order(count, 60, work, |n| {
-                taken.push(n);
-                Ok(())
-            });
+            let done = helpers.in_order(
+                count,
+                60,
+                work,
+                |n| n % 3 * AHEAD_BYTES,
+                |n| {
+                    taken.push(n);
+                    Ok(())
+                },
+            );
             assert_eq!(done, Ok(()));
             assert_eq!(taken, (0..count).map(|n| n * 2).collect::<Vec<_>>(), "{threads} {count}");
             assert_eq!(helpers.free.load(Relaxed), threads, "all are given back");
@@ -235,13 +265,20 @@ mod tests {
             _ => Ok(index),
         };
         let mut taken = 0;
-        let done = helpers.in_order(10_000, 1, work, |_| {
-            taken += 1;
-            Ok(())
-        });
+        let done = helpers.in_order(
+            10_000,
+            1,
+            work,
+            |_| 1,
+            |_| {
+                taken += 1;
+                Ok(())
+            },
+        );
         assert_eq!(done, Err(QueryError::execution("70")));
         assert!(taken <= 70);
-        let refused = helpers.in_order(10_000, 1 << 18, |index, (): &mut ()| Ok(index), |_| Err(QueryError::Timeout));
+        let refused =
+            helpers.in_order(10_000, 1 << 18, |index, (): &mut ()| Ok(index), |_| 1, |_| Err(QueryError::Timeout));
         assert_eq!((refused, helpers.free.load(Relaxed)), (Err(QueryError::Timeout), 3));
     }
 

@@ -7,14 +7,18 @@ use crate::column::{SampleSeries, Samples, StepSeries, StepValue};
 
 use super::window::{Stamp, Windows, starts_anew};
 
-/// Counts the pairs of neighbouring samples in each window for which `counts` says yes.
-pub(super) fn evaluate(
-    series: &SampleSeries,
-    windows: &Windows,
-    counts: fn(&Sampled, &Sampled) -> bool,
-    values: &mut StepSeries,
-) {
-    let totals = running_totals(series, counts);
+/// Which pairs of neighbouring samples count.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pairs {
+    /// Those that differ.
+    Changes,
+    /// Those between which a counter was reset.
+    Resets,
+}
+
+/// Counts pairs of neighbouring samples in each window.
+pub(super) fn evaluate(series: &SampleSeries, windows: &Windows, pairs: Pairs, values: &mut StepSeries) {
+    let totals = running_totals(series, pairs);
     windows.slide(series, |window| {
         let (mut first, end) = (
             window.floats.first + window.histograms.first,
@@ -34,17 +38,24 @@ pub(super) fn evaluate(
     });
 }
 
-/// Whether two samples differ.
-pub(super) fn is_change(before: &Sampled, now: &Sampled) -> bool {
+impl Pairs {
+    fn counts(self, before: &Sampled, now: &Sampled) -> bool {
+        match self {
+            Pairs::Changes => is_change(before, now),
+            Pairs::Resets => is_reset(before, now),
+        }
+    }
+}
+
+fn is_change(before: &Sampled, now: &Sampled) -> bool {
     match (&before.value, &now.value) {
-        (StepValue::Float(before), StepValue::Float(now)) => before != now && !(before.is_nan() && now.is_nan()),
+        (StepValue::Float(before), StepValue::Float(now)) => differ(*before, *now),
         (StepValue::Histogram(before), StepValue::Histogram(now)) => !now.same_data(before),
         _ => true,
     }
 }
 
-/// Whether a counter was reset between two samples.
-pub(super) fn is_reset(before: &Sampled, now: &Sampled) -> bool {
+fn is_reset(before: &Sampled, now: &Sampled) -> bool {
     if starts_anew(before.stamp, now.stamp) {
         return true;
     }
@@ -55,6 +66,10 @@ pub(super) fn is_reset(before: &Sampled, now: &Sampled) -> bool {
     }
 }
 
+fn differ(before: f64, now: f64) -> bool {
+    before != now && !(before.is_nan() && now.is_nan())
+}
+
 /// A sample with its times.
 pub(super) struct Sampled {
     stamp: Stamp,
@@ -62,8 +77,14 @@ pub(super) struct Sampled {
 }
 
 /// For each sample of the series, floats and histograms in the order of time, how many pairs up to it count.
-fn running_totals(series: &SampleSeries, counts: fn(&Sampled, &Sampled) -> bool) -> Vec<u32> {
+fn running_totals(series: &SampleSeries, pairs: Pairs) -> Vec<u32> {
     let (floats, histograms) = (&series.floats, &series.histograms);
+    if histograms.timestamps.is_empty() && floats.starts.is_empty() {
+        return match pairs {
+            Pairs::Changes => totals_of_floats(&floats.values, differ),
+            Pairs::Resets => totals_of_floats(&floats.values, |before, now| now < before),
+        };
+    }
     let mut totals = Vec::with_capacity(floats.len() + histograms.len());
     let (mut float, mut histogram, mut total) = (0, 0, 0);
     let mut before: Option<Sampled> = None;
@@ -80,10 +101,21 @@ fn running_totals(series: &SampleSeries, counts: fn(&Sampled, &Sampled) -> bool)
             let value = StepValue::Histogram(Arc::clone(&histograms.values[histogram - 1]));
             Sampled { stamp: stamp_of(histograms, histogram - 1), value }
         };
-        total += u32::from(before.is_some_and(|before| counts(&before, &now)));
+        total += u32::from(before.is_some_and(|before| pairs.counts(&before, &now)));
         totals.push(total);
         before = Some(now);
     }
+    totals
+}
+
+fn totals_of_floats(values: &[f64], counts: impl Fn(f64, f64) -> bool) -> Vec<u32> {
+    let mut total = 0;
+    let mut totals = Vec::with_capacity(values.len());
+    totals.extend(values.first().map(|_| 0));
+    totals.extend(values.windows(2).map(|pair| {
+        total += u32::from(counts(pair[0], pair[1]));
+        total
+    }));
     totals
 }
 

@@ -26,8 +26,8 @@ pub(super) struct Rate {
 enum Left {
     /// Nothing.
     Unknown,
-    /// Going on as it goes in the range, the counter was zero so far before the sample, in parts of the sampled interval.
-    ZeroAt(f64),
+    /// Going on as it goes in the range, the counter was zero before the sample: its first value and its change.
+    Grew { first: f64, change: f64 },
     /// The counter was zero at this time, within the range.
     Started(TimestampMs),
 }
@@ -45,22 +45,23 @@ impl Rate {
         notes: &mut Notes<'_>,
     ) {
         let mut resets = if self.is_counter { Resets::of(&series.floats) } else { Resets::none() };
-        let seconds = seconds(windows.range);
+        let range_seconds = seconds(windows.range);
+        let mut scale = Scale { seconds: self.per_second.then_some(range_seconds), ends: Ends::default() };
         windows.slide(series, |window| {
             if window.is_mixed() {
                 notes.add(Annotation::mixed_floats_histograms);
                 return;
             }
             let value = match (windows.mode, window.floats.is_empty()) {
-                (RangeMode::Plain, false) => self.floats(window, &mut resets, seconds, notes).map(StepValue::Float),
-                (RangeMode::Plain, true) => self.histograms(window, seconds, notes),
+                (RangeMode::Plain, false) => self.floats(window, &mut resets, &mut scale, notes).map(StepValue::Float),
+                (RangeMode::Plain, true) => self.histograms(window, &mut scale, notes),
                 (mode, false) => {
                     let smoothed = mode == RangeMode::Smoothed;
-                    extended::rate(window, self, smoothed, seconds).map(StepValue::Float)
+                    extended::rate(window, self, smoothed, range_seconds).map(StepValue::Float)
                 }
                 (mode, true) => {
                     let smoothed = mode == RangeMode::Smoothed;
-                    let histogram = extended_histogram::rate(window, self, smoothed, seconds, notes);
+                    let histogram = extended_histogram::rate(window, self, smoothed, range_seconds, notes);
                     histogram.map(|h| StepValue::Histogram(Arc::new(h)))
                 }
             };
@@ -70,7 +71,7 @@ impl Rate {
         });
     }
 
-    fn floats(self, window: &Window<'_>, resets: &mut Resets, seconds: f64, notes: &mut Notes<'_>) -> Option<f64> {
+    fn floats(self, window: &Window<'_>, resets: &mut Resets, scale: &mut Scale, notes: &mut Notes<'_>) -> Option<f64> {
         let (times, values) = (window.floats.times, window.floats.values);
         let (first, last) = (values.first()?, values.last()?);
         let started = self.started(&window.floats, window.start, notes);
@@ -87,13 +88,13 @@ impl Rate {
                 change += first;
                 Left::Started(start)
             }
-            None if self.is_counter && change > 0.0 && *first >= 0.0 => Left::ZeroAt(first / change),
+            None if self.is_counter && change > 0.0 && *first >= 0.0 => Left::Grew { first: *first, change },
             None => Left::Unknown,
         };
-        Some(change * self.factor(window, times, left, seconds))
+        Some(change * scale.factor(window, times, left))
     }
 
-    fn histograms(self, window: &Window<'_>, seconds: f64, notes: &mut Notes<'_>) -> Option<StepValue> {
+    fn histograms(self, window: &Window<'_>, scale: &mut Scale, notes: &mut Notes<'_>) -> Option<StepValue> {
         let (times, values) = (window.histograms.times, window.histograms.values);
         let started = self.started(&window.histograms, window.start, notes);
         let first = values.first()?;
@@ -110,11 +111,11 @@ impl Rate {
                 Left::Started(start)
             }
             None if self.is_counter && change.count > 0.0 && first.count >= 0.0 => {
-                Left::ZeroAt(first.count / change.count)
+                Left::Grew { first: first.count, change: change.count }
             }
             None => Left::Unknown,
         };
-        change.mul(self.factor(window, times, left, seconds));
+        change.mul(scale.factor(window, times, left));
         Some(StepValue::Histogram(Arc::new(change)))
     }
 
@@ -128,37 +129,71 @@ impl Rate {
         }
         samples.start_within(range_start)
     }
+}
 
+/// How the change between two samples is extrapolated to the range that they are in.
+struct Scale {
+    /// The length of the range, where the result is per second.
+    seconds: Option<f64>,
+    /// The ends of the window before.
+    ends: Ends,
+}
+
+/// How the samples of a window lie in its range, and what follows from that. Where samples come evenly one window is like
+/// the next, and nothing has to be divided again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ends {
+    /// From the start of the range to the first sample, from the last sample to the end, and between them, in
+    /// milliseconds.
+    lie: (i64, i64, i64),
+    samples: usize,
+    /// How far to extrapolate in either direction, and the time between the samples, in seconds.
+    to_start: f64,
+    to_end: f64,
+    sampled: f64,
+    /// What the change is multiplied by.
+    factor: f64,
+}
+
+impl Scale {
     /// By what the change between the first and the last sample is multiplied to make it that of the whole range.
     ///
     /// Where a sample lies close to an end of the range, the series is taken to go on to it, else for half the average
     /// distance of samples.
-    fn factor(self, window: &Window<'_>, times: &[i64], left: Left, seconds: f64) -> f64 {
+    fn factor(&mut self, window: &Window<'_>, times: &[i64], left: Left) -> f64 {
         let (first, last) = (times[0], times[times.len() - 1]);
-        let mut to_start = (first - window.start) as f64 / 1000.0;
-        let mut to_end = (window.end - last) as f64 / 1000.0;
-        let mut sampled = (last - first) as f64 / 1000.0;
-        let average = if times.len() > 1 { sampled / (times.len() - 1) as f64 } else { 0.0 };
+        let lie = (first - window.start, window.end - last, last - first);
+        if self.ends.lie != lie || self.ends.samples != times.len() {
+            self.ends = self.ends(lie, times.len());
+        }
+        let Ends { samples, to_start, to_end, sampled, factor, .. } = self.ends;
+        match left {
+            Left::Started(start) => self.of(0.0, to_end, (last - start) as f64 / 1000.0),
+            // With three samples and more less than they span is extrapolated, and zero lies beyond their span.
+            Left::Grew { first, change } if first < change || samples < 3 => {
+                let to_zero = sampled * (first / change);
+                if to_zero < to_start { self.of(to_zero, to_end, sampled) } else { factor }
+            }
+            Left::Grew { .. } | Left::Unknown => factor,
+        }
+    }
+
+    fn ends(&self, lie: (i64, i64, i64), samples: usize) -> Ends {
+        let [mut to_start, mut to_end, sampled] = [lie.0, lie.1, lie.2].map(|ms| ms as f64 / 1000.0);
+        let average = if samples > 1 { sampled / (samples - 1) as f64 } else { 0.0 };
         let threshold = average * 1.1;
         if to_start >= threshold {
             to_start = average / 2.0;
         }
-        match left {
-            Left::Started(start) => {
-                to_start = 0.0;
-                sampled = (last - start) as f64 / 1000.0;
-            }
-            Left::ZeroAt(part) if sampled * part < to_start => to_start = sampled * part,
-            Left::ZeroAt(_) | Left::Unknown => {}
-        }
         if to_end >= threshold {
             to_end = average / 2.0;
         }
-        let mut factor = if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled };
-        if self.per_second {
-            factor /= seconds;
-        }
-        factor
+        Ends { lie, samples, to_start, to_end, sampled, factor: self.of(to_start, to_end, sampled) }
+    }
+
+    fn of(&self, to_start: f64, to_end: f64, sampled: f64) -> f64 {
+        let factor = if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled };
+        self.seconds.map_or(factor, |seconds| factor / seconds)
     }
 }
 

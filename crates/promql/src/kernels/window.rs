@@ -108,6 +108,8 @@ pub(crate) fn starts_anew(before: Stamp, now: Stamp) -> bool {
 struct Cursor {
     first: usize,
     end: usize,
+    /// By how much the last window moved: where samples come evenly, the next one moves by as much.
+    stride: usize,
 }
 
 impl Cursor {
@@ -125,12 +127,13 @@ impl Cursor {
         slice: &mut Slice<'a, T>,
     ) {
         let timestamps = samples.timestamps.as_slice();
-        while self.end < timestamps.len() && timestamps[self.end] <= to {
-            self.end += 1;
+        if timestamps.is_empty() {
+            return;
         }
-        while self.first < self.end && timestamps[self.first] <= from {
-            self.first += 1;
-        }
+        let end = ahead(timestamps, self.end, self.stride, to);
+        self.first = ahead(&timestamps[..end], self.first, self.stride, from);
+        self.stride = end - self.end;
+        self.end = end;
         let range = self.first..self.end;
         slice.first = self.first;
         slice.times = &timestamps[range.clone()];
@@ -139,6 +142,22 @@ impl Cursor {
             slice.starts = samples.starts.get(range).unwrap_or_default();
         }
     }
+}
+
+/// The place of the first time after `until`, from `place` on; likely `stride` further.
+#[inline]
+fn ahead(times: &[TimestampMs], mut place: usize, stride: usize, until: TimestampMs) -> usize {
+    if let Some([before, after]) = times.get((place + stride).wrapping_sub(1)..=place + stride)
+        && stride > 0
+        && *before <= until
+        && *after > until
+    {
+        return place + stride;
+    }
+    while place < times.len() && times[place] <= until {
+        place += 1;
+    }
+    place
 }
 
 impl<T> Default for Slice<'_, T> {
