@@ -1,10 +1,16 @@
 //! A condition on one label of a series.
 
+mod glob;
+mod pattern;
+
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use regex_automata::meta::Regex;
 use thiserror::Error;
+
+pub use glob::Glob;
+pub use pattern::Pattern;
 
 use crate::labels::{Quoted, is_legacy_label_name};
 
@@ -42,7 +48,14 @@ pub struct Matcher {
     name: Arc<str>,
     op: MatchOp,
     value: Arc<str>,
-    regex: Option<Regex>,
+    expression: Option<Arc<Expression>>,
+}
+
+/// A regular expression: what it says without an engine, and the engine where it is needed.
+struct Expression {
+    pattern: Pattern,
+    /// Compiled at once where the pattern is [`Pattern::Other`], else when a value is asked about that needs it.
+    engine: OnceLock<Option<Regex>>,
 }
 
 /// Why a matcher cannot be built.
@@ -58,16 +71,16 @@ pub struct InvalidRegex {
 impl Matcher {
     /// Builds a matcher and compiles its regular expression. The size of the compiled expression is bounded.
     pub fn new(name: &str, op: MatchOp, value: &str) -> Result<Self, InvalidRegex> {
-        let regex = match op {
+        let expression = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(compile_anchored(value)?),
+            MatchOp::Regex | MatchOp::NotRegex => Some(Arc::new(Expression::new(value)?)),
         };
-        Ok(Matcher { name: name.into(), op, value: value.into(), regex })
+        Ok(Matcher { name: name.into(), op, value: value.into(), expression })
     }
 
     /// `name="value"`
     pub fn equal(name: &str, value: &str) -> Self {
-        Matcher { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
+        Matcher { name: name.into(), op: MatchOp::Equal, value: value.into(), expression: None }
     }
 
     /// The label that is looked at.
@@ -85,24 +98,59 @@ impl Matcher {
         &self.value
     }
 
+    /// What its regular expression says; `None` where it has none.
+    pub fn pattern(&self) -> Option<&Pattern> {
+        self.expression.as_ref().map(|expression| &expression.pattern)
+    }
+
     /// Whether the condition holds for a label of this value; the empty value stands for an absent label.
     pub fn matches(&self, value: &str) -> bool {
         match self.op {
             MatchOp::Equal => *self.value == *value,
             MatchOp::NotEqual => *self.value != *value,
-            MatchOp::Regex => self.regex.as_ref().is_some_and(|r| r.is_match(value)),
-            MatchOp::NotRegex => !self.regex.as_ref().is_some_and(|r| r.is_match(value)),
+            MatchOp::Regex => self.expression_matches(value),
+            MatchOp::NotRegex => !self.expression_matches(value),
         }
     }
 
     /// Roughly the memory that it takes; most of it is the compiled regular expression.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.name.len() + self.value.len() + self.regex.as_ref().map_or(0, Regex::memory_usage)
+        let expression = self.expression.as_ref().map_or(0, |expression| expression.memory_bytes());
+        size_of::<Self>() + self.name.len() + self.value.len() + expression
     }
 
     /// Whether the condition holds for a series that lacks the label.
     pub fn matches_absent(&self) -> bool {
         self.matches("")
+    }
+
+    fn expression_matches(&self, value: &str) -> bool {
+        self.expression.as_ref().is_some_and(|expression| expression.matches(&self.value, value))
+    }
+}
+
+impl Expression {
+    /// Most patterns of people are texts with anything between them: to look at those costs a hundredth of compiling them.
+    fn new(text: &str) -> Result<Self, InvalidRegex> {
+        let pattern = Pattern::of(text);
+        let engine = match pattern {
+            Pattern::Other => OnceLock::from(Some(compile_anchored(text)?)),
+            _ => OnceLock::new(),
+        };
+        Ok(Expression { pattern, engine })
+    }
+
+    /// Whether it holds for a value; `text` is what it was made of.
+    fn matches(&self, text: &str, value: &str) -> bool {
+        self.pattern.matches(value, |value| {
+            let engine = self.engine.get_or_init(|| compile_anchored(text).ok());
+            engine.as_ref().is_some_and(|engine| engine.is_match(value))
+        })
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let engine = self.engine.get().and_then(Option::as_ref).map_or(0, Regex::memory_usage);
+        size_of::<Self>() + self.pattern.memory_bytes() + engine
     }
 }
 
@@ -111,7 +159,8 @@ pub fn compile_anchored(pattern: &str) -> Result<Regex, InvalidRegex> {
     /// A pattern over this is refused: it would take memory out of proportion to any label value.
     const COMPILED_SIZE_LIMIT: usize = 10 << 20;
     Regex::builder()
-        .configure(Regex::config().nfa_size_limit(Some(COMPILED_SIZE_LIMIT)))
+        // To build all states of an automaton takes longer than to find the few that the values of a label meet.
+        .configure(Regex::config().nfa_size_limit(Some(COMPILED_SIZE_LIMIT)).dfa(false))
         .build(&format!("^(?s:{pattern})$"))
         .map_err(|e| InvalidRegex { pattern: pattern.to_owned(), reason: e.to_string() })
 }
@@ -191,6 +240,9 @@ mod tests {
         let n = Matcher::new("a", MatchOp::NotRegex, "b.+").expect("valid");
         assert!(n.matches_absent() && !n.matches("bb"));
         assert!(Matcher::new("a", MatchOp::Regex, "(").is_err());
+        // Some letters fold to those of ASCII: only the engine knows them.
+        let kelvin = Matcher::new("a", MatchOp::Regex, "(?i)k").expect("valid");
+        assert!(kelvin.matches("K") && kelvin.matches("\u{212a}") && !kelvin.matches("é"));
     }
 
     #[test]

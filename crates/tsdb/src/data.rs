@@ -199,6 +199,11 @@ impl Data {
         }
     }
 
+    /// Whether the head may have samples of that range at all.
+    pub(crate) fn head_overlaps(&self, from: TimestampMs, to: TimestampMs) -> bool {
+        self.head_times().is_some_and(|(min, max)| min <= to && max >= from)
+    }
+
     /// The newest sample of all.
     pub(crate) fn newest(&self) -> Option<TimestampMs> {
         let blocks = self.blocks.iter().map(|b| b.meta().max_time).max();

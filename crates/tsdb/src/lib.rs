@@ -59,7 +59,7 @@ pub use cut::Place;
 pub use db::Db;
 pub use error::{AppendError, Error, SelectError, SeriesLimit};
 pub use exemplar::{BatchExemplar, ExemplarRejectReason, ExemplarStatus, SeriesExemplars};
-pub use limits::{ListLimits, SelectLimits};
+pub use limits::{ListLimits, SelectLimits, TimedLimits};
 pub use metadata::{Metadata, MetricKind};
 pub use open::OpenReport;
 pub use options::Options;

@@ -11,7 +11,8 @@ use crate::data::Data;
 use crate::db::Db;
 use crate::head::Registry;
 use crate::head::slots::SlotSet;
-use crate::index::resolve::resolve;
+use crate::index::resolve::resolve_within;
+use crate::limits::Patience;
 use crate::{ListLimits, SelectError};
 
 impl Db {
@@ -24,10 +25,15 @@ impl Db {
         to: TimestampMs,
         limits: impl Into<ListLimits<'l>>,
     ) -> Result<Vec<Labels>, SelectError> {
-        let mut found = First::new(limits.into());
-        let blocks = self.visit_head(matchers, from, to, &mut |registry, slot| found.put(registry.labels(slot)))?;
+        let ListLimits { limit, expired } = limits.into();
+        let patience = Patience::new(expired);
+        let mut found = First::new(limit, &patience);
+        let blocks =
+            self.visit_head(matchers, (from, to), &patience, &mut |registry, slot| found.put(registry.labels(slot)))?;
         for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
-            self.visit_block(block, matchers, from, to, &mut |index, entry| found.put(index.labels(&entry.pairs)?))?;
+            self.visit_block(block, matchers, (from, to), &patience, &mut |index, entry| {
+                found.put(index.labels(&entry.pairs)?)
+            })?;
         }
         Ok(found.into_vec())
     }
@@ -41,13 +47,17 @@ impl Db {
         to: TimestampMs,
         limits: impl Into<ListLimits<'l>>,
     ) -> Result<Vec<String>, SelectError> {
-        let mut found = First::new(limits.into());
+        let ListLimits { limit, expired } = limits.into();
+        let patience = Patience::new(expired);
+        let mut found = First::new(limit, &patience);
         if matchers.is_empty() {
             let blocks = {
                 let registry = self.shared.registry.read();
                 let data = self.shared.data.read();
                 let seen = |name: &&str| registry.values(name).any(|(_, slots)| any_overlaps(&data, slots, from, to));
-                registry.names().filter(seen).try_for_each(|name| found.put(name.to_owned()))?;
+                if data.head_overlaps(from, to) {
+                    registry.names().filter(seen).try_for_each(|name| found.put(name.to_owned()))?;
+                }
                 Arc::clone(&data.blocks)
             };
             for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
@@ -61,7 +71,7 @@ impl Db {
             return Ok(found.into_vec());
         }
         let mut symbols = BTreeSet::new();
-        let blocks = self.visit_head(matchers, from, to, &mut |registry, slot| {
+        let blocks = self.visit_head(matchers, (from, to), &patience, &mut |registry, slot| {
             let new = registry.pairs(slot).iter().filter(|(name, _)| symbols.insert(*name));
             new.map(|(name, _)| registry.text(*name).to_owned()).try_for_each(|name| found.put(name))?;
             found.step()
@@ -82,13 +92,17 @@ impl Db {
         to: TimestampMs,
         limits: impl Into<ListLimits<'l>>,
     ) -> Result<Vec<String>, SelectError> {
-        let mut found = First::new(limits.into());
+        let ListLimits { limit, expired } = limits.into();
+        let patience = Patience::new(expired);
+        let mut found = First::new(limit, &patience);
         if matchers.is_empty() {
             let blocks = {
                 let registry = self.shared.registry.read();
                 let data = self.shared.data.read();
                 let seen = registry.values(name).filter(|(_, slots)| any_overlaps(&data, slots, from, to));
-                seen.map(|(value, _)| value.to_owned()).try_for_each(|value| found.put(value))?;
+                if data.head_overlaps(from, to) {
+                    seen.map(|(value, _)| value.to_owned()).try_for_each(|value| found.put(value))?;
+                }
                 Arc::clone(&data.blocks)
             };
             for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
@@ -107,7 +121,7 @@ impl Db {
             return Ok(found.into_vec());
         }
         let mut symbols = BTreeSet::new();
-        let blocks = self.visit_head(matchers, from, to, &mut |registry, slot| {
+        let blocks = self.visit_head(matchers, (from, to), &patience, &mut |registry, slot| {
             let pair = registry.pairs(slot).iter().find(|(n, _)| registry.text(*n) == name);
             if let Some((_, value)) = pair.filter(|(_, value)| symbols.insert(*value)) {
                 found.put(registry.text(*value).to_owned())?;
@@ -130,7 +144,8 @@ impl Db {
         found: &mut First<'_, String>,
     ) -> Result<(), SelectError> {
         let mut symbols = BTreeSet::new();
-        self.visit_block(block, matchers, from, to, &mut |index, entry| {
+        let patience = found.patience;
+        self.visit_block(block, matchers, (from, to), patience, &mut |index, entry| {
             for (name, _) in &entry.pairs {
                 if symbols.insert(*name) {
                     found.put(index.text(*name)?.to_owned())?;
@@ -152,7 +167,8 @@ impl Db {
     ) -> Result<(), SelectError> {
         let mut symbols = BTreeSet::new();
         let label = self.noting_damage(block, BlockIndex::new(block).find(name))?;
-        self.visit_block(block, matchers, from, to, &mut |index, entry| {
+        let patience = found.patience;
+        self.visit_block(block, matchers, (from, to), patience, &mut |index, entry| {
             let pair = entry.pairs.iter().find(|(n, _)| Some(*n) == label);
             if let Some((_, value)) = pair.filter(|(_, value)| symbols.insert(*value)) {
                 found.put(index.text(*value)?.to_owned())?;
@@ -166,16 +182,26 @@ impl Db {
     fn visit_head(
         &self,
         matchers: &[Matcher],
-        from: TimestampMs,
-        to: TimestampMs,
+        (from, to): (TimestampMs, TimestampMs),
+        patience: &Patience<'_>,
         visit: &mut dyn FnMut(&Registry, u32) -> Result<(), SelectError>,
     ) -> Result<Arc<Vec<Arc<Block>>>, SelectError> {
+        if let Some(blocks) = self.blocks_without_head(from, to) {
+            return Ok(blocks);
+        }
         let registry = self.shared.registry.read();
-        let Ok(slots) = resolve(&*registry, matchers);
+        let Ok(slots) = resolve_within(&*registry, matchers, patience);
+        patience.check()?;
         let data = self.shared.data.read();
         let mut seen = slots.into_iter().filter(|slot| data.overlaps(*slot, from, to));
         seen.try_for_each(|slot| visit(&registry, slot))?;
         Ok(Arc::clone(&data.blocks))
+    }
+
+    /// The blocks, where the head has no samples of the range: its series need not be looked at then.
+    pub(crate) fn blocks_without_head(&self, from: TimestampMs, to: TimestampMs) -> Option<Arc<Vec<Arc<Block>>>> {
+        let data = self.shared.data.read();
+        (!data.head_overlaps(from, to)).then(|| Arc::clone(&data.blocks))
     }
 }
 
@@ -187,18 +213,15 @@ fn any_overlaps(data: &Data, slots: &SlotSet, from: TimestampMs, to: TimestampMs
 /// different ones, and as the limit.
 struct First<'l, T> {
     items: Vec<T>,
-    limits: ListLimits<'l>,
+    limit: usize,
+    patience: &'l Patience<'l>,
     /// With so many items repetitions are looked for.
     crowded: usize,
-    steps: u32,
 }
 
 impl<'l, T: Ord> First<'l, T> {
-    /// Steps between two looks at the clock.
-    const PATIENCE: u32 = 4_096;
-
-    fn new(limits: ListLimits<'l>) -> Self {
-        First { items: Vec::new(), limits, crowded: 1_000, steps: 0 }
+    fn new(limit: usize, patience: &'l Patience<'l>) -> Self {
+        First { items: Vec::new(), limit, patience, crowded: 1_000 }
     }
 
     fn put(&mut self, item: T) -> Result<(), SelectError> {
@@ -211,19 +234,15 @@ impl<'l, T: Ord> First<'l, T> {
     }
 
     /// Something was looked at: from time to time it is asked whether there is time for more.
-    fn step(&mut self) -> Result<(), SelectError> {
-        self.steps = self.steps.wrapping_add(1);
-        if self.steps.is_multiple_of(Self::PATIENCE) && (self.limits.expired)() {
-            return Err(SelectError::Expired);
-        }
-        Ok(())
+    fn step(&self) -> Result<(), SelectError> {
+        self.patience.step()
     }
 
     fn sort(&mut self) {
         // A sort that looks for runs: blocks give items in order.
         self.items.sort();
         self.items.dedup();
-        self.items.truncate(self.limits.limit);
+        self.items.truncate(self.limit);
     }
 
     fn into_vec(mut self) -> Vec<T> {
@@ -239,7 +258,8 @@ mod tests {
     #[test]
     fn the_first_are_kept_and_repetitions_are_not() {
         for (limit, expected) in [(3, 3), (0, 0), (usize::MAX, 700)] {
-            let mut first = First::new(limit.into());
+            let patience = Patience::endless();
+            let mut first = First::new(limit, &patience);
             (0..5_000u32).for_each(|n| first.put(n * 389 % 700).unwrap());
             assert!(first.items.len() <= 2 * limit.min(700) + 1_000);
             assert_eq!(first.into_vec(), (0..expected).collect::<Vec<_>>());
@@ -248,8 +268,9 @@ mod tests {
 
     #[test]
     fn a_listing_ends_when_its_time_is_over() {
-        let mut first = First::new(ListLimits { limit: 10, expired: &|| true });
+        let patience = Patience::new(&|| true);
+        let mut first = First::new(10, &patience);
         let put = (0..10_000).try_for_each(|n| first.put(n));
-        assert!(matches!(put, Err(SelectError::Expired)) && first.steps == First::<u32>::PATIENCE);
+        assert!(matches!(put, Err(SelectError::Expired)));
     }
 }

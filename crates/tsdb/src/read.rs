@@ -8,24 +8,32 @@ use sonde_model::{Matcher, Series, TimestampMs};
 
 use crate::block::{Block, BlockIndex, Caching, HeldPage, SeriesEntry};
 use crate::db::Db;
-use crate::index::resolve::resolve;
+use crate::index::resolve::resolve_within;
+use crate::limits::Patience;
 use crate::open::TRIES;
 use crate::record::Value;
-use crate::{Error, SelectError, SelectLimits};
+use crate::{Error, SelectError, TimedLimits};
+
+/// Series that are read between two looks at the clock.
+const SERIES_BETWEEN_LOOKS: usize = 64;
 
 impl Db {
     /// The series that match all matchers, with their samples from `from` to `to` inclusive, sorted by labels. Stale
     /// markers are included. Series without samples in the range are left out.
-    pub fn select(
+    pub fn select<'l>(
         &self,
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
-        limits: &SelectLimits,
+        limits: impl Into<TimedLimits<'l>>,
     ) -> Result<Vec<Series>, SelectError> {
-        let selection = self.selection(matchers, from, to, limits)?;
+        let timed @ TimedLimits { limits, expired } = limits.into();
+        let selection = self.selection(matchers, from, to, timed)?;
         let (mut all, mut samples) = (Vec::with_capacity(selection.len()), 0);
         for index in 0..selection.len() {
+            if index % SERIES_BETWEEN_LOOKS == 0 && expired() {
+                return Err(SelectError::Expired);
+            }
             let mut series = Series::default();
             selection.read(index, &mut series)?;
             samples += series.floats.len() + series.histograms.len();
@@ -48,6 +56,7 @@ impl Db {
             registry.generation(slot)?;
             (registry.labels(slot), Arc::clone(&self.shared.data.read().blocks))
         };
+        let patience = Patience::endless();
         let matchers: Vec<Matcher> = labels.iter().map(|(n, v)| Matcher::equal(n, v)).collect();
         let mut newest: Option<(TimestampMs, Value)> = None;
         for block in blocks.iter() {
@@ -72,7 +81,7 @@ impl Db {
                 }
                 Ok(())
             };
-            let mut visit = || self.visit_block(block, &matchers, after, TimestampMs::MAX, &mut take);
+            let mut visit = || self.visit_block(block, &matchers, (after, TimestampMs::MAX), &patience, &mut take);
             // More than once, because an error that passes would make the series begin anew.
             let mut visited = visit();
             for _ in 1..TRIES {
@@ -90,12 +99,12 @@ impl Db {
         &self,
         block: &Block,
         matchers: &[Matcher],
-        from: TimestampMs,
-        to: TimestampMs,
+        range: (TimestampMs, TimestampMs),
+        patience: &Patience<'_>,
         visit: &mut dyn FnMut(&BlockIndex<'_>, &SeriesEntry) -> Result<(), SelectError>,
     ) -> Result<(), SelectError> {
         let index = BlockIndex::new(block);
-        self.visit_matching(block, &index, matchers, from, to, &mut |entry| visit(&index, entry))
+        self.visit_matching(block, &index, matchers, range, patience, &mut |entry| visit(&index, entry))
     }
 
     pub(crate) fn visit_matching(
@@ -103,11 +112,12 @@ impl Db {
         block: &Block,
         index: &BlockIndex<'_>,
         matchers: &[Matcher],
-        from: TimestampMs,
-        to: TimestampMs,
+        (from, to): (TimestampMs, TimestampMs),
+        patience: &Patience<'_>,
         visit: &mut dyn FnMut(&SeriesEntry) -> Result<(), SelectError>,
     ) -> Result<(), SelectError> {
-        let numbers = self.noting_damage(block, resolve(index, matchers))?;
+        let numbers = self.noting_damage(block, resolve_within(index, matchers, patience))?;
+        patience.check()?;
         let mut refused = None;
         let visited = block.visit_series_while(numbers, Caching::Keep, &mut |entry| {
             if entry.chunks.iter().any(|c| c.min <= to && c.max >= from)

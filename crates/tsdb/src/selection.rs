@@ -13,9 +13,10 @@ use crate::columns::{Columns, overlay};
 use crate::db::Db;
 use crate::head::excerpt::Excerpt;
 use crate::head::registry::SymbolPair;
-use crate::index::resolve::resolve;
+use crate::index::resolve::resolve_within;
+use crate::limits::Patience;
 use crate::runs::{Gathered, HeadRun, Layer, Layers, Run, Runs};
-use crate::{Error, SelectError, SelectLimits};
+use crate::{Error, SelectError, TimedLimits};
 
 /// Series with the samples of a range of time. What is written, deleted or compacted afterwards does not change it.
 #[derive(Debug)]
@@ -45,44 +46,50 @@ enum Part {
 impl Db {
     /// The series that match all matchers and may have samples from `from` to `to` inclusive, sorted by labels.
     /// `limits.max_series` bounds them, and `limits.max_samples` the samples of each.
-    pub fn selection(
+    pub fn selection<'l>(
         &self,
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
-        limits: &SelectLimits,
+        limits: impl Into<TimedLimits<'l>>,
     ) -> Result<Selection<'_>, SelectError> {
-        self.find(matchers, (from, to), limits, false)
+        self.find(matchers, (from, to), limits.into(), false)
     }
 
     /// The same, where samples before the newest one of the range may be missing. That one is known of the series that
     /// live, wherever it lies.
-    pub fn newest_selection(
+    pub fn newest_selection<'l>(
         &self,
         matchers: &[Matcher],
         from: TimestampMs,
         to: TimestampMs,
-        limits: &SelectLimits,
+        limits: impl Into<TimedLimits<'l>>,
     ) -> Result<Selection<'_>, SelectError> {
-        self.find(matchers, (from, to), limits, true)
+        self.find(matchers, (from, to), limits.into(), true)
     }
 
     fn find(
         &self,
         matchers: &[Matcher],
         (from, to): (TimestampMs, TimestampMs),
-        limits: &SelectLimits,
+        TimedLimits { limits, expired }: TimedLimits<'_>,
         newest: bool,
     ) -> Result<Selection<'_>, SelectError> {
+        let patience = Patience::new(expired);
         let check = |series: usize| match series > limits.max_series {
             true => Err(SelectError::TooManySeries { limit: limits.max_series }),
-            false => Ok(()),
+            false => patience.step(),
         };
         let mut of_head = HeadRun::default();
         let (mut copy, mut excerpts) = (Vec::new(), Vec::new());
-        let blocks = {
+        // The newest samples of series are known without the head's, those of other times are not.
+        let without_head = if newest { None } else { self.blocks_without_head(from, to) };
+        let blocks = if let Some(blocks) = without_head {
+            blocks
+        } else {
             let registry = self.shared.registry.read();
-            let Ok(slots) = resolve(&*registry, matchers);
+            let Ok(slots) = resolve_within(&*registry, matchers, &patience);
+            patience.check()?;
             let data = self.shared.data.read();
             for slot in slots {
                 let first = excerpts.len();
@@ -99,7 +106,7 @@ impl Db {
         };
         let (mut runs, mut parts) = (Runs::default(), Vec::new());
         for block in blocks.iter().filter(|b| b.overlaps(from, to)) {
-            let (run, part) = self.find_in_block(block, matchers, (from, to), &check)?;
+            let (run, part) = self.find_in_block(block, matchers, (from, to), &patience, &check)?;
             runs.lay_over(run);
             parts.push(part);
             check(runs.len())?;
@@ -117,13 +124,14 @@ impl Db {
         block: &'b Arc<Block>,
         matchers: &[Matcher],
         (from, to): (TimestampMs, TimestampMs),
+        patience: &Patience<'_>,
         check: &dyn Fn(usize) -> Result<(), SelectError>,
     ) -> Result<(Run<'b>, Part), SelectError> {
         let index = BlockIndex::new(block);
         let mut gathered = Gathered::default();
         let mut named: SmallVec<[SymbolPair; 16]> = SmallVec::new();
         let (mut chunks, mut deleted) = (Vec::new(), HashMap::default());
-        self.visit_matching(block, &index, matchers, from, to, &mut |entry| {
+        self.visit_matching(block, &index, matchers, (from, to), patience, &mut |entry| {
             let first = chunks.len();
             chunks.extend(entry.chunks.iter().filter(|c| c.min <= to && c.max >= from).copied());
             if !entry.hidden.is_empty() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sonde_disk::blocks::cache::PageKey;
 
+use super::pages::SymbolPage;
 use super::series_page::ChunkRef;
 use crate::codec::unseal::Unpacked;
 
@@ -17,6 +18,8 @@ pub(crate) type PageCache = sonde_disk::blocks::cache::PageCache<Cached>;
 #[derive(Clone, Debug)]
 pub(crate) enum Cached {
     Page(Arc<[u8]>),
+    /// Symbols, read: every query looks some up, in the same few pages.
+    Symbols(Arc<SymbolPage>),
     /// A chunk that was unpacked once.
     Met,
     Chunk(Arc<Unpacked>),
@@ -30,6 +33,7 @@ impl Cached {
         ENTRY
             + match self {
                 Cached::Page(page) => page.len(),
+                Cached::Symbols(symbols) => symbols.bytes(),
                 Cached::Met => 0,
                 Cached::Chunk(unpacked) => unpacked.bytes(),
             }

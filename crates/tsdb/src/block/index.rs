@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 use sonde_disk::varint::Reader;
@@ -20,7 +21,7 @@ type VisitValue<'v> = dyn FnMut(&str) -> Result<ControlFlow<()>, Error> + 'v;
 #[derive(Debug)]
 pub(crate) struct BlockIndex<'b> {
     block: &'b Block,
-    symbols: Box<[OnceCell<Box<SymbolPage>>]>,
+    symbols: Box<[OnceCell<Arc<SymbolPage>>]>,
 }
 
 impl<'b> BlockIndex<'b> {
@@ -152,7 +153,7 @@ impl<'b> BlockIndex<'b> {
             return Ok(page);
         }
         let page = self.block.symbol_page(number, Caching::Keep)?;
-        Ok(cell.get_or_init(|| Box::new(page)))
+        Ok(cell.get_or_init(|| page))
     }
 }
 

@@ -28,6 +28,11 @@ impl SymbolPage {
         self.ends.len()
     }
 
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.text.len() + self.ends.len() * size_of::<u32>()
+    }
+
     pub(crate) fn get(&self, at: usize) -> Option<&str> {
         let end = *self.ends.get(at)? as usize;
         let start = if at == 0 { 0 } else { self.ends[at - 1] as usize };
@@ -79,10 +84,12 @@ pub(crate) fn read_symbols(bytes: &[u8]) -> Result<SymbolPage, DecodeError> {
         ends.push(u32::try_from(text.len()).map_err(|_| DecodeError::OutOfRange)?);
         start = end;
     }
-    let text = String::from_utf8(text).map_err(|_| DecodeError::NotUtf8)?;
+    let mut text = String::from_utf8(text).map_err(|_| DecodeError::NotUtf8)?;
     if ends.iter().any(|end| !text.is_char_boundary(*end as usize)) {
         return Err(DecodeError::NotUtf8);
     }
+    text.shrink_to_fit();
+    ends.shrink_to_fit();
     Ok(SymbolPage { text, ends })
 }
 

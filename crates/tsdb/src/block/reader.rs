@@ -258,12 +258,20 @@ impl Block {
         Ok(())
     }
 
-    /// The page of symbols that holds `symbol`.
-    pub(super) fn symbol_page(&self, page: usize, caching: Caching) -> Result<SymbolPage, Error> {
+    /// A page of symbols, from the cache or from the file.
+    pub(super) fn symbol_page(&self, page: usize, caching: Caching) -> Result<Arc<SymbolPage>, Error> {
         let (_, place) = self.directories.symbols.get(page).ok_or_else(|| self.damage("a symbol without a page"))?;
-        let bytes = self.page(*place, caching)?;
-        let page = pages::read_symbols(&bytes).map_err(|e| self.undecodable(e))?;
-        Ok(page)
+        let key = (self.meta.seq, place.offset);
+        if caching == Caching::Keep
+            && let Some(Cached::Symbols(symbols)) = self.cache.get(key)
+        {
+            return Ok(symbols);
+        }
+        let symbols = Arc::new(pages::read_symbols(&self.read_page(*place)?).map_err(|e| self.undecodable(e))?);
+        if caching == Caching::Keep {
+            self.cache.put(key, Cached::Symbols(Arc::clone(&symbols)));
+        }
+        Ok(symbols)
     }
 
     /// All symbols in order.
@@ -291,7 +299,7 @@ impl Block {
         Ok(())
     }
 
-    /// A page, from the cache or from the file.
+    /// A page of anything but symbols, from the cache or from the file.
     pub(super) fn page(&self, place: PageRef, caching: Caching) -> Result<Arc<[u8]>, Error> {
         let key = (self.meta.seq, place.offset);
         if caching == Caching::Keep
@@ -299,16 +307,21 @@ impl Block {
         {
             return Ok(page);
         }
+        let page: Arc<[u8]> = self.read_page(place)?.into();
+        if caching == Caching::Keep {
+            self.cache.put(key, Cached::Page(Arc::clone(&page)));
+        }
+        Ok(page)
+    }
+
+    /// A page, from the file.
+    fn read_page(&self, place: PageRef) -> Result<Vec<u8>, Error> {
         let io = |source| Error::Io { action: "read", path: self.path.clone(), source };
         let damage = "the checksum of a page does not hold";
         let bytes = file::read_checked(self.file.as_ref(), place.offset, place.len, place.crc, damage);
         let bytes = bytes.map_err(io)?.map_err(|e| self.undecodable(e))?;
         let bytes = if place.unpacked == 0 { Ok(bytes) } else { unpack(&bytes, place.unpacked) };
-        let page: Arc<[u8]> = bytes.map_err(|e| self.undecodable(e))?.into();
-        if caching == Caching::Keep {
-            self.cache.put(key, Cached::Page(Arc::clone(&page)));
-        }
-        Ok(page)
+        bytes.map_err(|e| self.undecodable(e))
     }
 
     pub(crate) fn damage(&self, reason: &str) -> Error {

@@ -2,7 +2,5 @@
 //!
 //! The head and the blocks both keep an inverted index; what they share is here.
 
-mod glob;
-pub(crate) mod pattern;
 pub(crate) mod postings;
 pub(crate) mod resolve;

@@ -1,9 +1,10 @@
 //! Turns matchers into operations on postings, for any inverted index.
 
+use sonde_model::matcher::Pattern;
 use sonde_model::{MatchOp, Matcher};
 
-use super::pattern::Pattern;
 use super::postings::{Postings, in_order, intersect, subtract};
+use crate::limits::Patience;
 
 /// What an inverted index answers. The head answers from memory, a block may fail to read.
 pub(crate) trait InvertedIndex {
@@ -31,6 +32,15 @@ pub(crate) trait InvertedIndex {
 
 /// The series for which all matchers hold, in the order of their numbers.
 pub(crate) fn resolve<I: InvertedIndex>(index: &I, matchers: &[Matcher]) -> Result<Vec<u32>, I::Error> {
+    resolve_within(index, matchers, &Patience::endless())
+}
+
+/// The same, as long as there is time: what is found when it is over is no answer.
+pub(crate) fn resolve_within<I: InvertedIndex>(
+    index: &I,
+    matchers: &[Matcher],
+    patience: &Patience<'_>,
+) -> Result<Vec<u32>, I::Error> {
     // What adds comes first, and of that what is cheap and narrow: a query without hits should cost next to nothing.
     let (adding, other): (Vec<&Matcher>, Vec<&Matcher>) = matchers.iter().partition(|m| !m.matches_absent());
     let (equal, mut patterns): (Vec<&Matcher>, Vec<&Matcher>) =
@@ -51,12 +61,15 @@ pub(crate) fn resolve<I: InvertedIndex>(index: &I, matchers: &[Matcher]) -> Resu
             return Ok(Vec::new());
         }
         found = Some(match found {
-            None => Postings::List(holding(index, matcher)?.into()),
+            None => Postings::List(holding(index, matcher, patience)?.into()),
             Some(before) => {
                 let before = before.into_list();
-                let both = match index.narrow(&before, matcher.name(), &mut asking(matcher, true)) {
+                let both = match index.narrow(&before, matcher.name(), &mut asking(matcher, true, patience)) {
                     Some(both) => both,
-                    None => intersect(&Postings::List(before.into()), &Postings::List(holding(index, matcher)?.into())),
+                    None => intersect(
+                        &Postings::List(before.into()),
+                        &Postings::List(holding(index, matcher, patience)?.into()),
+                    ),
                 };
                 Postings::List(both.into())
             }
@@ -70,60 +83,49 @@ pub(crate) fn resolve<I: InvertedIndex>(index: &I, matchers: &[Matcher]) -> Resu
         if found.is_empty() {
             break;
         }
-        let narrowed = index.narrow(&found, matcher.name(), &mut asking(matcher, false));
+        let narrowed = index.narrow(&found, matcher.name(), &mut asking(matcher, false, patience));
         let violating = match narrowed {
             Some(violating) => Postings::List(violating.into()),
-            None => violating(index, matcher)?,
+            None => violating(index, matcher, patience)?,
         };
         found = subtract(&found, &violating);
     }
     Ok(found)
 }
 
-/// Asks whether a matcher holds for a value, or does not, with a regular expression engine only where it has to.
-fn asking(matcher: &Matcher, holds: bool) -> impl FnMut(&str) -> bool {
-    let is_pattern = matches!(matcher.op(), MatchOp::Regex | MatchOp::NotRegex);
-    let pattern = is_pattern.then(|| Pattern::of(matcher.value()));
-    move |value| {
-        holds
-            == match &pattern {
-                None => matcher.matches(value),
-                Some(pattern) => {
-                    let is_not = matcher.op() == MatchOp::NotRegex;
-                    is_not != pattern.matches(value, |v| is_not != matcher.matches(v))
-                }
-            }
-    }
+/// Asks whether a matcher holds for a value, or does not.
+fn asking(matcher: &Matcher, holds: bool, patience: &Patience<'_>) -> impl FnMut(&str) -> bool {
+    move |value| !patience.is_over() && matcher.matches(value) == holds
 }
 
 /// The series that have the label with a value for which the matcher holds.
-fn holding<I: InvertedIndex>(index: &I, matcher: &Matcher) -> Result<Vec<u32>, I::Error> {
-    let pattern = (matcher.op() == MatchOp::Regex).then(|| Pattern::of(matcher.value()));
+fn holding<I: InvertedIndex>(index: &I, matcher: &Matcher, patience: &Patience<'_>) -> Result<Vec<u32>, I::Error> {
+    let pattern = matcher.pattern().filter(|_| matcher.op() == MatchOp::Regex);
     match pattern {
-        Some(Pattern::OneOf(values)) => one_of(index, matcher.name(), &values),
+        Some(Pattern::OneOf(values)) => one_of(index, matcher.name(), values),
         pattern => {
-            let prefix = pattern.as_ref().map_or("", Pattern::prefix);
-            let gathered = index.gather(matcher.name(), prefix, &mut asking(matcher, true))?;
+            let prefix = pattern.map_or("", Pattern::prefix);
+            let gathered = index.gather(matcher.name(), prefix, &mut asking(matcher, true, patience))?;
             Ok(in_order(gathered, index.bound()))
         }
     }
 }
 
 /// The series that have the label with a value for which the matcher does not hold.
-fn violating<'i, I: InvertedIndex>(index: &'i I, matcher: &Matcher) -> Result<Postings<'i>, I::Error> {
+fn violating<'i, I: InvertedIndex>(
+    index: &'i I,
+    matcher: &Matcher,
+    patience: &Patience<'_>,
+) -> Result<Postings<'i>, I::Error> {
     if matcher.op() == MatchOp::NotEqual {
         return index.postings(matcher.name(), matcher.value());
     }
-    let pattern = match matcher.op() {
-        MatchOp::Regex | MatchOp::NotRegex => Some(Pattern::of(matcher.value())),
-        MatchOp::Equal | MatchOp::NotEqual => None,
-    };
-    let list = match (pattern, matcher.op()) {
-        (Some(Pattern::OneOf(values)), MatchOp::NotRegex) => one_of(index, matcher.name(), &values)?,
+    let list = match (matcher.pattern(), matcher.op()) {
+        (Some(Pattern::OneOf(values)), MatchOp::NotRegex) => one_of(index, matcher.name(), values)?,
         (Some(pattern), MatchOp::Regex) if pattern.is_anything() => Vec::new(),
         (pattern, op) => {
-            let prefix = pattern.as_ref().filter(|_| op == MatchOp::NotRegex).map_or("", Pattern::prefix);
-            let gathered = index.gather(matcher.name(), prefix, &mut asking(matcher, false))?;
+            let prefix = pattern.filter(|_| op == MatchOp::NotRegex).map_or("", Pattern::prefix);
+            let gathered = index.gather(matcher.name(), prefix, &mut asking(matcher, false, patience))?;
             in_order(gathered, index.bound())
         }
     };

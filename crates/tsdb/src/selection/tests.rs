@@ -6,7 +6,7 @@ use sonde_disk::MemFs;
 use sonde_model::{Histogram, MatchOp};
 
 use super::*;
-use crate::{Batch, BatchSample, BatchValue, Options, Source};
+use crate::{Batch, BatchSample, BatchValue, Options, SelectLimits, Source};
 
 const HOUR: i64 = 3_600_000;
 const NOW: i64 = 8 * HOUR;
@@ -51,6 +51,25 @@ fn read_all(selection: &Selection<'_>) -> Vec<Series> {
 
 fn floats(from: i64, every: i64) -> impl Iterator<Item = (TimestampMs, BatchValue)> {
     (0..240).map(move |i| (from + i * every, BatchValue::Float((i * every % 97) as f64)))
+}
+
+#[test]
+fn a_selection_ends_when_its_time_is_over() {
+    let db = open();
+    let hosts: Vec<String> = (0..2 * Patience::STEPS).map(|i| format!("host-{i}")).collect();
+    hosts.iter().for_each(|host| append(&db, host, std::iter::once((HOUR, BatchValue::Float(1.0)))));
+    let limits = SelectLimits::default();
+    let patterns = ["host-.+", "host-.*1.*"].map(|p| [Matcher::new("host", MatchOp::Regex, p).expect("valid")]);
+    for _ in ["in the head", "in a block"] {
+        for matchers in patterns.iter().chain([&[Matcher::equal("__name__", "m")]]) {
+            let found = |expired| db.selection(matchers, 0, NOW, TimedLimits { limits, expired }).map(|s| s.len());
+            assert!(matches!(found(&|| true), Err(SelectError::Expired)), "{matchers:?}");
+            assert!(found(&|| false).is_ok_and(|n| n > 2_000));
+            let listed = db.series(matchers, 0, NOW, crate::ListLimits { limit: 1, expired: &|| true });
+            assert!(matches!(listed, Err(SelectError::Expired)));
+        }
+        db.flush(NOW).expect("flushed");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use sonde_model::{Matcher, Series, TimestampMs};
 
 use super::{DAY_MS, Tier};
 use crate::columns::{Columns, overlay};
-use crate::{Db, SelectError, SelectLimits};
+use crate::{Db, SelectError, TimedLimits};
 
 /// How coarse the samples may be that are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,24 +50,25 @@ impl Db {
     }
 
     /// As [`Db::select`], also out of tiers. The limits hold for each of them and for what they come to.
-    pub fn select_joined(
+    pub fn select_joined<'l>(
         &self,
         matchers: &[Matcher],
         (from, to): (TimestampMs, TimestampMs),
         resolution: Resolution,
-        limits: &SelectLimits,
+        limits: impl Into<TimedLimits<'l>>,
     ) -> Result<Joined, SelectError> {
+        let timed @ TimedLimits { limits, .. } = limits.into();
         if self.tiers.is_empty() || resolution == Resolution::Raw {
-            return Ok(Joined { series: self.select(matchers, from, to, limits)?, tiers: Vec::new() });
+            return Ok(Joined { series: self.select(matchers, from, to, timed)?, tiers: Vec::new() });
         }
         let (_, raw_from) = self.parts(resolution);
         let raw_from = raw_from.max(from);
-        let mut series = if raw_from <= to { self.select(matchers, raw_from, to, limits)? } else { Vec::new() };
+        let mut series = if raw_from <= to { self.select(matchers, raw_from, to, timed)? } else { Vec::new() };
         // Asked for after the store was read: what it has dropped until then is known to be gone.
         let (parts, _) = self.parts(resolution);
         let mut tiers = Vec::new();
         for part in parts.iter().filter(|part| part.before > from) {
-            let older = part.db.select(matchers, from, to.min(part.before - 1), limits)?;
+            let older = part.db.select(matchers, from, to.min(part.before - 1), timed)?;
             let newest = lay_under(&mut series, older);
             tiers.extend(newest.map(|time| (part.step_ms, time)));
         }

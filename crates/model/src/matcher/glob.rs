@@ -2,7 +2,7 @@
 
 /// A shape of values: texts in their order, between which other text may lie.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Glob {
+pub struct Glob {
     /// The texts, each with what may lie before it.
     pieces: Vec<(Gap, String)>,
     /// What may lie behind the last text.
@@ -48,6 +48,11 @@ impl Glob {
             Some((Gap::None, text)) => text,
             _ => "",
         }
+    }
+
+    /// Roughly the memory that it takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.pieces.iter().map(|(_, text)| size_of::<(Gap, String)>() + text.len()).sum::<usize>()
     }
 
     /// Whether a value has this shape.

@@ -4,7 +4,7 @@ use super::glob::Glob;
 
 /// A pattern that needs no regular expression engine, or one that does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Pattern {
+pub enum Pattern {
     /// One of these values, sorted and unique: `a|b|c`, `(a|b)`, `a(b|c)`, `a`.
     OneOf(Vec<String>),
     /// Values that begin so, and the empty text among the prefixes: `a.*`, `.*`.
@@ -39,7 +39,7 @@ enum Piece {
 
 impl Pattern {
     /// Looks at a pattern in the syntax of the engine.
-    pub(crate) fn of(pattern: &str) -> Self {
+    pub fn of(pattern: &str) -> Self {
         if let Some(rest) = pattern.strip_prefix("(?i)") {
             return literal(rest).filter(|text| text.is_ascii()).map_or(Pattern::Other, Pattern::AnyCase);
         }
@@ -66,12 +66,12 @@ impl Pattern {
     }
 
     /// Whether every value matches.
-    pub(crate) fn is_anything(&self) -> bool {
+    pub fn is_anything(&self) -> bool {
         matches!(self, Pattern::Prefix(prefix) if prefix.is_empty())
     }
 
     /// The text that every matching value begins with.
-    pub(crate) fn prefix(&self) -> &str {
+    pub fn prefix(&self) -> &str {
         match self {
             Pattern::Prefix(prefix) => prefix,
             Pattern::Shapes(shapes) => match shapes.as_slice() {
@@ -82,8 +82,18 @@ impl Pattern {
         }
     }
 
+    /// Roughly the memory behind it.
+    pub fn memory_bytes(&self) -> usize {
+        match self {
+            Pattern::OneOf(values) => values.iter().map(|value| size_of::<String>() + value.len()).sum(),
+            Pattern::Prefix(text) | Pattern::AnyCase(text) => text.len(),
+            Pattern::Shapes(shapes) => shapes.iter().map(Glob::memory_bytes).sum(),
+            Pattern::Other => 0,
+        }
+    }
+
     /// Whether a value matches; `engine` is asked where the pattern is not simple.
-    pub(crate) fn matches(&self, value: &str, engine: impl FnOnce(&str) -> bool) -> bool {
+    pub fn matches(&self, value: &str, engine: impl FnOnce(&str) -> bool) -> bool {
         match self {
             Pattern::OneOf(values) => values.binary_search_by(|v| v.as_str().cmp(value)).is_ok(),
             Pattern::Prefix(prefix) => value.starts_with(prefix.as_str()),
@@ -249,10 +259,9 @@ fn literal(pattern: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use sonde_model::{MatchOp, Matcher};
-
     use super::*;
+    use crate::{MatchOp, Matcher, matcher::compile_anchored};
+    use proptest::prelude::*;
 
     fn check(pattern: &str, expected: &Pattern) {
         assert_eq!(&Pattern::of(pattern), expected, "{pattern}");
@@ -293,7 +302,6 @@ mod tests {
         assert_eq!(Pattern::of("node_.+x").prefix(), "node_");
     }
 
-    /// What a pattern says is worked out under the lock of the index.
     #[test]
     fn a_long_pattern_is_left_to_the_engine_soon() {
         for pattern in ["(a|b)".repeat(9) + &".*x".repeat(1_000), ".*x".repeat(20_000), "(a|b).*".repeat(9_000)] {
@@ -309,11 +317,15 @@ mod tests {
             pattern in r"(\(\?i\))?(([abksé]|\.\*|\.\+|\||\(a\|b\)|\(\?:k\||\)|\\\.|[.*+()?:x<-]){0,6})",
             value in "[abABkKſsSKéÉ.|x<\n-]{0,5}",
         ) {
-            if let Ok(matcher) = Matcher::new("n", MatchOp::Regex, &pattern) {
-                let simple = Pattern::of(&pattern);
-                prop_assert_eq!(simple.matches(&value, |v| matcher.matches(v)), matcher.matches(&value), "{:?}", simple);
-                prop_assert!(!matcher.matches(&value) || value.starts_with(simple.prefix()), "{:?}", simple);
-                prop_assert!(!simple.is_anything() || matcher.matches(&value));
+            let (simple, engine) = (Pattern::of(&pattern), compile_anchored(&pattern));
+            // What is simple is never given to the engine to be checked.
+            prop_assert!(engine.is_ok() || simple == Pattern::Other, "{:?}", simple);
+            if let (Ok(engine), Ok(matcher)) = (engine, Matcher::new("n", MatchOp::Regex, &pattern)) {
+                let expected = engine.is_match(&value);
+                prop_assert_eq!(simple.matches(&value, |v| engine.is_match(v)), expected, "{:?}", simple);
+                prop_assert!(!expected || value.starts_with(simple.prefix()), "{:?}", simple);
+                prop_assert!(!simple.is_anything() || expected);
+                prop_assert_eq!(matcher.matches(&value), expected);
             }
         }
     }
