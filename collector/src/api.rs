@@ -18,6 +18,7 @@ mod remote_write_status;
 mod requests;
 mod streamed;
 mod tokens;
+mod where_asked;
 mod write;
 
 use std::sync::Arc;
@@ -32,16 +33,21 @@ use sonde_otlp::receiver;
 use tower::ServiceExt;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub(crate) use answer::Encoded;
 pub(crate) use prometheus::{firing, rfc3339};
 pub(crate) use requests::ApiStats;
+use where_asked::WhereAsked;
 
 use crate::auth::{Gate, Surface};
 use crate::consumer::OtlpConsumer;
 use crate::enrol;
 use crate::server::Server;
+
+/// Answers of fewer bytes are sent as they are: they fit into one packet, and the state of a compressor is larger.
+const MIN_COMPRESSED: u16 = 1_024;
 
 /// Everything that the main port serves, gRPC included: requests are told apart by their content type.
 pub(crate) fn main_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
@@ -72,16 +78,18 @@ fn otlp_http(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
 }
 
 fn http_router(server: &Arc<Server>, limits: &receiver::Limits) -> Router {
-    let compression = || CompressionLayer::new().quality(CompressionLevel::Fastest);
+    let worth_it = DefaultPredicate::new().and(SizeAbove::new(MIN_COMPRESSED));
+    let compression = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it);
+    let cors = cors(&server.config.load().api.cors_origin);
     let readable = Router::new()
-        .nest("/api/v1", api_routes().layer(cors(&server.config.load().api.cors_origin)))
+        .nest("/api/v1", api_routes().layer(WhereAsked::by(header::ORIGIN, cors)))
         .route("/", get(page::page))
         .route("/metrics", get(exposition::metrics))
         .route("/version", get(prometheus::version))
         .route("/federate", get(federate::federate))
         .merge(crate::tempo::routes())
         .merge(alertmanager::routes())
-        .layer(compression());
+        .layer(WhereAsked::by(header::ACCEPT_ENCODING, compression));
     let mut router = Router::new()
         .merge(readable)
         .route("/api/v1/write", post(write::write))

@@ -6,10 +6,11 @@ mod client;
 mod flights;
 mod line;
 mod pool;
+mod quick;
 mod source;
 
 pub(crate) use answers::Answers;
 pub(crate) use cache::{CacheKey, Extent};
 pub(crate) use client::Client;
 pub(crate) use pool::{Expired, QueryPool, QueueError};
-pub(crate) use source::StoreSource;
+pub(crate) use source::{StoreSource, TimedSource};

@@ -11,7 +11,7 @@ use sonde_tsdb::{AppendError, Batch, BatchSample, BatchValue, Db, Source};
 
 use crate::anomaly::AnomalyStore;
 use crate::config::Config;
-use crate::query::StoreSource;
+use crate::query::{StoreSource, TimedSource};
 use crate::rules::{Appended, RuleStore};
 
 /// How often a batch is put together again because a series left the head in between.
@@ -34,7 +34,7 @@ impl StoreForRules {
     fn ask(
         &self,
         stopped: &(dyn Fn() -> bool + Sync),
-        query: impl FnOnce(&Engine, &StoreSource, &Control<'_>) -> Result<QueryResult, QueryError>,
+        query: impl FnOnce(&Engine, TimedSource<'_>, &Control<'_>) -> Result<QueryResult, QueryError>,
     ) -> Result<QueryResult, QueryError> {
         let config = self.config.load();
         let engine = Engine::new(EngineOptions {
@@ -50,7 +50,7 @@ impl StoreForRules {
             let late = || (self.clock.monotonic() >= deadline).then_some(Interrupt::Timeout);
             if stopped() { Some(Interrupt::Canceled) } else { late() }
         };
-        query(&engine, &source, &Control { expired: &expired })
+        query(&engine, source.within(&expired), &Control { expired: &expired })
     }
 
     /// Resolves the series and hands the samples over; `None` where a series left the head in between.
@@ -97,7 +97,7 @@ impl StoreForRules {
 
 impl RuleStore for StoreForRules {
     fn query(&self, expr: &Expr, at: TimestampMs) -> Result<QueryResult, QueryError> {
-        self.ask(&|| false, |engine, source, control| engine.instant(source, expr, at, control))
+        self.ask(&|| false, |engine, source, control| engine.instant(&source, expr, at, control))
     }
 
     fn append(&self, samples: Vec<OutputSample>) -> Result<Appended, String> {
@@ -119,8 +119,8 @@ impl AnomalyStore for StoreForRules {
         step_ms: i64,
         stopped: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<Series>, QueryError> {
-        let ask = |engine: &Engine, source: &StoreSource, control: &Control<'_>| {
-            engine.range(source, expr, start, end, step_ms, control)
+        let ask = |engine: &Engine, source: TimedSource<'_>, control: &Control<'_>| {
+            engine.range(&source, expr, start, end, step_ms, control)
         };
         match self.ask(stopped, ask)?.value {
             Value::Matrix(series) => Ok(series),

@@ -163,6 +163,7 @@ fn promtool_asks_us_as_it_asks_prometheus() {
         vec!["query", "series", "--match=up", "--match=odd", &start, &end, "BASE"],
         vec!["query", "labels", &start, &end, "BASE", "job"],
         vec!["query", "labels", &start, &end, "BASE", "__name__"],
+        vec!["query", "labels", "--match=odd", "--match=up", &start, &end, "BASE", "job"],
     ] {
         let of = |base: &str| {
             let args: Vec<&str> = args.iter().map(|arg| if *arg == "BASE" { base } else { arg }).collect();
@@ -175,6 +176,46 @@ fn promtool_asks_us_as_it_asks_prometheus() {
         assert!(!ours.is_empty(), "{args:?}");
         assert_eq!(ours, theirs, "{args:?}");
     }
+}
+
+#[test]
+fn promtool_makes_blocks_of_rules_that_we_evaluate() {
+    let Some(promtool_program) = tool(Tool::Promtool, "promtool tsdb create-blocks-from rules") else { return };
+    let Some(program) = tool(Tool::Prometheus, "promtool tsdb create-blocks-from rules") else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    let peers = Peers::start(program, dir.path());
+    let rules = dir.path().join("rules.yml");
+    let group = "groups:\n- name: g\n  interval: 30s\n  rules:\n";
+    let rule = "  - {record: 'code:requests:sum', expr: 'sum by (code) (requests_total)', labels: {made: later}}\n";
+    std::fs::write(&rules, format!("{group}{rule}")).expect("a file");
+    let [start, end] = [("start", peers.at - 300), ("end", peers.at)].map(|(name, at)| format!("--{name}={at}"));
+    let [ours, theirs] = [("ours", &peers.sonde.base), ("theirs", &peers.prometheus.base)].map(|(name, base)| {
+        let blocks = dir.path().join(name);
+        // It wants to see a log, too.
+        std::fs::create_dir_all(blocks.join("wal")).expect("a folder");
+        let blocks = blocks.to_string_lossy().into_owned();
+        let (url, out) = (format!("--url={base}"), format!("--output-dir={blocks}"));
+        let from = ["tsdb", "create-blocks-from", "rules", &start, &end, &url, &out];
+        promtool(&promtool_program, &[&from[..], &[&*rules.to_string_lossy()]].concat());
+        let dump = promtool(&promtool_program, &["tsdb", "dump", &blocks]);
+        let mut samples: Vec<String> = dump.lines().filter(|l| l.starts_with('{')).map(str::to_owned).collect();
+        samples.sort();
+        samples
+    });
+    assert!(ours.len() > 5 && ours[0].contains("code:requests:sum"), "{ours:?}");
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn promtool_packs_our_metrics() {
+    let Some(program) = tool(Tool::Promtool, "promtool debug metrics") else { return };
+    let dir = tempfile::tempdir().expect("a folder");
+    let sonde = Sonde::collector(dir.path(), &[]);
+    let output = Command::new(&program).current_dir(dir.path()).args(["debug", "metrics", &sonde.base]).output();
+    let output = output.expect("promtool");
+    assert!(output.status.success(), "{}", words(&output));
+    let packed = std::fs::read(dir.path().join("debug.tar.gz")).expect("what it packed");
+    assert!(packed.starts_with(&[0x1f, 0x8b]) && packed.len() > 1_000, "{} bytes", packed.len());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::answer::{ApiError, ErrorKind};
 use super::exposition;
 use super::form::Form;
 use super::prometheus::parameters;
-use crate::query::{Client, Expired, QueueError, StoreSource};
+use crate::query::{Client, Expired, QueueError, TimedSource};
 use crate::server::Server;
 
 /// The label that every sample of the page has, so that the scraper does not put its own there.
@@ -38,12 +38,12 @@ pub(super) async fn federate(
     };
     let work = move |expired: Expired<'_>| {
         let range = (now.saturating_sub(lookback_ms), now);
-        let newest = newest(&source, &selectors, range, max_samples, expired)?;
+        let newest = newest(source.within(expired), &selectors, range, max_samples, expired)?;
         Ok(page(format, &newest))
     };
     let page = server.queries.run_for(&client, timeout, work).await.map_err(queue_error)?.map_err(|error| {
         let kind = match &error {
-            QueryError::Timeout => ErrorKind::Timeout,
+            QueryError::Timeout | QueryError::Storage(SelectError::Expired) => ErrorKind::Timeout,
             QueryError::Canceled => ErrorKind::Canceled,
             QueryError::Storage(SelectError::Storage(_)) => ErrorKind::Internal,
             _ => ErrorKind::Execution,
@@ -55,7 +55,7 @@ pub(super) async fn federate(
 
 /// The newest sample of each series; series by series, so that one with its samples is in memory.
 fn newest(
-    source: &StoreSource,
+    source: TimedSource<'_>,
     selectors: &[Vec<Matcher>],
     (from, to): (TimestampMs, TimestampMs),
     max_samples: usize,

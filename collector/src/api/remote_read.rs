@@ -195,7 +195,8 @@ impl Reader<'_> {
     ) -> Result<(), Failure> {
         let limits = SelectLimits { max_samples: self.limits.samples_left, max_series: usize::MAX };
         let Query { from, to, .. } = selection.query;
-        let found = self.source.select(&selection.matchers, from, to, &limits).map_err(|e| self.told(&e))?;
+        let source = self.source.within(self.expired);
+        let found = source.select(&selection.matchers, from, to, &limits).map_err(|e| self.told(&e))?;
         let mut series = Series::default();
         for index in 0..found.len() {
             if let Some(interrupt) = (self.expired)() {
@@ -217,6 +218,7 @@ impl Reader<'_> {
     fn told(&self, error: &SelectError) -> Failure {
         match error {
             SelectError::Storage(_) => Failure::Failed(error.to_string()),
+            SelectError::Expired => Failure::Unavailable(error.to_string()),
             SelectError::TooManySamples { .. } => self.too_many(),
             SelectError::TooManySeries { .. } => Failure::Wrong(error.to_string()),
         }

@@ -264,10 +264,22 @@ async fn answers_are_compressed_and_readable_from_web_pages() {
     for (encoding, expected) in
         [("gzip", Some("gzip")), ("zstd", Some("zstd")), ("deflate", Some("deflate")), ("identity", None)]
     {
-        let request =
-            Request::get("/api/v1/status/buildinfo").header("accept-encoding", encoding).header("origin", "http://x");
-        let response = fixture.send(request.body(Body::empty()).expect("a request")).await;
-        let header = |name| response.headers().get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
-        assert_eq!((header("content-encoding"), header("access-control-allow-origin")), (expected, Some("*")));
+        for (path, expected) in [("/api/v1/openapi.yaml", expected), ("/api/v1/status/buildinfo", None)] {
+            let request = Request::get(path).header("accept-encoding", encoding).header("origin", "http://x");
+            let response = fixture.send(request.body(Body::empty()).expect("a request")).await;
+            let header = |name| response.headers().get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+            assert_eq!((header("content-encoding"), header("access-control-allow-origin")), (expected, Some("*")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_asks_for_nothing_special_gets_nothing_special() {
+    let fixture = Fixture::open();
+    let request = Request::get("/api/v1/openapi.yaml").body(Body::empty()).expect("a request");
+    let response = fixture.send(request).await;
+    assert_eq!(response.status(), 200);
+    for name in ["content-encoding", "access-control-allow-origin", "vary"] {
+        assert_eq!(response.headers().get(name), None, "{name}");
     }
 }

@@ -10,7 +10,9 @@ use sonde_promql::{
     Annotation, Expr, QueryError, QueryResult, Queryable, SelectError, SelectLimits, Selection, Thinned,
 };
 use sonde_runtime::config::Duration;
-use sonde_tsdb::{Db, Resolution};
+use sonde_tsdb::{Db, Resolution, TimedLimits};
+
+use super::pool::Expired;
 
 /// The series of the store, with at most so many in one selection.
 #[derive(Clone, Debug)]
@@ -64,6 +66,20 @@ impl StoreSource {
         Ok(result)
     }
 
+    /// The store as one query sees it, which has to stop when `expired` says so.
+    pub(crate) fn within<'q>(&'q self, expired: Expired<'q>) -> TimedSource<'q> {
+        TimedSource { source: self, expired }
+    }
+}
+
+/// The store as one query sees it, as long as it has time.
+#[derive(Clone, Copy)]
+pub(crate) struct TimedSource<'q> {
+    source: &'q StoreSource,
+    expired: Expired<'q>,
+}
+
+impl TimedSource<'_> {
     /// The series for which every matcher holds with their samples of `from..=to`, sorted by labels.
     pub(crate) fn series(
         &self,
@@ -72,10 +88,11 @@ impl StoreSource {
         to: TimestampMs,
         limits: &SelectLimits,
     ) -> Result<Vec<Series>, SelectError> {
-        let joined =
-            self.db.select_joined(matchers, (from, to), self.resolution, &self.limits(limits)).map_err(told)?;
+        let source = self.source;
+        let timed = TimedLimits { limits: source.limits(limits), expired: &|| (self.expired)().is_some() };
+        let joined = source.db.select_joined(matchers, (from, to), source.resolution, timed).map_err(told)?;
         if !joined.tiers.is_empty() {
-            let mut used = self.tiers_used.lock();
+            let mut used = source.tiers_used.lock();
             for (step_ms, until) in joined.tiers {
                 let newest = used.entry(step_ms).or_insert(until);
                 *newest = until.max(*newest);
@@ -92,12 +109,14 @@ impl StoreSource {
         (from, to): (TimestampMs, TimestampMs),
         limits: &SelectLimits,
     ) -> Result<Box<dyn Selection + 'a>, SelectError> {
-        if self.reaches_tiers(from) {
+        if self.source.reaches_tiers(from) {
             return Ok(Box::new(self.series(matchers, from, to, limits)?));
         }
         Ok(Box::new(Stored(stored)))
     }
+}
 
+impl StoreSource {
     /// Whether samples from a time on may lie in a tier only. Asked once the store has been looked at: what it has dropped
     /// until then is known to be gone.
     fn reaches_tiers(&self, from: TimestampMs) -> bool {
@@ -114,7 +133,7 @@ fn told(error: sonde_tsdb::SelectError) -> SelectError {
     match error {
         sonde_tsdb::SelectError::TooManySeries { limit } => SelectError::TooManySeries { limit },
         sonde_tsdb::SelectError::TooManySamples { limit } => SelectError::TooManySamples { limit },
-        expired @ sonde_tsdb::SelectError::Expired => SelectError::Storage(expired.to_string()),
+        sonde_tsdb::SelectError::Expired => SelectError::Expired,
         sonde_tsdb::SelectError::Storage(e) => SelectError::Storage(sonde_runtime::stage::with_causes(&e)),
     }
 }
@@ -136,7 +155,7 @@ impl Selection for Stored<'_> {
     }
 }
 
-impl Queryable for StoreSource {
+impl Queryable for TimedSource<'_> {
     fn select<'a>(
         &'a self,
         matchers: &[Matcher],
@@ -144,12 +163,13 @@ impl Queryable for StoreSource {
         to: TimestampMs,
         limits: &SelectLimits,
     ) -> Result<Box<dyn Selection + 'a>, SelectError> {
-        let stored = self.db.selection(matchers, from, to, &self.limits(limits)).map_err(told)?;
+        let timed = TimedLimits { limits: self.source.limits(limits), expired: &|| (self.expired)().is_some() };
+        let stored = self.source.db.selection(matchers, from, to, timed).map_err(told)?;
         self.with_older(stored, matchers, (from, to), limits)
     }
 
     fn thinned(&self) -> &[Thinned] {
-        &self.thinned
+        &self.source.thinned
     }
 
     fn select_newest<'a>(
@@ -159,7 +179,8 @@ impl Queryable for StoreSource {
         to: TimestampMs,
         limits: &SelectLimits,
     ) -> Result<Box<dyn Selection + 'a>, SelectError> {
-        let stored = self.db.newest_selection(matchers, from, to, &self.limits(limits)).map_err(told)?;
+        let timed = TimedLimits { limits: self.source.limits(limits), expired: &|| (self.expired)().is_some() };
+        let stored = self.source.db.newest_selection(matchers, from, to, timed).map_err(told)?;
         self.with_older(stored, matchers, (from, to), limits)
     }
 }

@@ -42,6 +42,9 @@ pub(crate) fn register_server(server: &Arc<Server>) {
 
 fn register_queries(source: &Source<'_, Server>) {
     source.counter("sonde_query_queries_total", "Queries that were run.", |s| load(&s.queries.stats().queries));
+    source.counter("sonde_query_quick_total", "Queries answered on the thread that had the request.", |s| {
+        load(&s.queries.stats().quick)
+    });
     source.counter("sonde_query_refused_total", "Queries refused because too many waited.", |s| {
         load(&s.queries.stats().refused)
     });

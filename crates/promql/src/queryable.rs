@@ -123,6 +123,9 @@ pub enum SelectError {
         /// [`SelectLimits::max_samples`].
         limit: usize,
     },
+    /// The time that the source was given is over.
+    #[error("the time for reading series is over")]
+    Expired,
     /// The source failed; its own words.
     #[error("{0}")]
     Storage(String),

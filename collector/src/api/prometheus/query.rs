@@ -111,9 +111,9 @@ pub(super) async fn instant(
     let time = parameters::time(&form, "time")?.unwrap_or(now);
     let (text, expr) = expression(&form)?;
     let until = if is_step_local(&expr) { time } else { TimestampMs::MAX };
-    let question = Question { client, until, key: format!("{time}"), text };
+    let question = Question { client, until, key: format!("{time}"), span: (0, 0), text };
     let evaluate = move |engine: &Engine, source: &StoreSource, control: &Control<'_>| {
-        source.note_tiers(&expr, engine.instant(source, &expr, time, control))
+        source.note_tiers(&expr, engine.instant(&source.within(control.expired), &expr, time, control))
     };
     run(&server, options, question, evaluate).await
 }
@@ -147,10 +147,10 @@ pub(super) async fn range(State(server): State<Arc<Server>>, client: Client, for
     }
     let is_local = is_step_local(&expr);
     let until = if is_local { end } else { TimestampMs::MAX };
-    let question = Question { client, until, key: format!("{start}-{end}/{step}"), text };
+    let question = Question { client, until, key: format!("{start}-{end}/{step}"), span: (end - start, step), text };
     if !is_local || !options.may_share {
         let evaluate = move |engine: &Engine, source: &StoreSource, control: &Control<'_>| {
-            source.note_tiers(&expr, engine.range(source, &expr, start, end, step, control))
+            source.note_tiers(&expr, engine.range(&source.within(control.expired), &expr, start, end, step, control))
         };
         return run(&server, options, question, evaluate).await;
     }
@@ -161,8 +161,11 @@ pub(super) async fn range(State(server): State<Arc<Server>>, client: Client, for
     let keep_until = server.clock.now_ms().saturating_sub(lookback);
     let shared = Arc::clone(&server);
     let evaluate = move |engine: &Engine, source: &StoreSource, control: &Control<'_>| {
-        shared.answers.cache.range(source.db(), key, asked, keep_until, &mut |extent| {
-            source.note_tiers(&expr, engine.range(source, &expr, extent.from, extent.to, step, control))
+        shared.answers.cache.range(source.db(), key.clone(), asked, keep_until, &mut |extent| {
+            source.note_tiers(
+                &expr,
+                engine.range(&source.within(control.expired), &expr, extent.from, extent.to, step, control),
+            )
         })
     };
     run(&server, options, question, evaluate).await
@@ -209,6 +212,8 @@ struct Question {
     until: TimestampMs,
     /// The times that it asks for.
     key: String,
+    /// How long they go on, and their distance.
+    span: (i64, i64),
     text: String,
 }
 
@@ -216,8 +221,8 @@ struct Question {
 async fn run(
     server: &Server,
     options: Options,
-    Question { client, until, key, text }: Question,
-    evaluate: impl FnOnce(&Engine, &StoreSource, &Control<'_>) -> Result<QueryResult, QueryError> + Send + 'static,
+    Question { client, until, key, span, text }: Question,
+    evaluate: impl Fn(&Engine, &StoreSource, &Control<'_>) -> Result<QueryResult, QueryError> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let source = server.source().ok_or_else(ApiError::starting)?.with_tiers(options.resolution);
     let db = &server.core().ok_or_else(ApiError::starting)?.db;
@@ -226,6 +231,9 @@ async fn run(
     let (timeout, limit, lookback) = (options.timeout, options.limit, options.engine.options().lookback_ms);
     let may_share = options.may_share;
     let key = format!("{key} {lookback} {limit:?} {text}");
+    let has_profile = options.stats.is_some();
+    // The same at another time is likely to take as long.
+    let likeness = (span, text.clone());
     let work = move |expired: Expired<'_>| {
         let started = clock.monotonic();
         let mut result = evaluate(&options.engine, &source, &Control { expired })?;
@@ -247,7 +255,15 @@ async fn run(
         });
         Ok(answer.finish(&warnings, &result.annotations.info_texts(&text)))
     };
-    let answer = async { server.queries.run_for(&client, timeout, work).await?.map_err(query_error) };
+    let queries = &server.queries;
+    let answer = async {
+        let answer = match has_profile {
+            // What a profile counts is counted once.
+            true => queries.run_for(&client, timeout, work).await,
+            false => queries.answer(&client, &likeness, timeout, work).await,
+        };
+        answer?.map_err(query_error)
+    };
     let answer = if may_share { server.answers.once(db, &key, until, timeout, answer).await } else { answer.await };
     answer.map(IntoResponse::into_response)
 }

@@ -20,6 +20,8 @@ use crate::server::Server;
 
 /// What all three may ask for.
 struct Request {
+    /// What is listed, and of which series: the same at another time is likely to take as long.
+    likeness: (String, Vec<String>, i64),
     selectors: Vec<Vec<Matcher>>,
     from: TimestampMs,
     to: TimestampMs,
@@ -29,10 +31,11 @@ struct Request {
 }
 
 impl Request {
-    fn new(form: &Form, selectors: Vec<Vec<Matcher>>) -> Result<Self, ApiError> {
+    fn new(what: &str, form: &Form, selectors: Vec<Vec<Matcher>>) -> Result<Self, ApiError> {
         let (from, to) = parameters::time_range(form)?;
         let timeout = form.get("timeout").map(|_| parameters::timeout(form, Duration::MAX)).transpose()?;
-        Ok(Request { selectors, from, to, limit: parameters::limit(form)?, timeout })
+        let likeness = (what.to_owned(), form.all("match[]").map(str::to_owned).collect(), to - from);
+        Ok(Request { likeness, selectors, from, to, limit: parameters::limit(form)?, timeout })
     }
 }
 
@@ -42,7 +45,7 @@ pub(super) async fn label_names(
     client: Client,
     form: Form,
 ) -> Result<Response, ApiError> {
-    let request = Request::new(&form, parameters::plain_selectors(&form)?)?;
+    let request = Request::new("names", &form, parameters::plain_selectors(&form)?)?;
     let read = |db: &Db, matchers: &[Matcher], r: &Request, limits: ListLimits<'_>| {
         db.label_names(matchers, r.from, r.to, limits)
     };
@@ -60,7 +63,7 @@ pub(super) async fn label_values(
     if name.is_empty() {
         return Err(ApiError::bad_data(format!("invalid label name: {name:?}")));
     }
-    let request = Request::new(&form, parameters::plain_selectors(&form)?)?;
+    let request = Request::new(&format!("values {name}"), &form, parameters::plain_selectors(&form)?)?;
     let read = move |db: &Db, matchers: &[Matcher], r: &Request, limits: ListLimits<'_>| {
         db.label_values(&name, matchers, r.from, r.to, limits)
     };
@@ -73,7 +76,7 @@ pub(super) async fn series(
     client: Client,
     form: Form,
 ) -> Result<Response, ApiError> {
-    let request = Request::new(&form, parameters::selectors(&form)?)?;
+    let request = Request::new("series", &form, parameters::selectors(&form)?)?;
     if request.selectors.is_empty() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
@@ -89,7 +92,7 @@ async fn collect<T: Ord + Send + 'static>(
     client: &Client,
     request: Request,
     read: impl Fn(&Db, &[Matcher], &Request, ListLimits<'_>) -> Result<Vec<T>, SelectError> + Send + 'static,
-    write: impl FnOnce(&mut JsonWriter, &[T]) + Send + 'static,
+    write: impl Fn(&mut JsonWriter, &[T]) + Send + 'static,
 ) -> Result<Response, ApiError> {
     let core = server.core().ok_or_else(ApiError::starting)?;
     let db = Arc::clone(&core.db);
@@ -97,6 +100,7 @@ async fn collect<T: Ord + Send + 'static>(
         let config = &server.config.load().query;
         (request.timeout.map_or(config.timeout.0, |asked| asked.min(config.timeout.0)), config.max_series)
     };
+    let likeness = request.likeness.clone();
     let work = move |expired: Expired<'_>| {
         let limit = request.limit.unwrap_or(max_series);
         // One more than the limit shows whether there is more.
@@ -123,7 +127,7 @@ async fn collect<T: Ord + Send + 'static>(
         }
         Ok(Answer::new(|json| write(json, &found)).finish(&warnings, &[]).into_response())
     };
-    server.queries.run_for(client, timeout, work).await.map_err(queue_error)?
+    server.queries.answer(client, &likeness, timeout, work).await.map_err(queue_error)?
 }
 
 /// What the store has, and the tiers that have samples which it has no more; in order, at most `limit`.

@@ -55,8 +55,9 @@ impl Fixture {
         let expr = sonde_promql::parse(text).expect("valid");
         let engine = Engine::new(EngineOptions { lookback_ms: LOOKBACK, ..EngineOptions::default() });
         let source = StoreSource::new(Arc::clone(&self.db), 1_000);
-        let evaluate =
-            |extent: Extent| engine.range(&source, &expr, extent.from, extent.to, STEP, &Control::unlimited());
+        let evaluate = |extent: Extent| {
+            engine.range(&source.within(&|| None), &expr, extent.from, extent.to, STEP, &Control::unlimited())
+        };
         let key = CacheKey { expr: text.into(), step: STEP, phase: asked.from.rem_euclid(STEP), lookback: LOOKBACK };
         let mut evaluated = Vec::new();
         let answer = self.cache.range(&self.db, key, asked, now - LOOKBACK, &mut |extent| {

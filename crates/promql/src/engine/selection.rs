@@ -131,6 +131,7 @@ pub(super) fn seen(timing: Timing, steps: Steps, back: i64, ahead: i64) -> (Time
 pub(super) fn storage(error: SelectError, max_samples: usize) -> QueryError {
     match error {
         SelectError::TooManySamples { .. } => QueryError::TooManySamples { limit: max_samples },
+        SelectError::Expired => QueryError::Timeout,
         error => QueryError::Storage(error),
     }
 }
