@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use sonde_agent::payload::Encoded;
+use sonde_agent::queue::{QueueOptions, Queues, Source};
 use sonde_disk::{Fs, MemFs, Wal, WalOptions};
 use sonde_model::span::TraceId;
 use sonde_tsdb::SelectLimits;
@@ -23,9 +25,14 @@ pub fn files(files: &[(&str, &[u8])]) -> MemFs {
 }
 
 /// A file system with a WAL of these records, each behind a length of two bytes in `bytes`.
-pub fn records(mut bytes: &[u8]) -> MemFs {
+pub fn records(bytes: &[u8]) -> MemFs {
+    records_in("wal", bytes)
+}
+
+/// The same in another folder.
+pub fn records_in(folder: &str, mut bytes: &[u8]) -> MemFs {
     let fs = MemFs::new();
-    let dir = Path::new(DIR).join("wal");
+    let dir = Path::new(DIR).join(folder);
     let (wal, _) = Wal::open(Arc::new(fs.clone()), &dir, WalOptions::default(), &mut |_, _| {}).expect("it is new");
     while let Some((len, rest)) = bytes.split_first_chunk::<2>() {
         let (record, rest) = rest.split_at(usize::from(u16::from_le_bytes(*len)).min(rest.len()));
@@ -61,6 +68,31 @@ pub fn spans(fs: &MemFs) {
     let Ok((db, _)) = sonde_tracedb::TraceDb::open(Arc::new(fs.clone()), Path::new(DIR), options, 0) else { return };
     let _ = db.trace(TraceId([0; 16]), None);
     let _ = (db.flush(0), db.compact(0), db.maintain(0));
+}
+
+/// How the queues of an agent are opened.
+pub const QUEUE_OPTIONS: QueueOptions =
+    QueueOptions { max_bytes: 1 << 20, max_trace_bytes: 1 << 20, min_free_bytes: 0, max_body_bytes: 1 << 20 };
+
+/// Opens the queues of an agent, sends what waits in that of the metrics, adds a batch and opens it again.
+pub fn queue(fs: &MemFs) {
+    let open = || Queues::open(Arc::new(fs.clone()), Path::new(DIR), &QUEUE_OPTIONS).map(|(queues, _)| queues);
+    let Ok(queues) = open() else { return };
+    let mut reader = queues.metrics.reader();
+    for _ in 0..100 {
+        match reader.next() {
+            Ok(Some(batch)) => queues.metrics.delivered(&batch),
+            Ok(None) => break,
+            Err(_) => {}
+        }
+    }
+    let _ = queues.metrics.persist_cursor();
+    let batch = Encoded { body: vec![1; 500], items: 1 };
+    queues.metrics.offer(Source::Host, &batch, 0);
+    queues.close();
+    drop((reader, queues));
+    let queues = open().expect("it was opened before");
+    queues.close();
 }
 
 /// A manifest that names block 1.

@@ -41,6 +41,9 @@ pub(crate) use prometheus::{firing, rfc3339};
 pub(crate) use requests::ApiStats;
 use where_asked::WhereAsked;
 
+#[cfg(fuzzing)]
+pub use alertmanager::read_bodies;
+
 use crate::auth::{Gate, Surface};
 use crate::consumer::OtlpConsumer;
 use crate::enrol;

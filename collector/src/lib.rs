@@ -31,6 +31,8 @@ mod tls;
 mod turns;
 mod watch;
 
+#[cfg(fuzzing)]
+pub use api::read_bodies;
 pub use app::{Addresses, App, StartError};
 pub use config::Config;
 pub use flags::Flags;

@@ -65,3 +65,14 @@ pub fn http_router<C: Consumer>(consumer: Arc<C>, limits: Limits, stats: Arc<Sta
 
 #[cfg(test)]
 mod tests;
+
+/// What the fuzz targets ask: a request of JSON as protobuf, where it is one and within the limits.
+#[cfg(fuzzing)]
+pub fn read_json(signal: Signal, body: &[u8]) -> Option<bytes::Bytes> {
+    let limits = Limits::default();
+    let budget = Arc::new(tokio::sync::Semaphore::new(limits.max_in_flight_bytes));
+    let mut held = body::Held::new(&budget, limits.max_in_flight_bytes);
+    let Limits { max_items, max_messages, max_depth, .. } = limits;
+    let limits = sonde_proto::otlp::ScanLimits { max_items, max_messages, max_depth };
+    json::to_protobuf(signal, body, &limits, &mut held).ok()
+}

@@ -137,9 +137,7 @@ async fn in_turn(
 
 /// `POST /alerts`: takes the alerts of another sender that make sense; answers when they are durable.
 pub(super) async fn post(State(server): State<Arc<Server>>, body: JsonBody) -> Result<StatusCode, Refusal> {
-    let posted: Vec<PostedAlert> = body.parse("alerts")?;
-    let posted: Vec<Posted> =
-        posted.into_iter().enumerate().map(|(i, alert)| alert.read(i)).collect::<Result<_, _>>()?;
+    let posted = read(&body)?;
     server.core().ok_or_else(Refusal::starting)?;
     let (inbox, turn) = (server.inbox.clone(), server.alert_changes.turn().await.ok_or_else(Refusal::busy)?);
     let work = tokio::task::spawn_blocking(move || turn.run(|| inbox.post(posted)));
@@ -150,6 +148,12 @@ pub(super) async fn post(State(server): State<Arc<Server>>, body: JsonBody) -> R
     }
     let words: Vec<String> = refused.iter().map(ToString::to_string).collect();
     Err(Refusal::bad_request(words.join("; ")))
+}
+
+/// The alerts of a body, in its order.
+pub(super) fn read(body: &JsonBody) -> Result<Vec<Posted>, Refusal> {
+    let posted: Vec<PostedAlert> = body.parse("alerts")?;
+    posted.into_iter().enumerate().map(|(i, alert)| alert.read(i)).collect()
 }
 
 impl PostedAlert {

@@ -21,6 +21,12 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct JsonBody(bytes::Bytes);
 
 impl JsonBody {
+    /// A body that did not come over the network.
+    #[cfg(fuzzing)]
+    pub(super) fn of(bytes: bytes::Bytes) -> Self {
+        JsonBody(bytes)
+    }
+
     /// What the body says; `name` is that of the parameter, for errors.
     pub(super) fn parse<T: DeserializeOwned>(&self, name: &str) -> Result<T, Refusal> {
         if self.0.is_empty() {

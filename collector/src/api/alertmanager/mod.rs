@@ -31,3 +31,13 @@ pub(super) fn routes() -> Router<Arc<Server>> {
             get(silences::one).delete(silences::expire).fallback(answer::only_get_and_delete),
         )
 }
+
+/// What the fuzz targets ask: the silence and the alerts of a body, where it is one.
+#[cfg(fuzzing)]
+pub fn read_bodies(
+    body: bytes::Bytes,
+    now: sonde_model::TimestampMs,
+) -> (Option<sonde_alerting::silence::Draft>, Option<Vec<sonde_alerting::received::Posted>>) {
+    let body = body::JsonBody::of(body);
+    (silences::read(&body, now).ok().map(|(_, draft)| draft), alerts::read(&body).ok())
+}

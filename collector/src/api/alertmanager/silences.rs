@@ -92,6 +92,16 @@ pub(super) async fn one(State(server): State<Arc<Server>>, Path(id): Path<String
 
 /// `POST /silences`: makes a silence, or changes the one whose id is given; answers when it is durable.
 pub(super) async fn post(State(server): State<Arc<Server>>, body: JsonBody) -> Result<Response, Refusal> {
+    let (id, draft) = read(&body, server.clock.now_ms())?;
+    let silences = server.notifier.silences().clone();
+    let turn = server.alert_changes.turn().await.ok_or_else(Refusal::busy)?;
+    let work = tokio::task::spawn_blocking(move || turn.run(|| silences.set(id, draft)));
+    let id = work.await.map_err(|_| Refusal::failed())??;
+    Ok(answer::json(&serde_json::json!({"silenceID": id.to_string()})))
+}
+
+/// The silence that is to be changed, where it is not a new one, and what it is to say.
+pub(super) fn read(body: &JsonBody, now: TimestampMs) -> Result<(Option<SilenceId>, Draft), Refusal> {
     let posted: PostedSilence = body.parse("silence")?;
     let id = match posted.id.as_deref() {
         None | Some("") => None,
@@ -99,12 +109,7 @@ pub(super) async fn post(State(server): State<Arc<Server>>, body: JsonBody) -> R
             Some(id.parse().map_err(|_| Refusal::Said(StatusCode::NOT_FOUND, SilenceError::NotFound.to_string()))?)
         }
     };
-    let draft = posted.draft(server.clock.now_ms())?;
-    let silences = server.notifier.silences().clone();
-    let turn = server.alert_changes.turn().await.ok_or_else(Refusal::busy)?;
-    let work = tokio::task::spawn_blocking(move || turn.run(|| silences.set(id, draft)));
-    let id = work.await.map_err(|_| Refusal::failed())??;
-    Ok(answer::json(&serde_json::json!({"silenceID": id.to_string()})))
+    Ok((id, posted.draft(now)?))
 }
 
 /// `DELETE /silence/{id}`: ends a silence; answers when it is durable.
