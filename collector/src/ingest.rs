@@ -5,6 +5,7 @@
 
 mod agents;
 mod budget;
+mod buffers;
 mod import;
 mod label_hash;
 mod labels;
@@ -30,6 +31,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use agents::{AgentSeen, Agents};
 pub(crate) use budget::{Budget, Reservation};
+pub(crate) use buffers::Buffers;
 pub(crate) use import::{Imported, Row as ImportRow};
 pub use labels::{LabelProblem, normalise};
 pub(crate) use metrics::ConsumeError;
@@ -62,6 +64,7 @@ pub(crate) struct Ingest {
     generation: AtomicU64,
     metadata: Arc<KnownMetadata>,
     budget: Budget,
+    buffers: Buffers,
     stats: IngestStats,
     agents: Agents,
 }
@@ -113,6 +116,7 @@ impl Ingest {
             generation: AtomicU64::new(0),
             metadata: Arc::new(KnownMetadata::new()),
             budget: Budget::new(usize::try_from(limits.max_inflight.0).unwrap_or(usize::MAX)),
+            buffers: Buffers::default(),
             stats: IngestStats::default(),
             agents: Agents::default(),
             config,
@@ -127,6 +131,11 @@ impl Ingest {
     /// The agents that sent batches.
     pub(crate) fn agents(&self) -> &Agents {
         &self.agents
+    }
+
+    /// Memory for decompressed bodies.
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.buffers
     }
 
     /// The memory that requests may take.

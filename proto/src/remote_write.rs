@@ -27,7 +27,7 @@ pub use message::{
 };
 pub use metadata::{MetadataView, SeriesMetadata};
 pub use series::{SampleView, SeriesView};
-pub use snappy::{compress, decompress};
+pub use snappy::{compress, decompress, decompress_into};
 pub use symbolise::{Carried, SaidOfMetric, SymbolWriter};
 pub use symbols::Symbols;
 pub use view::WriteRequestView;

@@ -53,6 +53,12 @@ pub(crate) enum Value<'a> {
     Fixed32,
 }
 
+/// The key of a field of bytes whose number is below 16, as [`Fields::skip_run`] wants it.
+pub(crate) const fn bytes_key(number: u32) -> u8 {
+    debug_assert!(number < 16, "the key has two bytes");
+    (number << 3 | 2) as u8
+}
+
 impl<'a> Fields<'a> {
     pub(crate) fn new(message: &'a [u8]) -> Self {
         Fields { rest: message }
@@ -92,13 +98,54 @@ impl<'a> Fields<'a> {
         Ok(Some(Field { number, value }))
     }
 
+    /// Passes over fields of bytes and counts them: those from here on whose key is this one byte and whose length is below
+    /// 2^14, as that of nearly all messages which repeat. Stops at anything else.
+    #[inline]
+    pub(crate) fn skip_run(&mut self, key: u8) -> Result<usize, WireError> {
+        let mut count = 0;
+        loop {
+            let (length, tail) = match *self.rest {
+                [first, length @ 0..0x80, ref tail @ ..] if first == key => (usize::from(length), tail),
+                [first, low, high @ 0..0x80, ref tail @ ..] if first == key => {
+                    (usize::from(low & 0x7f) | usize::from(high) << 7, tail)
+                }
+                _ => return Ok(count),
+            };
+            self.rest = tail.get(length..).ok_or(WireError::Truncated)?;
+            count += 1;
+        }
+    }
+
     /// A varint that stands by itself, as packed fields have them.
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, WireError> {
-        let (&first, rest) = self.rest.split_first().ok_or(WireError::Truncated)?;
-        if first < 0x80 {
-            self.rest = rest;
-            return Ok(u64::from(first));
+        match *self.rest {
+            [first @ 0..0x80, ref rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(first))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    /// A varint of several bytes: up to eight are taken together where as many are left.
+    #[inline(never)]
+    fn long_varint(&mut self) -> Result<u64, WireError> {
+        const ENDS: u64 = 0x8080_8080_8080_8080;
+        if let Some(&word) = self.rest.first_chunk::<8>() {
+            let word = u64::from_le_bytes(word);
+            let ends = !word & ENDS;
+            if ends != 0 {
+                // The bits up to the first byte that ends a varint, without those that say that it goes on; then pairs,
+                // fours and eights of seven bits are pushed together.
+                let last = ends & ends.wrapping_neg();
+                let v = word & (last | (last - 1)) & !ENDS;
+                let v = (v & 0x007f_007f_007f_007f) | (v & 0x7f00_7f00_7f00_7f00) >> 1;
+                let v = (v & 0x0000_3fff_0000_3fff) | (v & 0x3fff_0000_3fff_0000) >> 2;
+                let v = (v & 0x0000_0000_0fff_ffff) | (v & 0x0fff_ffff_0000_0000) >> 4;
+                self.rest = &self.rest[last.trailing_zeros() as usize / 8 + 1..];
+                return Ok(v);
+            }
         }
         let mut value = 0u64;
         for (i, &byte) in self.rest.iter().take(10).enumerate() {
@@ -182,13 +229,49 @@ mod tests {
 
     #[test]
     fn varints_agree_with_prost() {
-        for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
+        let around =
+            (0..64).flat_map(|bit| [(1u64 << bit) - 1, 1 << bit, (1 << bit) + 1, 0x5555_5555_5555_5555 >> bit]);
+        for value in around.chain([300, u64::MAX - 1, u64::MAX]) {
             let mut bytes = Vec::new();
             prost::encoding::encode_varint(value, &mut bytes);
             assert_eq!(Fields::new(&bytes).varint(), Ok(value));
             assert_eq!(Fields::new(&bytes[..bytes.len() - 1]).varint(), Err(WireError::Truncated));
+            for after in [0x00, 0x7f, 0x80, 0xff] {
+                let mut more = bytes.clone();
+                more.resize(bytes.len() + 12, after);
+                let mut fields = Fields::new(&more);
+                assert_eq!((fields.varint(), fields.rest().len()), (Ok(value), 12), "{value} before {after}");
+            }
         }
         assert_eq!(Fields::new(&[0xff; 10]).varint(), Err(WireError::Varint));
+    }
+
+    /// A field of bytes.
+    fn field(key: u8, length: usize) -> Vec<u8> {
+        let mut bytes = vec![key];
+        prost::encoding::encode_varint(length as u64, &mut bytes);
+        bytes.resize(bytes.len() + length, key);
+        bytes
+    }
+
+    #[test]
+    fn a_run_ends_where_the_fields_change() {
+        let run = [field(0x3a, 0), field(0x3a, 127), field(0x3a, 128), field(0x3a, 16_383)].concat();
+        let check = |rest: Vec<u8>, expected: Result<usize, WireError>| {
+            let all = [run.clone(), rest.clone()].concat();
+            let mut fields = Fields::new(&all);
+            assert_eq!(fields.skip_run(0x3a), expected);
+            if expected.is_ok() {
+                assert_eq!(fields.rest(), rest);
+            }
+        };
+        check(vec![], Ok(4));
+        check(field(0x32, 3), Ok(4));
+        check(field(0x3a, 16_384), Ok(4));
+        check(vec![0x3a], Ok(4));
+        check(vec![0x3a, 0x80], Ok(4));
+        check(vec![0x3a, 2, 0], Err(WireError::Truncated));
+        check(vec![0x3a, 0x80, 1, 0], Err(WireError::Truncated));
     }
 
     proptest! {

@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use sonde_proto::remote_write::{Version, decompress};
+use sonde_proto::remote_write::{Version, decompress_into};
 use sonde_tsdb::Source;
 
 use crate::ingest::{Ingest, IngestError, IngestStats, Stored, WriteError, Written};
@@ -137,10 +137,12 @@ fn decode_and_write(
     max_decoded: usize,
 ) -> Result<Written, Failure> {
     let wrong = |text: String| Failure::Wrong(StatusCode::BAD_REQUEST, text);
-    let decoded = decompress(body, max_decoded).map_err(|e| wrong(sonde_runtime::stage::with_causes(&e)))?;
-    ingest.write(version, source, &decoded).map_err(|error| match error {
-        WriteError::Invalid(text) => wrong(text),
-        WriteError::Store(e) => store_failure(e),
+    ingest.buffers().with(|decoded| {
+        decompress_into(body, max_decoded, decoded).map_err(|e| wrong(sonde_runtime::stage::with_causes(&e)))?;
+        ingest.write(version, source, decoded).map_err(|error| match error {
+            WriteError::Invalid(text) => wrong(text),
+            WriteError::Store(e) => store_failure(e),
+        })
     })
 }
 

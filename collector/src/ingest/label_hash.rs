@@ -58,8 +58,12 @@ impl LabelHasher {
         }
         let rest = blocks.remainder();
         if !rest.is_empty() {
+            // The last 16 bytes, where there are as many: that some are read twice is no matter, the length is hashed too.
             let mut block = [0; 16];
-            block[..rest.len()].copy_from_slice(rest);
+            match bytes.last_chunk() {
+                Some(last) => block = *last,
+                None => block[..rest.len()].copy_from_slice(rest),
+            }
             let (low, high) = words(&block);
             a = fold(a ^ low, k2 ^ high);
             b = fold(b ^ high, k3 ^ low);

@@ -18,6 +18,9 @@ use crate::config::Config;
 /// What a message takes in memory once it is decoded, apart from the text that the body has too.
 const DECODED_MESSAGE_BYTES: usize = 64;
 
+/// About as little as a point with attributes takes in a request.
+const POINT_BYTES: usize = 64;
+
 /// Why a batch was not stored at all.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConsumeError {
@@ -142,7 +145,9 @@ impl Ingest {
         agent: Option<AgentId>,
     ) -> Result<Prepared, ViewError> {
         let mut translator = self.translators.take(config);
-        let mut sink = OtlpSink::new(self, &config.ingest, resolution, translator.salt() ^ salt).of(agent);
+        let mut sink = OtlpSink::new(self, &config.ingest, resolution, translator.salt() ^ salt)
+            .of(agent)
+            .with_room(body.len() / POINT_BYTES);
         let report = translator.translate(MetricsRequestView::new(body), &mut sink);
         self.translators.put_back(translator);
         let report = report?;

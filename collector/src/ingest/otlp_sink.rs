@@ -30,6 +30,18 @@ pub(super) struct Prepared {
     pub(super) report: Report,
 }
 
+/// Samples whose series are looked up together, once all of a resource are there: probes of a table that is larger than
+/// the caches are waited for at one time then, and not one after the other.
+#[derive(Debug, Default)]
+struct Held {
+    samples: Vec<(u128, Times, BatchValue)>,
+    series: Vec<SeriesRef>,
+    /// With the sample that each belongs to.
+    exemplars: Vec<(usize, Exemplar)>,
+    /// Something came that cannot be held.
+    is_spoiled: bool,
+}
+
 /// The sink of one request.
 pub(super) struct OtlpSink<'a> {
     ingest: &'a Ingest,
@@ -41,6 +53,8 @@ pub(super) struct OtlpSink<'a> {
     /// The look into the memo; closed while the store is asked, which takes its own locks.
     lookup: Option<Lookup<'a, SeriesRef>>,
     learned: Vec<(u128, SeriesRef)>,
+    is_holding: bool,
+    held: Held,
     /// The series of the last sample, unless it was refused.
     last: Option<SeriesRef>,
     prepared: Prepared,
@@ -48,8 +62,25 @@ pub(super) struct OtlpSink<'a> {
 
 impl<'a> OtlpSink<'a> {
     pub(super) fn new(ingest: &'a Ingest, limits: &'a IngestConfig, resolution: Resolution, salt: u128) -> Self {
-        let (learned, prepared) = (Vec::new(), Prepared::default());
-        OtlpSink { ingest, limits, resolution, salt, agent: None, lookup: None, learned, last: None, prepared }
+        OtlpSink {
+            ingest,
+            limits,
+            resolution,
+            salt,
+            agent: None,
+            lookup: None,
+            learned: Vec::new(),
+            is_holding: false,
+            held: Held::default(),
+            last: None,
+            prepared: Prepared::default(),
+        }
+    }
+
+    /// Makes room for so many samples.
+    pub(super) fn with_room(mut self, samples: usize) -> Self {
+        self.prepared.samples.reserve(samples);
+        self
     }
 
     /// Puts new series down to an agent.
@@ -92,16 +123,42 @@ impl<'a> OtlpSink<'a> {
         Ok(series)
     }
 
-    fn push(&mut self, series: SeriesRef, Times { timestamp, start }: Times, value: RowValue) {
-        starts::push(&mut self.prepared.starts, self.prepared.samples.len(), start);
-        let value = match value {
-            RowValue::Float(v) => BatchValue::Float(v),
-            RowValue::FloatDelta(v) => BatchValue::FloatDelta(v),
-            RowValue::Histogram(h) => BatchValue::Histogram(h),
-            RowValue::HistogramDelta(h) => BatchValue::HistogramDelta(h),
-        };
+    /// Finds the series of what is held; `false` where one is not known.
+    fn find_held(&mut self) -> bool {
+        let lookup = self.lookup.get_or_insert_with(|| self.ingest.series.lookup());
+        self.held.series.clear();
+        for (key, ..) in &self.held.samples {
+            match lookup.get(*key) {
+                Found::Young(series) => self.held.series.push(series),
+                Found::Old(series) => {
+                    self.learned.push((*key, series));
+                    self.held.series.push(series);
+                }
+                Found::No => return false,
+            }
+        }
+        true
+    }
+
+    fn push(&mut self, series: SeriesRef, times: Times, value: RowValue) {
         self.last = Some(series);
-        self.prepared.samples.push(BatchSample { series, timestamp, value });
+        self.prepared.push(series, times, batch_value(value));
+    }
+}
+
+impl Prepared {
+    fn push(&mut self, series: SeriesRef, Times { timestamp, start }: Times, value: BatchValue) {
+        starts::push(&mut self.starts, self.samples.len(), start);
+        self.samples.push(BatchSample { series, timestamp, value });
+    }
+}
+
+fn batch_value(value: RowValue) -> BatchValue {
+    match value {
+        RowValue::Float(v) => BatchValue::Float(v),
+        RowValue::FloatDelta(v) => BatchValue::FloatDelta(v),
+        RowValue::Histogram(h) => BatchValue::Histogram(h),
+        RowValue::HistogramDelta(h) => BatchValue::HistogramDelta(h),
     }
 }
 
@@ -120,13 +177,46 @@ impl Sink for OtlpSink<'_> {
         Some(if matches!(piece, Piece::TargetInfo | Piece::Metric) { hash ^ self.salt } else { hash })
     }
 
+    fn hold(&mut self) {
+        self.is_holding = self.resolution == Resolution::Memoised;
+    }
+
+    fn settle(&mut self) -> bool {
+        if !std::mem::take(&mut self.is_holding) {
+            return true;
+        }
+        let is_known = !self.held.is_spoiled && self.find_held();
+        if is_known {
+            for ((_, times, value), series) in self.held.samples.drain(..).zip(&self.held.series) {
+                self.prepared.push(*series, times, value);
+            }
+            let series = &self.held.series;
+            let exemplars = self.held.exemplars.drain(..);
+            self.prepared.exemplars.extend(
+                exemplars.filter_map(|(at, exemplar)| Some(BatchExemplar { series: *series.get(at)?, exemplar })),
+            );
+        }
+        self.held.samples.clear();
+        self.held.exemplars.clear();
+        self.held.is_spoiled = false;
+        is_known
+    }
+
     fn take(&mut self, key: SeriesKey, times: Times, value: RowValue) -> Option<RowValue> {
+        if self.is_holding {
+            self.held.samples.push((key.0, times, batch_value(value)));
+            return None;
+        }
         let Some(series) = self.known(key) else { return Some(value) };
         self.push(series, times, value);
         None
     }
 
     fn row(&mut self, row: Row<'_>) {
+        if self.is_holding {
+            self.held.is_spoiled = true;
+            return;
+        }
         // Other rows of the same point may be known.
         let known = row.key.and_then(|key| self.known(key));
         match known.map_or_else(|| self.resolve(&row), Ok) {
@@ -140,6 +230,11 @@ impl Sink for OtlpSink<'_> {
     }
 
     fn exemplar(&mut self, exemplar: Exemplar) {
+        if self.is_holding {
+            // Without a sample before it, it follows a row, and all of this comes again.
+            self.held.exemplars.push((self.held.samples.len().wrapping_sub(1), exemplar));
+            return;
+        }
         match self.last {
             Some(series) => self.prepared.exemplars.push(BatchExemplar { series, exemplar }),
             None => self.prepared.exemplars_without_series += 1,

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use sonde_model::{Exemplar, Labels, TimestampMs};
 use sonde_proto::remote_write::{
-    DecodeError, ExemplarView, HistogramView, Limits, MetadataView, SampleView, SeriesView, Version, WireError,
-    WriteRequestView,
+    DecodeError, ExemplarView, HistogramView, Limits, MetadataView, SampleView, SeriesMetadata, SeriesView, Version,
+    WireError, WriteRequestView,
 };
 use sonde_tsdb::{Batch, BatchExemplar, BatchSample, BatchValue, MetricKind, Outcome, RejectReason, SeriesRef, Source};
 
@@ -75,6 +75,34 @@ struct Prepared<'a> {
     bad_metadata: u64,
 }
 
+/// Series whose keys are looked up together: enough for the memory to be kept busy, few enough for what was read of them to
+/// stay at hand.
+const BLOCK: usize = 64;
+
+/// About as much as a series with one sample takes in a request: short ones in 2.0, long ones in 1.0.
+const SERIES_BYTES: usize = 128;
+
+impl<'a> Prepared<'a> {
+    /// Has room for about as many samples as the request has.
+    fn with_room(view: &WriteRequestView<'_>) -> Self {
+        let series = view.len_bytes() / SERIES_BYTES;
+        Prepared { samples: Vec::with_capacity(series), origins: Vec::with_capacity(series), ..Prepared::default() }
+    }
+
+    /// Notes what a taken series of 2.0 says of its metric.
+    fn describe(&mut self, series: &SeriesView<'a>, metadata: &mut SeriesMetadata<'a>) -> Result<(), DecodeError> {
+        match metadata.read(series) {
+            Ok(said) => self.metadata.extend(said.map(|said| {
+                let is_family = series.histogram_count() > 0;
+                MetadataView { family: if is_family { said.family } else { family_of(&said) }, ..said }
+            })),
+            Err(DecodeError::Symbol { .. } | DecodeError::Wire(WireError::Utf8 { .. })) => self.bad_metadata += 1,
+            Err(other) => return Err(other),
+        }
+        Ok(())
+    }
+}
+
 impl Ingest {
     /// Stores a request, judged by its source; the body is decompressed. Blocks for as long as decoding takes, not for the disk.
     pub(crate) fn write(&self, version: Version, source: Source, body: &[u8]) -> Result<Written, WriteError> {
@@ -109,7 +137,8 @@ impl Ingest {
     }
 
     /// Resolves the series of a request and collects its samples. In the steady state this is one hash and one probe
-    /// a series; labels are not even looked at.
+    /// a series; labels are not even looked at. Series are probed by the block: the table is larger than the caches, and
+    /// the probes of a block are waited for at one time.
     fn prepare<'a>(
         &self,
         view: &'a WriteRequestView<'_>,
@@ -117,56 +146,62 @@ impl Ingest {
         salt: u128,
         resolution: Resolution,
     ) -> Result<Prepared<'a>, DecodeError> {
-        let mut prepared = Prepared::default();
+        let mut prepared = Prepared::with_room(view);
         let mut learned = Vec::new();
+        let mut block = Vec::with_capacity(BLOCK);
+        let mut founds = Vec::with_capacity(BLOCK);
         let mut scratch = Vec::new();
         let mut keys = SeriesKeys::new(&self.hasher, view.symbols());
         let mut metadata = view.series_metadata();
         let mut lookup = self.series.lookup();
-        for (index, series) in view.series().enumerate() {
-            let series = series?;
-            if view.version() == Version::V2 && series.sample_count() + series.histogram_count() == 0 {
-                // 1.0 has such series for exemplars that come behind their samples; 2.0 forbids them.
-                prepared.empty_series += 1;
-                prepared.exemplars_without_series += series.exemplar_count() as u64;
-                continue;
-            }
-            let hash = keys.of(&series).map(|hash| hash ^ salt);
-            let found = match (hash, resolution) {
-                (Some(hash), Resolution::Memoised) => lookup.get(hash),
-                _ => Found::No,
-            };
-            let resolved = match found {
-                Found::Young(series) | Found::Old(series) => Ok(series),
-                Found::No => {
-                    // The store takes its own locks: the memo's is not held meanwhile.
-                    drop(lookup);
-                    let resolved = self.resolve(&series, limits, &mut scratch)?;
-                    lookup = self.series.lookup();
-                    resolved
-                }
-            };
-            match resolved {
-                Ok(reference) => {
-                    if let (Some(hash), Found::Old(_) | Found::No) = (hash, found) {
-                        learned.push((hash, reference));
-                    }
-                    prepared.origins.push((prepared.samples.len() as u32, index as u32));
-                    collect(index, &series, reference, &mut prepared)?;
-                    match metadata.read(&series) {
-                        Ok(said) => prepared.metadata.extend(said.map(|said| {
-                            let is_family = series.histogram_count() > 0;
-                            MetadataView { family: if is_family { said.family } else { family_of(&said) }, ..said }
-                        })),
-                        Err(DecodeError::Symbol { .. } | DecodeError::Wire(WireError::Utf8 { .. })) => {
-                            prepared.bad_metadata += 1;
-                        }
-                        Err(other) => return Err(other),
-                    }
-                }
-                Err(problem) => {
+        let mut all = view.series().enumerate();
+        loop {
+            block.clear();
+            while block.len() < BLOCK
+                && let Some((index, series)) = all.next()
+            {
+                let series = series?;
+                if view.version() == Version::V2 && series.sample_count() + series.histogram_count() == 0 {
+                    // 1.0 has such series for exemplars that come behind their samples; 2.0 forbids them.
+                    prepared.empty_series += 1;
                     prepared.exemplars_without_series += series.exemplar_count() as u64;
-                    prepared.refused.push((index, problem));
+                    continue;
+                }
+                let hash = keys.of(&series).map(|hash| hash ^ salt);
+                block.push((index, series, hash));
+            }
+            if block.is_empty() {
+                break;
+            }
+            founds.clear();
+            founds.extend(block.iter().map(|(.., hash)| match (hash, resolution) {
+                (Some(hash), Resolution::Memoised) => lookup.get(*hash),
+                _ => Found::No,
+            }));
+            for ((index, series, hash), found) in block.iter().zip(&founds) {
+                let resolved = match found {
+                    Found::Young(series) | Found::Old(series) => Ok(*series),
+                    Found::No => {
+                        // The store takes its own locks: the memo's is not held meanwhile.
+                        drop(lookup);
+                        let resolved = self.resolve(series, limits, &mut scratch)?;
+                        lookup = self.series.lookup();
+                        resolved
+                    }
+                };
+                match resolved {
+                    Ok(reference) => {
+                        if let (Some(hash), Found::Old(_) | Found::No) = (hash, found) {
+                            learned.push((*hash, reference));
+                        }
+                        prepared.origins.push((prepared.samples.len() as u32, *index as u32));
+                        collect(*index, series, reference, &mut prepared)?;
+                        prepared.describe(series, &mut metadata)?;
+                    }
+                    Err(problem) => {
+                        prepared.exemplars_without_series += series.exemplar_count() as u64;
+                        prepared.refused.push((*index, problem));
+                    }
                 }
             }
         }

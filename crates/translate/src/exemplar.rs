@@ -24,6 +24,9 @@ impl PointExemplars {
         timestamp: TimestampMs,
         report: &mut Report,
     ) -> Result<Self, ViewError> {
+        if views.is_empty() {
+            return Ok(PointExemplars { sorted: VecDeque::new() });
+        }
         let mut exemplars = Vec::new();
         for view in views {
             exemplars.extend(one(&view?, timestamp, report)?);

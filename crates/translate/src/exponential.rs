@@ -21,7 +21,6 @@ const MAX_GAP: i64 = 2;
 
 pub(crate) fn translate(
     points: Messages<'_, ExponentialPointView<'_>>,
-    name: &str,
     temporality: Temporality,
     context: &mut Context<'_, '_>,
 ) -> Result<(), ViewError> {
@@ -42,7 +41,7 @@ pub(crate) fn translate(
         let (time_unix_nano, attributes, exemplars) = (point.time_unix_nano, point.attributes, point.exemplars());
         let start_time_unix_nano = if temporality == Temporality::Cumulative { point.start_time_unix_nano } else { 0 };
         let point = Point { time_unix_nano, start_time_unix_nano, attributes, extra: "", bounds: &[], exemplars };
-        context.point(&point, std::iter::once(PointRow::only(name, value)))?;
+        context.point(&point, std::iter::once(PointRow::only(value)))?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::iter::once;
 use sonde_model::stale_nan;
 use sonde_proto::otlp::{HistogramPointView, Messages, ViewError};
 
-use crate::metric_name::Names;
+use crate::metric_name::RowName;
 use crate::number::{NO_RECORDED_VALUE, float};
 use crate::point::{Context, Point, PointRow};
 use crate::report::RejectReason;
@@ -39,7 +39,6 @@ impl BoundTexts {
 
 pub(crate) fn translate(
     points: Messages<'_, HistogramPointView<'_>>,
-    names: &Names,
     temporality: Temporality,
     texts: &mut BoundTexts,
     context: &mut Context<'_, '_>,
@@ -60,16 +59,16 @@ pub(crate) fn translate(
         let row = |id, name, extra, number| PointRow { id, name, extra, value: value(number), exemplars_to: None };
 
         let count = view.count as f64;
-        let sum = view.sum.or(stale.then_some(0.0)).map(|sum| row(SUM, &names.sum, None, sum));
+        let sum = view.sum.or(stale.then_some(0.0)).map(|sum| row(SUM, RowName::Sum, None, sum));
         let mut below = 0;
         let bounds = view.explicit_bounds.doubles();
         let buckets = texts.of(&view).iter().zip(bounds).zip(view.bucket_counts.integers());
         let buckets = (BUCKETS..).zip(buckets).map(|(id, ((le, bound), in_bucket))| {
             below += in_bucket;
-            PointRow { exemplars_to: Some(bound), ..row(id, &names.bucket, Some(le.as_str()), below as f64) }
+            PointRow { exemplars_to: Some(bound), ..row(id, RowName::Bucket, Some(le.as_str()), below as f64) }
         });
-        let all = PointRow { exemplars_to: Some(f64::INFINITY), ..row(ALL, &names.bucket, Some("+Inf"), count) };
-        let rows = once(row(COUNT, &names.count, None, count)).chain(sum).chain(buckets).chain(once(all));
+        let all = PointRow { exemplars_to: Some(f64::INFINITY), ..row(ALL, RowName::Bucket, Some("+Inf"), count) };
+        let rows = once(row(COUNT, RowName::Count, None, count)).chain(sum).chain(buckets).chain(once(all));
 
         let (time_unix_nano, attributes, exemplars) = (view.time_unix_nano, view.attributes, view.exemplars());
         let bounds = view.explicit_bounds.bytes();

@@ -9,7 +9,7 @@ use crate::options::Strategy;
 use crate::unit::{UnitWords, cleaned};
 
 /// What decides the suffix of a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Shape {
     /// A monotonic sum: `_total`.
     Counter,
@@ -32,6 +32,34 @@ pub(crate) struct Names {
     pub(crate) unit: String,
 }
 
+/// Which of the names of a metric a series bears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowName {
+    Family,
+    Bucket,
+    Count,
+    Sum,
+}
+
+impl Names {
+    pub(crate) fn of(&self, row: RowName) -> &str {
+        match row {
+            RowName::Family => &self.family,
+            RowName::Bucket => &self.bucket,
+            RowName::Count => &self.count,
+            RowName::Sum => &self.sum,
+        }
+    }
+}
+
+/// What decides the names of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct NameSource<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) unit: &'a str,
+    pub(crate) shape: Shape,
+}
+
 /// How many OTLP names are remembered. Beyond it the memory starts anew: names that a sender makes up without end are
 /// a mistake of the sender, and must not cost memory here.
 const REMEMBERED: usize = 20_000;
@@ -47,7 +75,8 @@ pub(crate) struct MetricNames {
 
 impl MetricNames {
     /// The names of a metric, or `None` where nothing remains after escaping.
-    pub(crate) fn get(&mut self, strategy: Strategy, name: &str, unit: &str, shape: Shape) -> Option<Arc<Names>> {
+    pub(crate) fn get(&mut self, strategy: Strategy, source: NameSource<'_>) -> Option<Arc<Names>> {
+        let NameSource { name, unit, shape } = source;
         let variants = self.known.get(name);
         if let Some((.., names)) = variants.and_then(|known| known.iter().find(|(u, s, _)| **u == *unit && *s == shape))
         {
@@ -155,7 +184,7 @@ mod tests {
         assert_eq!(found.as_deref(), expected, "{strategy:?} {name:?} {unit:?} {shape:?}");
         let mut names = MetricNames::default();
         for _ in 0..2 {
-            let known = names.get(strategy, name, unit, shape);
+            let known = names.get(strategy, NameSource { name, unit, shape });
             assert_eq!(known.as_ref().map(|names| names.family.as_str()), expected);
         }
     }
@@ -221,8 +250,8 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut names = MetricNames::default();
         for i in 0..REMEMBERED + 10 {
-            names.get(Strategy::default(), &format!("m{i}"), "s", Shape::Other);
-            names.get(Strategy::default(), "one", &format!("u{i}"), Shape::Other);
+            names.get(Strategy::default(), NameSource { name: &format!("m{i}"), unit: "s", shape: Shape::Other });
+            names.get(Strategy::default(), NameSource { name: "one", unit: &format!("u{i}"), shape: Shape::Other });
         }
         let variants: usize = names.known.values().map(Vec::len).sum();
         assert!(variants <= REMEMBERED * 2, "{variants}");

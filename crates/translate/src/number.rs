@@ -13,7 +13,6 @@ pub(crate) const NO_RECORDED_VALUE: u32 = 1;
 
 pub(crate) fn translate(
     points: Messages<'_, NumberPointView<'_>>,
-    name: &str,
     temporality: Temporality,
     counts: bool,
     context: &mut Context<'_, '_>,
@@ -34,7 +33,7 @@ pub(crate) fn translate(
         let counts = counts && temporality == Temporality::Cumulative;
         let start_time_unix_nano = if counts { point.start_time_unix_nano } else { 0 };
         let point = Point { time_unix_nano, start_time_unix_nano, attributes, extra: "", bounds: &[], exemplars };
-        context.point(&point, std::iter::once(PointRow::only(name, value)))?;
+        context.point(&point, std::iter::once(PointRow::only(value)))?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! One data point on its way to the sink: known by its bytes, or with labels worked out.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 use sonde_model::TimestampMs;
 use sonde_proto::otlp::{
@@ -8,6 +10,7 @@ use sonde_proto::otlp::{
 
 use crate::exemplar::PointExemplars;
 use crate::labels::Scratch;
+use crate::metric_name::{MetricNames, NameSource, Names, RowName};
 use crate::options::Options;
 use crate::report::{RejectReason, Report};
 use crate::resource::FixedLabels;
@@ -22,6 +25,7 @@ const ROW_STEP: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 /// What the translation of the points of a metric needs to know and to write to.
 pub(crate) struct Context<'a, 's> {
     pub(crate) options: &'s Options,
+    pub(crate) names: LazyNames<'s>,
     pub(crate) scratch: &'s mut Scratch,
     pub(crate) scope: &'s mut Scope<'a>,
     pub(crate) sink: &'s mut dyn Sink,
@@ -30,6 +34,13 @@ pub(crate) struct Context<'a, 's> {
     pub(crate) metric: Option<u128>,
     /// The earliest and the latest time of the resource's points.
     pub(crate) times: &'s mut Option<(TimestampMs, TimestampMs)>,
+}
+
+/// The names of a metric, which are looked up once a point is not known.
+pub(crate) struct LazyNames<'s> {
+    known: &'s mut MetricNames,
+    source: NameSource<'s>,
+    names: Option<Arc<Names>>,
 }
 
 /// A scope of a resource, whose labels are worked out once a point is not known.
@@ -57,17 +68,17 @@ pub(crate) struct Point<'a> {
 pub(crate) struct PointRow<'n> {
     /// Which row of its point: the same row of the same point has the same series.
     pub(crate) id: u64,
-    pub(crate) name: &'n str,
+    pub(crate) name: RowName,
     pub(crate) extra: Option<&'n str>,
     pub(crate) value: RowValue,
     /// The row has the exemplars up to here that no row before it has; infinity is all that are left.
     pub(crate) exemplars_to: Option<f64>,
 }
 
-impl<'n> PointRow<'n> {
+impl PointRow<'_> {
     /// The only row of a point.
-    pub(crate) fn only(name: &'n str, value: RowValue) -> Self {
-        PointRow { id: 0, name, extra: None, value, exemplars_to: Some(f64::INFINITY) }
+    pub(crate) fn only(value: RowValue) -> Self {
+        PointRow { id: 0, name: RowName::Family, extra: None, value, exemplars_to: Some(f64::INFINITY) }
     }
 }
 
@@ -88,6 +99,20 @@ impl From<ViewError> for AttributesError {
 impl From<RejectReason> for AttributesError {
     fn from(reason: RejectReason) -> Self {
         AttributesError::Rejected(reason)
+    }
+}
+
+impl<'s> LazyNames<'s> {
+    pub(crate) fn new(known: &'s mut MetricNames, source: NameSource<'s>) -> Self {
+        LazyNames { known, source, names: None }
+    }
+
+    /// The names; `None` where nothing remains after escaping.
+    fn get(&mut self, options: &Options) -> Option<Arc<Names>> {
+        if self.names.is_none() {
+            self.names = self.known.get(options.strategy, self.source);
+        }
+        self.names.as_ref().map(Arc::clone)
     }
 }
 
@@ -137,6 +162,11 @@ impl Context<'_, '_> {
             }
         }
 
+        let Some(names) = self.names.get(self.options) else {
+            self.report.exemplars_without_point += exemplars.len() as u64;
+            self.reject(RejectReason::InvalidMetricName);
+            return Ok(());
+        };
         let attributes = match self.read(point) {
             Ok((attributes, collides)) => {
                 self.report.colliding_attributes += u64::from(collides);
@@ -155,7 +185,7 @@ impl Context<'_, '_> {
         let fixed = self.scope.fixed(self.options)?.as_slice();
         let mut labels = self.scratch.labels(&attributes, fixed, point.extra);
         for row in unknown.into_iter().chain(rows) {
-            let labels = labels.with(row.name, point.extra, row.extra);
+            let labels = labels.with(names.of(row.name), point.extra, row.extra);
             self.sink.row(Row { key: key.map(|key| row_key(key, row.id)), labels, times, value: row.value });
             if let Some(bound) = row.exemplars_to {
                 exemplars.give(bound, self.sink);

@@ -16,6 +16,16 @@ pub trait Sink {
         None
     }
 
+    /// A resource begins. Its samples may be taken before it is known whether all of them are of known series, so that
+    /// they are looked up together.
+    fn hold(&mut self) {}
+
+    /// The resource ends. `false` says that something of it is not known: nothing was taken of it, but for what was
+    /// described, and it comes again with nothing held.
+    fn settle(&mut self) -> bool {
+        true
+    }
+
     /// Takes a sample of a series that is known by its key. Where it is not known the value is given back, and the
     /// sample comes again as a row.
     fn take(&mut self, _key: SeriesKey, _times: Times, value: RowValue) -> Option<RowValue> {

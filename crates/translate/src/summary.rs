@@ -4,14 +4,13 @@ use sonde_model::stale_nan;
 use sonde_proto::otlp::{Messages, QuantileView, SummaryPointView, ViewError};
 
 use crate::histogram::number_text;
-use crate::metric_name::Names;
+use crate::metric_name::RowName;
 use crate::number::NO_RECORDED_VALUE;
 use crate::point::{Context, Point, PointRow};
 use crate::row::RowValue;
 
 pub(crate) fn translate(
     points: Messages<'_, SummaryPointView<'_>>,
-    names: &Names,
     context: &mut Context<'_, '_>,
 ) -> Result<(), ViewError> {
     /// The ids of the rows; quantiles count on from the last of these.
@@ -27,10 +26,9 @@ pub(crate) fn translate(
         let quantiles: Vec<QuantileView> = view.quantiles().collect::<Result<_, _>>()?;
         let texts: Vec<String> = quantiles.iter().map(|q| number_text(q.quantile)).collect();
         let bounds: Vec<u8> = quantiles.iter().flat_map(|q| q.quantile.to_le_bytes()).collect();
-        let head =
-            [row(COUNT, names.count.as_str(), None, view.count as f64), row(SUM, names.sum.as_str(), None, view.sum)];
+        let head = [row(COUNT, RowName::Count, None, view.count as f64), row(SUM, RowName::Sum, None, view.sum)];
         let rows = (QUANTILES..).zip(texts.iter().zip(&quantiles));
-        let rows = rows.map(|(id, (text, q))| row(id, names.family.as_str(), Some(text.as_str()), q.value));
+        let rows = rows.map(|(id, (text, q))| row(id, RowName::Family, Some(text.as_str()), q.value));
 
         let (attributes, exemplars) = (view.attributes, Messages::default());
         let (time_unix_nano, start_time_unix_nano) = (view.time_unix_nano, view.start_time_unix_nano);

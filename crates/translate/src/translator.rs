@@ -1,16 +1,17 @@
 //! The walk over a request: resources, scopes, metrics, points.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
+use sonde_model::TimestampMs;
 use sonde_proto::otlp::metrics::AggregationTemporality;
-use sonde_proto::otlp::{AnyValueView, DataView, MetricView, MetricsRequestView, ViewError};
+use sonde_proto::otlp::{AnyValueView, DataView, MetricView, MetricsRequestView, ResourceMetricsView, ViewError};
 
 use crate::labels::Scratch;
-use crate::metric_name::{MetricNames, Names, Shape};
+use crate::metric_name::{MetricNames, NameSource, Shape};
 use crate::options::Options;
-use crate::point::{Context, Scope};
+use crate::point::{Context, LazyNames, Scope};
 use crate::report::{MetricKind, RejectReason, Report};
 use crate::resource::{TARGET_INFO, TargetInfo, attributes_of};
 use crate::row::{MetricMetadata, Piece, Sink};
@@ -24,9 +25,9 @@ pub struct Translator {
     scratch: Scratch,
     bounds: histogram::BoundTexts,
     target_info: TargetInfo,
-    families: HashSet<usize, RandomState>,
-    /// Keeps the names alive whose addresses are in `families`.
-    described: Vec<Arc<Names>>,
+    /// The hashes of the names that this request has described.
+    described: HashSet<u64, RandomState>,
+    hasher: RandomState,
     /// What a metric is known by, put together to be hashed.
     key: Vec<u8>,
 }
@@ -56,34 +57,15 @@ impl Translator {
     pub fn translate(&mut self, request: MetricsRequestView<'_>, sink: &mut dyn Sink) -> Result<Report, ViewError> {
         let mut report = Report::default();
         self.target_info.clear();
-        self.families.clear();
         self.described.clear();
         for resource_metrics in request.resources() {
             let resource_metrics = resource_metrics?;
-            let resource = sink.hash(Piece::Resource, resource_metrics.resource_bytes().unwrap_or_default());
-            let mut times = None;
-            for scope_metrics in resource_metrics.scopes() {
-                let scope_metrics = scope_metrics?;
-                let scope = sink.hash(Piece::Scope, scope_metrics.scope_bytes().unwrap_or_default());
-                let above = resource.zip(scope).map(|hashes| (hashes, scope_metrics.schema_url));
-                let mut scope = Scope::new(resource_metrics, scope_metrics);
-                for metric in scope_metrics.metrics() {
-                    let metric = metric?;
-                    let Some((metric_data, names, temporality)) = self.begin(&metric, sink, &mut report)? else {
-                        continue;
-                    };
-                    let metric_key = above.and_then(|above| self.key(&metric, &metric_data, above, sink));
-                    let mut context = Context {
-                        options: &self.options,
-                        scratch: &mut self.scratch,
-                        scope: &mut scope,
-                        sink: &mut *sink,
-                        report: &mut report,
-                        metric: metric_key,
-                        times: &mut times,
-                    };
-                    points(metric_data, &names, temporality, &mut self.bounds, &mut context)?;
-                }
+            let before = report.clone();
+            sink.hold();
+            let mut times = self.resource(resource_metrics, sink, &mut report)?;
+            if !sink.settle() {
+                report = before;
+                times = self.resource(resource_metrics, sink, &mut report)?;
             }
             if let Some(times) = times {
                 let (options, scratch) = (&self.options, &mut self.scratch);
@@ -100,13 +82,49 @@ impl Translator {
         Ok(report)
     }
 
-    /// What the points of a metric share: data, names, temporality. `None` where they are left out, which is counted.
+    /// Translates the metrics of a resource; says from when to when its points were measured, where it has any.
+    fn resource(
+        &mut self,
+        resource_metrics: ResourceMetricsView<'_>,
+        sink: &mut dyn Sink,
+        report: &mut Report,
+    ) -> Result<Option<(TimestampMs, TimestampMs)>, ViewError> {
+        let mut times = None;
+        let resource = sink.hash(Piece::Resource, resource_metrics.resource_bytes().unwrap_or_default());
+        for scope_metrics in resource_metrics.scopes() {
+            let scope_metrics = scope_metrics?;
+            let scope = sink.hash(Piece::Scope, scope_metrics.scope_bytes().unwrap_or_default());
+            let above = resource.zip(scope).map(|hashes| (hashes, scope_metrics.schema_url));
+            let mut scope = Scope::new(resource_metrics, scope_metrics);
+            for metric in scope_metrics.metrics() {
+                let metric = metric?;
+                let Some((metric_data, source, temporality)) = self.begin(&metric, sink, report)? else {
+                    continue;
+                };
+                let metric_key = above.and_then(|above| self.key(&metric, &metric_data, above, sink));
+                let mut context = Context {
+                    options: &self.options,
+                    names: LazyNames::new(&mut self.metric_names, source),
+                    scratch: &mut self.scratch,
+                    scope: &mut scope,
+                    sink: &mut *sink,
+                    report: &mut *report,
+                    metric: metric_key,
+                    times: &mut times,
+                };
+                points(metric_data, temporality, &mut self.bounds, &mut context)?;
+            }
+        }
+        Ok(times)
+    }
+
+    /// What the points of a metric share: data, what its names are made of, temporality. `None` where they are left out, which is counted.
     fn begin<'a>(
         &mut self,
         metric: &MetricView<'a>,
         sink: &mut dyn Sink,
         report: &mut Report,
-    ) -> Result<Option<(DataView<'a>, Arc<Names>, Temporality)>, ViewError> {
+    ) -> Result<Option<(DataView<'a>, NameSource<'a>, Temporality)>, ViewError> {
         let Some(data) = metric.data else {
             // A kind of metric that is newer than our messages: its points cannot be counted, so it counts as one.
             report.reject(RejectReason::UnknownType, 1);
@@ -131,20 +149,22 @@ impl Translator {
                 return Ok(None);
             }
         };
-        let (name, unit, shape) = match exposition_name(metric)? {
-            Some(name) => (name, "", Shape::Verbatim),
-            None => (metric.name, metric.unit, shape),
+        let source = match exposition_name(metric)? {
+            Some(name) => NameSource { name, unit: "", shape: Shape::Verbatim },
+            None => NameSource { name: metric.name, unit: metric.unit, shape },
         };
-        let Some(names) = self.metric_names.get(self.options.strategy, name, unit, shape) else {
-            report.reject(RejectReason::InvalidMetricName, data.count() as u64);
-            return Ok(None);
-        };
-        if self.families.insert(Arc::as_ptr(&names).addr()) {
-            self.described.push(Arc::clone(&names));
+        // The names themselves are needed once a request, and for points that are not known.
+        let hash = self.hasher.hash_one(source);
+        if !self.described.contains(&hash) {
+            let Some(names) = self.metric_names.get(self.options.strategy, source) else {
+                report.reject(RejectReason::InvalidMetricName, data.count() as u64);
+                return Ok(None);
+            };
+            self.described.insert(hash);
             let (family, help, unit) = (names.family.as_str(), metric.description, names.unit.as_str());
             sink.describe(MetricMetadata { family, kind, help, unit });
         }
-        Ok(Some((data, names, temporality)))
+        Ok(Some((data, source, temporality)))
     }
 
     /// The hash of everything that decides which series the points of a metric belong to, but for the points.
@@ -179,24 +199,24 @@ impl Translator {
 
 fn points(
     data: DataView<'_>,
-    names: &Names,
     temporality: Temporality,
     bounds: &mut histogram::BoundTexts,
     context: &mut Context<'_, '_>,
 ) -> Result<(), ViewError> {
     match data {
-        DataView::Gauge { points } => number::translate(points, &names.family, temporality, false, context),
-        DataView::Sum { points, monotonic, .. } => {
-            number::translate(points, &names.family, temporality, monotonic, context)
-        }
-        DataView::Histogram { points, .. } => histogram::translate(points, names, temporality, bounds, context),
-        DataView::Exponential { points, .. } => exponential::translate(points, &names.family, temporality, context),
-        DataView::Summary { points } => summary::translate(points, names, context),
+        DataView::Gauge { points } => number::translate(points, temporality, false, context),
+        DataView::Sum { points, monotonic, .. } => number::translate(points, temporality, monotonic, context),
+        DataView::Histogram { points, .. } => histogram::translate(points, temporality, bounds, context),
+        DataView::Exponential { points, .. } => exponential::translate(points, temporality, context),
+        DataView::Summary { points } => summary::translate(points, context),
     }
 }
 
 /// The name that a scraped metric had on its Prometheus page, which the agent's metadata says. It is kept as it is.
 fn exposition_name<'a>(metric: &MetricView<'a>) -> Result<Option<&'a str>, ViewError> {
+    if !metric.has_metadata() {
+        return Ok(None);
+    }
     for known in metric.metadata()?.iter() {
         let known = known?;
         if known.key == "prometheus.name" {

@@ -66,12 +66,20 @@ struct Slot {
     asked: bool,
 }
 
+/// What one sample changed. There are as many as samples in a batch, so what few of them have lies elsewhere.
 #[derive(Debug)]
 struct Undo {
     slot: u32,
     last: Last,
-    histogram: Option<Option<Histogram>>,
-    late: Option<TimestampMs>,
+    more: Option<Box<UndoMore>>,
+}
+
+#[derive(Debug)]
+enum UndoMore {
+    /// The histogram before this one, where there was one.
+    Histogram(Option<Histogram>),
+    /// It is not the newest.
+    Late(TimestampMs),
 }
 
 const NEW_SLOT: Slot = Slot { last: Last::Nothing, generation: UNKNOWN, defined: 0, defining: 0, asked: false };
@@ -213,14 +221,15 @@ impl Judge {
     /// Remembers an accepted sample, and whether its series has to be defined in the record.
     pub(crate) fn accept(&mut self, sample: &Accepted, late: bool) -> bool {
         let slot = &mut self.slots[sample.slot as usize];
-        let mut undo = Undo { slot: sample.slot, last: slot.last, histogram: None, late: None };
+        let mut undo = Undo { slot: sample.slot, last: slot.last, more: None };
         if late {
-            undo.late = Some(sample.timestamp);
+            undo.more = Some(Box::new(UndoMore::Late(sample.timestamp)));
             self.pending_late.insert((sample.slot, sample.timestamp), sample.value.clone());
         } else {
             slot.last = Last::of(sample.timestamp, &sample.value);
             if let Value::Histogram(h) = &sample.value {
-                undo.histogram = Some(self.last_histograms.insert(sample.slot, (**h).clone()));
+                let before = self.last_histograms.insert(sample.slot, (**h).clone());
+                undo.more = Some(Box::new(UndoMore::Histogram(before)));
             }
         }
         self.undo.push(undo);
@@ -242,13 +251,11 @@ impl Judge {
     pub(crate) fn take_back(&mut self) {
         while let Some(undo) = self.undo.pop() {
             self.slots[undo.slot as usize].last = undo.last;
-            match undo.histogram {
-                Some(Some(h)) => drop(self.last_histograms.insert(undo.slot, h)),
-                Some(None) => drop(self.last_histograms.remove(&undo.slot)),
+            match undo.more.map(|more| *more) {
+                Some(UndoMore::Histogram(Some(h))) => drop(self.last_histograms.insert(undo.slot, h)),
+                Some(UndoMore::Histogram(None)) => drop(self.last_histograms.remove(&undo.slot)),
+                Some(UndoMore::Late(timestamp)) => drop(self.pending_late.remove(&(undo.slot, timestamp))),
                 None => {}
-            }
-            if let Some(timestamp) = undo.late {
-                self.pending_late.remove(&(undo.slot, timestamp));
             }
             self.slots[undo.slot as usize].defining = 0;
         }

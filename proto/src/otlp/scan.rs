@@ -6,7 +6,7 @@
 use sonde_model::Signal;
 
 use super::schema::{self, Kind, Place, Schema};
-use crate::wire::{Fields, Value, WireError};
+use crate::wire::{Fields, Value, WireError, bytes_key};
 
 /// The bounds of a request.
 #[derive(Clone, Copy, Debug)]
@@ -83,9 +83,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Recursion is bounded by `max_depth`.
     fn message(&mut self, schema: &'static Schema, body: &[u8], depth: u32) -> Result<(), ScanError> {
-        self.count()?;
+        self.count(1)?;
         if matches!(schema.place, Place::Item | Place::ItemOfMany) {
-            self.count_item()?;
+            self.count_items(1)?;
         }
         if depth > self.max_depth {
             return Err(ScanError::TooDeep { limit: self.max_depth });
@@ -105,7 +105,7 @@ impl Walk<'_> {
                 }
                 (Kind::Texts, Value::Bytes(_)) => {
                     field.string()?;
-                    self.count()?;
+                    self.count(1)?;
                 }
                 (Kind::Fixed64s, Value::Bytes(bytes)) if bytes.len() % 8 == 0 => {}
                 (Kind::Varints, Value::Bytes(bytes)) => {
@@ -122,19 +122,21 @@ impl Walk<'_> {
 
     /// Recursion is bounded by the schema: no message lies above itself.
     fn count_in(&mut self, schema: &'static Schema, body: &[u8]) -> Result<(), ScanError> {
-        self.count()?;
+        self.count(1)?;
         let mut fields = Fields::new(body);
         while let Some(field) = fields.next()? {
             let Some(Kind::Message(inner)) = schema.fields.get(field.number as usize) else { continue };
             match inner.place {
-                Place::Beside if schema.place == Place::ItemOfMany => self.count()?,
+                Place::Beside if schema.place == Place::ItemOfMany => self.count(1)?,
                 Place::Beside => {}
                 Place::Item => {
-                    self.count()?;
-                    self.count_item()?;
+                    // Items stand one after the other.
+                    let more = fields.skip_run(bytes_key(field.number))? as u64;
+                    self.count(1 + more)?;
+                    self.count_items(1 + more)?;
                 }
                 Place::ItemOfMany => {
-                    self.count_item()?;
+                    self.count_items(1)?;
                     self.count_in(inner, field.bytes()?)?;
                 }
                 Place::Above => self.count_in(inner, field.bytes()?)?,
@@ -143,16 +145,16 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn count_item(&mut self) -> Result<(), ScanError> {
-        self.scanned.items += 1;
+    fn count_items(&mut self, items: u64) -> Result<(), ScanError> {
+        self.scanned.items += items;
         if self.scanned.items > self.limits.max_items {
             return Err(ScanError::TooMany { what: "data points or spans", limit: self.limits.max_items });
         }
         Ok(())
     }
 
-    fn count(&mut self) -> Result<(), ScanError> {
-        self.scanned.messages += 1;
+    fn count(&mut self, messages: u64) -> Result<(), ScanError> {
+        self.scanned.messages += messages;
         if self.scanned.messages > self.limits.max_messages {
             return Err(ScanError::TooMany { what: "messages", limit: self.limits.max_messages });
         }

@@ -5,11 +5,12 @@ use super::DecodeError;
 /// No snappy block grows more than this: a copy element of three bytes yields up to 64.
 const MAX_EXPANSION: usize = 22;
 
-/// Decompresses a snappy block of at most `max_bytes` after decompression.
+/// Decompresses a snappy block of at most `max_bytes` after decompression into `out`, whose length is then what came out
+/// and whose content before does not matter: who uses the same memory again spares the zeros that are written first.
 ///
 /// The declared length is checked before memory is reserved: against the limit, and against what the compressed
 /// bytes could hold at all, so that a few bytes cannot ask for the whole limit.
-pub fn decompress(block: &[u8], max_bytes: usize) -> Result<Vec<u8>, DecodeError> {
+pub fn decompress_into(block: &[u8], max_bytes: usize, out: &mut Vec<u8>) -> Result<(), DecodeError> {
     let broken = |e: snap::Error| DecodeError::Snappy { reason: e.to_string() };
     let declared = snap::raw::decompress_len(block).map_err(broken)?;
     DecodeError::check("bytes", declared, max_bytes)?;
@@ -18,7 +19,17 @@ pub fn decompress(block: &[u8], max_bytes: usize) -> Result<Vec<u8>, DecodeError
             reason: format!("{} bytes cannot hold the declared {declared}", block.len()),
         });
     }
-    snap::raw::Decoder::new().decompress_vec(block).map_err(broken)
+    out.resize(declared, 0);
+    let length = snap::raw::Decoder::new().decompress(block, out).map_err(broken)?;
+    out.truncate(length);
+    Ok(())
+}
+
+/// The same into memory of its own.
+pub fn decompress(block: &[u8], max_bytes: usize) -> Result<Vec<u8>, DecodeError> {
+    let mut out = Vec::new();
+    decompress_into(block, max_bytes, &mut out)?;
+    Ok(out)
 }
 
 /// Compresses `body` into a snappy block.
@@ -33,6 +44,9 @@ mod tests {
     use super::*;
 
     fn check(block: &[u8], max_bytes: usize, expected: Result<&[u8], &str>) {
+        let mut used = vec![0xaa; 1_000];
+        let again = decompress_into(block, max_bytes, &mut used).map(|()| used);
+        assert_eq!(again.ok(), decompress(block, max_bytes).ok());
         match (decompress(block, max_bytes), expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found, expected),
             (Err(e), Err(part)) => assert!(e.to_string().contains(part), "{e}"),

@@ -3,7 +3,7 @@
 use super::metadata::{MetadataView, SeriesMetadata};
 use super::symbols::Symbols;
 use super::{DecodeError, Limits, SeriesView, Version};
-use crate::wire::Fields;
+use crate::wire::{Fields, bytes_key};
 
 /// A remote write request, decompressed, of which nothing but the table of symbols is decoded yet.
 #[derive(Clone, Debug)]
@@ -23,6 +23,11 @@ impl<'a> WriteRequestView<'a> {
             Version::V2 => Some(Symbols::read(body, limits)?),
         };
         Ok(WriteRequestView { body, limits, symbols })
+    }
+
+    /// How many bytes it has.
+    pub fn len_bytes(&self) -> usize {
+        self.body.len()
     }
 
     /// The version of the protocol.
@@ -87,6 +92,13 @@ impl<'a> WriteRequestView<'a> {
                         let item = field.bytes().and_then(MetadataView::parse).map_err(DecodeError::from);
                         failed = item.is_err();
                         return Some(item);
+                    }
+                    // The series are passed over together.
+                    Ok(Some(field)) if field.number == 1 => {
+                        if let Err(e) = fields.skip_run(bytes_key(1)) {
+                            failed = true;
+                            return Some(Err(e.into()));
+                        }
                     }
                     Ok(Some(_)) => {}
                     Err(e) => {

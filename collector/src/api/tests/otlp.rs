@@ -3,7 +3,7 @@
 use sonde_model::{AgentId, BatchId, Signal};
 use sonde_otlp::{Consumer, Export, Refused};
 use sonde_proto::otlp::metrics::{
-    Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric, number_data_point,
+    Exemplar, Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, exemplar, metric, number_data_point,
 };
 use sonde_proto::otlp::{ExportMetricsServiceRequest, Message};
 
@@ -77,6 +77,12 @@ fn body(points: &[(&str, u64, f64)]) -> Vec<u8> {
             data_points: vec![NumberDataPoint {
                 time_unix_nano: ms * 1_000_000,
                 value: Some(number_data_point::Value::AsDouble(*value)),
+                exemplars: vec![Exemplar {
+                    time_unix_nano: ms * 1_000_000,
+                    value: Some(exemplar::Value::AsDouble(*value)),
+                    trace_id: vec![*ms as u8 | 1; 16],
+                    ..Exemplar::default()
+                }],
                 ..NumberDataPoint::default()
             }],
         })),
@@ -115,6 +121,35 @@ async fn a_numbered_batch_counts_once() {
     assert!(answer.contains(r#"[60,"1"]"#), "{answer}");
     let (_, page) = fixture.get("/").await;
     assert!(page.contains("agent 07070707070707070707070707070707") && page.contains("epoch 1, batch"), "{page}");
+}
+
+#[tokio::test]
+async fn a_resource_that_is_known_in_part_is_taken_once() {
+    let fixture = Fixture::open();
+    let consumer = OtlpConsumer::new(std::sync::Arc::clone(&fixture.server));
+    for points in [
+        &[("a", 15_000, 1.0), ("b", 15_000, 1.0)][..],
+        // All are known; then some.
+        &[("a", 30_000, 2.0), ("b", 30_000, 2.0)],
+        &[("a", 45_000, 3.0), ("c", 45_000, 3.0), ("b", 45_000, 3.0)],
+        &[("c", 60_000, 4.0), ("", 60_000, 4.0), ("a", 60_000, 4.0)],
+    ] {
+        let accepted = consumer.consume(export(&body(points), None)).await.expect("stored");
+        let nameless = points.iter().filter(|(name, ..)| name.is_empty()).count() as u64;
+        assert_eq!(accepted.rejected, nameless, "{}", accepted.message);
+    }
+    let core = fixture.server.core().expect("open");
+    let read = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+    let (store, ingest) = (core.db.stats(), core.ingest.stats());
+    assert_eq!([&store.float_samples, &store.duplicate_samples, &ingest.otlp_points].map(read), [9, 0, 10]);
+    assert_eq!([&ingest.exemplars, &ingest.exemplars_without_series].map(read), [9, 0]);
+    let (_, answer) = fixture.get("/api/v1/query?query=%7B__name__=~%22.%22%7D[2m]&time=60").await;
+    for values in [r#"[15,"1"],[30,"2"],[45,"3"],[60,"4"]"#, r#"[15,"1"],[30,"2"],[45,"3"]]"#, r#"[[45,"3"],[60,"4"]]"#]
+    {
+        assert!(answer.contains(values), "{values}: {answer}");
+    }
+    let (_, answer) = fixture.get("/api/v1/query_exemplars?query=a&start=0&end=60").await;
+    assert_eq!(answer.matches("trace_id").count(), 4, "{answer}");
 }
 
 #[tokio::test]

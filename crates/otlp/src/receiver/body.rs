@@ -43,6 +43,9 @@ const DECODED_MESSAGE_BYTES: u64 = 64;
 /// What a value of a list takes once it is decoded and encoded again, though it may be one digit in JSON.
 const DECODED_VALUE_BYTES: u64 = 16;
 
+/// Room that is made for a body because its sender announces as much.
+const MAX_ANNOUNCED_BYTES: usize = 512 << 10;
+
 /// What one request holds of the memory that requests may take together.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -97,6 +100,8 @@ async fn read_frames(mut body: Body, max: usize, held: &mut Held) -> Result<Byte
         // Its sender announces a length: there is no need to wait for the bytes.
         return Err(Failure::too_large("as it came", max));
     }
+    // What its sender announces, as far as it costs little if it never comes.
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(max).min(MAX_ANNOUNCED_BYTES);
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -113,6 +118,9 @@ async fn read_frames(mut body: Body, max: usize, held: &mut Held) -> Result<Byte
             // A body in one piece, which most are, is not copied.
             first = data;
         } else {
+            if all.is_empty() {
+                all.reserve(announced.max(first.len() + data.len()));
+            }
             all.extend_from_slice(&std::mem::take(&mut first));
             all.extend_from_slice(&data);
         }

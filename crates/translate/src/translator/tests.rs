@@ -82,6 +82,24 @@ struct Collect {
     /// The series by their keys; `None` for a sink that knows nothing.
     known: Option<HashMap<SeriesKey, String>>,
     taken: usize,
+    holding: Holding,
+    /// Rows before the resource whose samples are held.
+    before: usize,
+    /// Resources that came again.
+    again: usize,
+}
+
+/// What a sink does with the samples of a resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Holding {
+    /// It does not hold them.
+    #[default]
+    Never,
+    /// It will hold those of the next one.
+    Ready,
+    /// All were known so far.
+    Sound,
+    Spoiled,
 }
 
 impl Collect {
@@ -106,7 +124,32 @@ impl Sink for Collect {
         Some(half(1) << 64 | half(2))
     }
 
+    fn hold(&mut self) {
+        if self.holding == Holding::Ready {
+            (self.holding, self.before) = (Holding::Sound, self.rows.len());
+        }
+    }
+
+    fn settle(&mut self) -> bool {
+        let is_known = self.holding != Holding::Spoiled;
+        if !is_known {
+            self.rows.truncate(self.before);
+            self.again += 1;
+        }
+        if self.holding != Holding::Never {
+            self.holding = Holding::Ready;
+        }
+        is_known
+    }
+
     fn take(&mut self, key: SeriesKey, times: Times, value: RowValue) -> Option<RowValue> {
+        if let Holding::Sound | Holding::Spoiled = self.holding {
+            match self.known.as_ref().and_then(|known| known.get(&key)).cloned() {
+                Some(series) => self.push(&series, times, &value),
+                None => self.holding = Holding::Spoiled,
+            }
+            return None;
+        }
         let Some(series) = self.known.as_ref().and_then(|known| known.get(&key)).cloned() else { return Some(value) };
         self.taken += 1;
         self.push(&series, times, &value);
@@ -114,6 +157,10 @@ impl Sink for Collect {
     }
 
     fn row(&mut self, row: Row<'_>) {
+        if let Holding::Sound | Holding::Spoiled = self.holding {
+            self.holding = Holding::Spoiled;
+            return;
+        }
         assert!(row.labels.windows(2).all(|pair| pair[0].0 < pair[1].0), "{:?}", row.labels);
         assert!(row.labels.iter().all(|(name, value)| !name.is_empty() && !value.is_empty()), "{:?}", row.labels);
         let series = Labels::from_sorted(row.labels).to_string();
@@ -126,6 +173,9 @@ impl Sink for Collect {
 
     fn exemplar(&mut self, e: sonde_model::Exemplar) {
         let text = format!(" # {} {} @{}", e.labels, e.value, e.timestamp);
+        if self.holding == Holding::Spoiled {
+            return;
+        }
         self.rows.last_mut().expect("a sample before it").push_str(&text);
     }
 
@@ -134,21 +184,31 @@ impl Sink for Collect {
     }
 }
 
-/// Translates with a sink that knows nothing and twice with one that learns: all three must say the same.
+/// Translates with a sink that knows nothing, with one that learns and with ones that hold what they take: all must say the
+/// same.
 fn translated(request: &ExportMetricsServiceRequest, options: &Options) -> Translated {
     let body = request.encode_to_vec();
     let mut translator = Translator::new(options.clone());
-    let mut run = |known| {
-        let mut sink = Collect { known, ..Collect::default() };
+    let mut run = |known, holding| {
+        let mut sink = Collect { known, holding, ..Collect::default() };
         let report = translator.translate(MetricsRequestView::new(&body), &mut sink).expect("valid");
-        let Collect { rows, metadata, known, taken } = sink;
-        (Translated { rows, metadata, report }, known, taken)
+        let Collect { rows, metadata, known, taken, again, .. } = sink;
+        (Translated { rows, metadata, report }, known, taken, again)
     };
-    let (ignorant, ..) = run(None);
-    let (learning, known, _) = run(Some(HashMap::new()));
-    let (knowing, known, taken) = run(known);
+    let (ignorant, ..) = run(None, Holding::Never);
+    let (learning, known, ..) = run(Some(HashMap::new()), Holding::Never);
+    let (knowing, known, taken, _) = run(known, Holding::Never);
     assert_eq!(ignorant, learning);
     assert_eq!(ignorant, knowing);
+    // The same where the samples of a resource are held until it is known whether all are of known series.
+    let (held, _, _, again) = run(known.clone(), Holding::Ready);
+    assert_eq!(ignorant, held);
+    // Points that are left out, and those whose attributes are joined, never become known.
+    let is_sound = ignorant.report.colliding_attributes == 0 && ignorant.report.rejected.is_empty();
+    assert!(again == 0 || !is_sound, "what is known came again");
+    let half = known.clone().map(|known| known.into_iter().step_by(2).collect());
+    assert_eq!(ignorant, run(half, Holding::Ready).0);
+    assert_eq!(ignorant, run(Some(HashMap::new()), Holding::Ready).0);
     if ignorant.report.colliding_attributes == 0 {
         assert!(taken > 0 || known.is_some_and(|known| known.is_empty()), "what was learned was not used");
     }

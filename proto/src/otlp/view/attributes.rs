@@ -58,9 +58,10 @@ pub struct ArrayView<'a>(&'a [u8]);
 pub struct MapView<'a>(&'a [u8]);
 
 impl<'a> AttributesView<'a> {
-    /// Takes in a field of `message`: `before` and `after` are what was left of the message around the field.
+    /// Takes in `count` fields of `message` that follow each other: `before` and `after` are what was left of the message
+    /// around them.
     #[inline]
-    pub(super) fn take(&mut self, number: u32, message: &'a [u8], before: usize, after: usize) {
+    pub(super) fn take(&mut self, number: u32, message: &'a [u8], before: usize, after: usize, count: usize) {
         let start = message.len() - before;
         if self.count == 0 {
             (self.message, self.start, self.number) = (message, start, number);
@@ -68,7 +69,7 @@ impl<'a> AttributesView<'a> {
             self.broken |= self.end != start;
         }
         self.end = message.len() - after;
-        self.count += 1;
+        self.count += count;
     }
 
     /// How many there are.
@@ -163,7 +164,7 @@ pub(super) fn attributes_of(message: &[u8], number: u32) -> Result<AttributesVie
         let Some(field) = fields.next()? else { return Ok(attributes) };
         if field.number == number {
             field.bytes()?;
-            attributes.take(number, message, before, fields.rest().len());
+            attributes.take(number, message, before, fields.rest().len(), 1);
         }
     }
 }

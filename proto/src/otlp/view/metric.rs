@@ -5,7 +5,7 @@ use super::{
     AttributesView, ExponentialPointView, HistogramPointView, Messages, NumberPointView, SummaryPointView, View,
     ViewError,
 };
-use crate::wire::{Field, Fields};
+use crate::wire::{Field, Fields, bytes_key};
 
 /// A metric.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +91,11 @@ impl<'a> View<'a> for MetricView<'a> {
 }
 
 impl<'a> MetricView<'a> {
+    /// Whether the sender says anything else about it.
+    pub fn has_metadata(&self) -> bool {
+        self.has_metadata
+    }
+
     /// What else the sender says about it.
     pub fn metadata(&self) -> Result<AttributesView<'a>, ViewError> {
         if !self.has_metadata {
@@ -105,8 +110,10 @@ impl<'a> DataView<'a> {
         let (mut temporality, mut monotonic) = (0, false);
         if kind != 5 && kind != 11 {
             let mut fields = Fields::new(message);
+            fields.skip_run(bytes_key(1))?;
             while let Some(field) = fields.next()? {
                 match field.number {
+                    1 => drop(fields.skip_run(bytes_key(1))?),
                     2 => temporality = field.uint()? as i32,
                     3 if kind == 7 => monotonic = field.uint()? != 0,
                     _ => {}

@@ -2,7 +2,7 @@
 
 use super::attributes::attributes_of;
 use super::{AttributesView, Fixed64s, Messages, Varints, View, ViewError, set_once};
-use crate::wire::{Field, Fields, Value, WireError};
+use crate::wire::{Field, Fields, Value, WireError, bytes_key};
 
 /// A number as it was written.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -148,6 +148,11 @@ impl<'a> View<'a> for NumberPointView<'a> {
         let mut fields = Fields::new(message);
         loop {
             let before = fields.rest().len();
+            let run = fields.skip_run(bytes_key(7))?;
+            if run > 0 {
+                view.attributes.take(7, message, before, fields.rest().len(), run);
+                continue;
+            }
             let Some(field) = fields.next()? else { return Ok(view) };
             match field.number {
                 2 => view.start_time_unix_nano = fixed64(&field)?,
@@ -157,7 +162,7 @@ impl<'a> View<'a> for NumberPointView<'a> {
                 6 => view.value = Some(NumberView::Int(fixed64(&field)?.cast_signed())),
                 7 => {
                     field.bytes()?;
-                    view.attributes.take(7, message, before, fields.rest().len());
+                    view.attributes.take(7, message, before, fields.rest().len(), 1);
                 }
                 8 => view.flags = field.uint()? as u32,
                 _ => {}
@@ -191,6 +196,11 @@ impl<'a> View<'a> for HistogramPointView<'a> {
         let mut fields = Fields::new(message);
         loop {
             let before = fields.rest().len();
+            let run = fields.skip_run(bytes_key(9))?;
+            if run > 0 {
+                view.attributes.take(9, message, before, fields.rest().len(), run);
+                continue;
+            }
             let Some(field) = fields.next()? else { break };
             match field.number {
                 2 => view.start_time_unix_nano = fixed64(&field)?,
@@ -202,7 +212,7 @@ impl<'a> View<'a> for HistogramPointView<'a> {
                 8 => view.has_exemplars = true,
                 9 => {
                     field.bytes()?;
-                    view.attributes.take(9, message, before, fields.rest().len());
+                    view.attributes.take(9, message, before, fields.rest().len(), 1);
                 }
                 10 => view.flags = field.uint()? as u32,
                 _ => {}
@@ -242,11 +252,16 @@ impl<'a> View<'a> for ExponentialPointView<'a> {
         let mut fields = Fields::new(message);
         loop {
             let before = fields.rest().len();
+            let run = fields.skip_run(bytes_key(1))?;
+            if run > 0 {
+                view.attributes.take(1, message, before, fields.rest().len(), run);
+                continue;
+            }
             let Some(field) = fields.next()? else { break };
             match field.number {
                 1 => {
                     field.bytes()?;
-                    view.attributes.take(1, message, before, fields.rest().len());
+                    view.attributes.take(1, message, before, fields.rest().len(), 1);
                 }
                 2 => view.start_time_unix_nano = fixed64(&field)?,
                 3 => view.time_unix_nano = fixed64(&field)?,
@@ -304,6 +319,11 @@ impl<'a> View<'a> for SummaryPointView<'a> {
         let mut fields = Fields::new(message);
         loop {
             let before = fields.rest().len();
+            let run = fields.skip_run(bytes_key(7))?;
+            if run > 0 {
+                view.attributes.take(7, message, before, fields.rest().len(), run);
+                continue;
+            }
             let Some(field) = fields.next()? else { return Ok(view) };
             match field.number {
                 2 => view.start_time_unix_nano = fixed64(&field)?,
@@ -312,7 +332,7 @@ impl<'a> View<'a> for SummaryPointView<'a> {
                 5 => view.sum = field.double()?,
                 7 => {
                     field.bytes()?;
-                    view.attributes.take(7, message, before, fields.rest().len());
+                    view.attributes.take(7, message, before, fields.rest().len(), 1);
                 }
                 8 => view.flags = field.uint()? as u32,
                 _ => {}

@@ -24,6 +24,11 @@ impl<'a, V> Messages<'a, V> {
         Messages { fields: Fields::new(message), number, view: PhantomData }
     }
 
+    /// Whether there is nothing in which they could be.
+    pub fn is_empty(&self) -> bool {
+        self.fields.rest().is_empty()
+    }
+
     /// How many there are, up to the first field that is broken.
     pub fn count_fields(&self) -> usize {
         let (mut rest, mut count) = (*self, 0);

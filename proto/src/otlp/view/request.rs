@@ -2,7 +2,7 @@
 
 use super::attributes::attributes_of;
 use super::{AttributesView, Messages, MetricView, View, ViewError, set_once};
-use crate::wire::Fields;
+use crate::wire::{Fields, bytes_key};
 
 /// An encoded `ExportMetricsServiceRequest`.
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +77,10 @@ impl<'a> View<'a> for ResourceMetricsView<'a> {
         let mut resource = None;
         let mut fields = Fields::new(message);
         while let Some(field) = fields.next()? {
-            if field.number == 1 {
-                set_once(&mut resource, &field)?;
+            match field.number {
+                1 => set_once(&mut resource, &field)?,
+                2 => drop(fields.skip_run(bytes_key(2))?),
+                _ => {}
             }
         }
         Ok(ResourceMetricsView { message, resource })
@@ -110,6 +112,7 @@ impl<'a> View<'a> for ScopeMetricsView<'a> {
         while let Some(field) = fields.next()? {
             match field.number {
                 1 => set_once(&mut scope, &field)?,
+                2 => drop(fields.skip_run(bytes_key(2))?),
                 3 => schema_url = field.string()?,
                 _ => {}
             }
