@@ -148,8 +148,13 @@ impl Expression {
         })
     }
 
+    /// The same before and after a lazy engine is compiled, because those who hold matchers add it up.
     fn memory_bytes(&self) -> usize {
-        let engine = self.engine.get().and_then(Option::as_ref).map_or(0, Regex::memory_usage);
+        let engine = match &self.pattern {
+            Pattern::Other => self.engine.get().and_then(Option::as_ref).map_or(0, Regex::memory_usage),
+            Pattern::AnyCase(text) => estimated_engine_bytes(text),
+            _ => 0,
+        };
         size_of::<Self>() + self.pattern.memory_bytes() + engine
     }
 }
@@ -163,6 +168,11 @@ pub fn compile_anchored(pattern: &str) -> Result<Regex, InvalidRegex> {
         .configure(Regex::config().nfa_size_limit(Some(COMPILED_SIZE_LIMIT)).dfa(false))
         .build(&format!("^(?s:{pattern})$"))
         .map_err(|e| InvalidRegex { pattern: pattern.to_owned(), reason: e.to_string() })
+}
+
+/// What the engine of a pattern takes, before it is compiled: what is measured of texts, alternatives and `.*` is below.
+fn estimated_engine_bytes(pattern: &str) -> usize {
+    4_096 + 256 * pattern.len()
 }
 
 /// What the matchers of one request may take: patterns of a few bytes can take megabytes, and the time to compile them is
@@ -191,8 +201,7 @@ impl MatcherBudget {
 
     /// Takes what a matcher of this pattern takes that is not compiled now.
     pub fn reserve(&mut self, pattern: &str) -> Result<(), InvalidRegex> {
-        // What is measured of texts, alternatives and `.*` is below that.
-        self.take(pattern, 4_096 + 256 * pattern.len())
+        self.take(pattern, estimated_engine_bytes(pattern))
     }
 
     fn take(&mut self, pattern: &str, bytes: usize) -> Result<(), InvalidRegex> {

@@ -27,6 +27,12 @@ const MAX_SHAPES: usize = 16;
 /// Alternatives of more parts (texts, gaps, groups) are left to the engine: each part is joined to all that came before.
 const MAX_PARTS: usize = 32;
 
+/// Groups multiply: alternatives that take more bytes than this, and more than the pattern, are left to the engine.
+const MAX_EXPANDED_BYTES: usize = 64 << 10;
+
+/// A longer text in any case is left to the engine at once, so that what it takes is known when it is made.
+const MAX_ANY_CASE_BYTES: usize = 1 << 10;
+
 /// A part of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
@@ -37,11 +43,21 @@ enum Piece {
     Some,
 }
 
+impl Piece {
+    fn bytes(&self) -> usize {
+        match self {
+            Piece::Text(text) => text.len(),
+            Piece::Any | Piece::Some => 0,
+        }
+    }
+}
+
 impl Pattern {
     /// Looks at a pattern in the syntax of the engine.
     pub fn of(pattern: &str) -> Self {
         if let Some(rest) = pattern.strip_prefix("(?i)") {
-            return literal(rest).filter(|text| text.is_ascii()).map_or(Pattern::Other, Pattern::AnyCase);
+            let is_simple = |text: &String| text.is_ascii() && text.len() <= MAX_ANY_CASE_BYTES;
+            return literal(rest).filter(is_simple).map_or(Pattern::Other, Pattern::AnyCase);
         }
         let Some(sequences) = alternatives(pattern) else { return Pattern::Other };
         let texts: Option<Vec<String>> = sequences.iter().map(|sequence| text_of(sequence)).collect();
@@ -107,6 +123,7 @@ impl Pattern {
 /// The alternatives of a pattern, each as its pieces; `None` where it is not as simple as that.
 fn alternatives(pattern: &str) -> Option<Vec<Vec<Piece>>> {
     let mut all = Vec::new();
+    let (mut expanded, most) = (0usize, MAX_EXPANDED_BYTES.max(pattern.len()));
     for alternative in split_alternatives(pattern)? {
         let mut open = vec![Vec::new()];
         let mut rest = alternative;
@@ -117,9 +134,16 @@ fn alternatives(pattern: &str) -> Option<Vec<Vec<Piece>>> {
             if open.len() * next.len() > MAX_ALTERNATIVES || parts > MAX_PARTS {
                 return None;
             }
+            let before: usize = open.iter().flatten().map(Piece::bytes).sum();
+            let added: usize = next.iter().map(Piece::bytes).sum();
+            // Each of `open` comes before each of `next`.
+            if expanded + before * next.len() + added * open.len() > most {
+                return None;
+            }
             open = open.iter().flat_map(|before| next.iter().map(|piece| joined(before, piece))).collect();
             rest = after;
         }
+        expanded += open.iter().flatten().map(Piece::bytes).sum::<usize>();
         all.extend(open);
         if all.len() > MAX_ALTERNATIVES {
             return None;
@@ -308,6 +332,25 @@ mod tests {
             check(&pattern, &Pattern::Other);
         }
         assert!(Matcher::new("n", MatchOp::Regex, &("(a|b)".repeat(9) + &".*x".repeat(1_000))).is_ok());
+    }
+
+    #[test]
+    fn what_groups_multiply_is_bounded() {
+        let groups = "(0|1|2|3|4|5|6|7|8|9)".repeat(3);
+        check(&(groups.clone() + &"x".repeat(1_000)), &Pattern::Other);
+        assert!(matches!(Pattern::of(&(groups + "x")), Pattern::OneOf(values) if values.len() == 1_000));
+        assert!(matches!(Pattern::of(&"x".repeat(1 << 20)), Pattern::OneOf(_)));
+        check(&format!("(?i){}", "x".repeat(2_000)), &Pattern::Other);
+    }
+
+    #[test]
+    fn what_a_matcher_takes_does_not_change_when_it_is_asked() {
+        for pattern in ["(?i)berlin", "a.*", "a+", "(a|b).*c"] {
+            let matcher = Matcher::new("n", MatchOp::Regex, pattern).expect("a pattern");
+            let before = matcher.memory_bytes();
+            assert!(!matcher.matches("München"));
+            assert_eq!(matcher.memory_bytes(), before, "{pattern}");
+        }
     }
 
     proptest! {
