@@ -88,11 +88,10 @@ async fn answer(server: Arc<Server>, client: Client, request: Request) -> Result
         }
         ResponseType::Chunks => {
             let (sender, mut receiver) = pieces();
-            let work = move |expired: Expired<'_>| {
-                in_frames(Reader { source: &source, expired, limits }, &queries, &sender);
-            };
+            let work =
+                move |expired: Expired<'_>| in_frames(Reader { source: &source, expired, limits }, &queries, &sender);
             let mut work =
-                Box::pin(async move { server.queries.run_for(&client, timeout, work).await.map_err(not_run) });
+                Box::pin(async move { server.queries.run_for(&client, timeout, work).await.map_err(not_run)? });
             // Until the first frames have come there can be an answer that says why there are none.
             let (first, work) = tokio::select! {
                 biased;
@@ -160,7 +159,8 @@ fn in_one_piece(mut reader: Reader<'_>, queries: &[Selection]) -> Result<Respons
 }
 
 /// Sends frames by the piece. An error behind the first piece ends the answer in its middle: the reader notices.
-fn in_frames(mut reader: Reader<'_>, queries: &[Selection], sender: &PieceSender<Failure>) {
+/// What cannot be handed over in time is an error of the work: a body that lacks it must not look whole.
+fn in_frames(mut reader: Reader<'_>, queries: &[Selection], sender: &PieceSender<Failure>) -> Result<(), Failure> {
     let expired = reader.expired;
     let mut out = Vec::new();
     let mut read = Ok(());
@@ -176,8 +176,7 @@ fn in_frames(mut reader: Reader<'_>, queries: &[Selection], sender: &PieceSender
         });
     }
     let last = read.map(|()| Bytes::from(out));
-    // Where nobody listens any more there is nobody to be told.
-    let _ = sender.send(last, expired);
+    sender.send(last, expired).map_err(Failure::from)
 }
 
 impl From<Abandoned> for Failure {
