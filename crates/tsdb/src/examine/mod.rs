@@ -1,6 +1,7 @@
 //! A look at a store that nobody has open: what it holds, and whether every byte of it is sound. Nothing is changed.
 //!
-//! Opening a store cuts, renames and writes again; this reads the same files and says what an opening would find. Its tiers, each of
+//! Opening a store cuts, renames and writes again; this reads the same files and says what an opening would find, but for
+//! the mark of what was flushed that the deletes hold where the manifest is lost. Its tiers, each of
 //! which is a store, are looked at with it.
 
 mod inspect;
